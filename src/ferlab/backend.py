@@ -1,0 +1,107 @@
+"""Which Keras backend, which numeric policy, on which device: settled before Keras is imported."""
+
+import os
+import platform
+import sys
+from typing import Any
+
+from ferlab.errors import FerlabError, MissingExtraError
+
+BACKENDS = ("tensorflow", "jax")
+FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags in /proc/cpuinfo
+
+
+def start_keras(backend: str | None = None) -> str:
+    """Imports Keras on a backend.
+
+    Args:
+        backend: `tensorflow` or `jax`; None leaves it to the environment variable KERAS_BACKEND, else TensorFlow.
+
+    Returns:
+        The name of the backend in use.
+
+    Raises:
+        FerlabError: if Keras already runs on another backend, or the backend is unknown.
+        MissingExtraError: if Keras or the backend is not installed.
+    """
+    wanted = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
+    if wanted not in BACKENDS:
+        raise FerlabError(f"Unknown backend '{wanted}'. Choose from: {', '.join(BACKENDS)}.")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = wanted
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes say nothing to a user
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", error.name or "keras") from None
+    if keras.config.backend() != wanted:
+        raise FerlabError(f"Keras already runs on {keras.config.backend()} in this process, and {wanted} was asked for.")
+    return wanted
+
+
+def resolve_policy(policy: str) -> str:
+    """Turns `auto` into `mixed_bfloat16` where the processor or GPU is fast at it, else into `float32`."""
+    if policy != "auto":
+        return policy
+    return "mixed_bfloat16" if _has_gpu() or _cpu_has_bfloat16() else "float32"
+
+
+def jit_setting() -> bool | str:
+    """Keras's own choice on JAX; off under TensorFlow, whose XLA was measured four times slower on a CPU."""
+    import keras
+
+    return "auto" if keras.config.backend() == "jax" else False
+
+
+def describe() -> dict[str, Any]:
+    """The device and the versions that a result depends on."""
+    import keras
+    import numpy
+
+    backend = keras.config.backend()
+    framework = sys.modules[backend]
+    return {
+        "python": platform.python_version(),
+        "backend": backend,
+        "versions": {"keras": keras.version(), backend: framework.__version__, "numpy": numpy.__version__},
+        "device": _device_name(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _has_gpu() -> bool:
+    import keras
+
+    if keras.config.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
+    import tensorflow
+
+    return bool(tensorflow.config.list_physical_devices("GPU"))
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return any(flag in flags.split() for flag in FAST_BFLOAT16)
+
+
+def _device_name() -> str:
+    if _has_gpu():
+        import keras
+
+        if keras.config.backend() == "jax":
+            import jax
+
+            return jax.devices()[0].device_kind
+        return "GPU"
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        name = ""
+    return name or platform.processor() or platform.machine()

@@ -1,0 +1,72 @@
+"""A copy of decoded data sets in the user's cache folder, so that a second load takes less than a second."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from ferlab.data.dataset import Dataset, Skipped
+
+FORMAT = 1  # part of the key: raise it when what is stored changes
+ARRAYS = ("images", "labels", "splits", "names")
+
+
+def cache_folder() -> Path:
+    """Where the copies lie."""
+    return platformdirs.user_cache_path("ferlab") / "datasets"
+
+
+def key_of(path: Path, skip_bad: bool) -> str:
+    """A key of the path, size and time stamp of a file, or of every file of a folder."""
+    digest = hashlib.sha256(f"{FORMAT} {path.resolve()} {skip_bad}".encode())
+    for name, status in _statuses(path):
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _statuses(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    if path.is_file():
+        yield path.name, path.stat()
+        return
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield entry.path, entry.stat()
+            yield from _statuses(Path(entry.path))
+        else:
+            yield entry.path, entry.stat()
+
+
+def read(key: str, source: str) -> Dataset | None:
+    """The stored copy, or None where there is none that can be read."""
+    try:
+        with np.load(cache_folder() / f"{key}.npz", allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            arrays = {name: stored[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    skipped = tuple(Skipped(**item) for item in meta["skipped"])
+    return Dataset(**arrays, class_names=tuple(meta["class_names"]), source=source, skipped=skipped)
+
+
+def write(key: str, dataset: Dataset) -> None:
+    """Stores a copy: to a temporary file first, so that two processes never see half of one.
+
+    A cache folder that cannot be written to is no reason to fail: the data is simply decoded again next time.
+    """
+    meta = {"class_names": dataset.class_names, "skipped": [vars(item) for item in dataset.skipped]}
+    arrays = {name: getattr(dataset, name) for name in ARRAYS}
+    temporary = None
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache_folder(), suffix=".tmp", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+        temporary.replace(cache_folder() / f"{key}.npz")
+    except OSError:
+        if temporary:
+            temporary.unlink(missing_ok=True)

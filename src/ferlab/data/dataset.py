@@ -1,0 +1,116 @@
+"""`Dataset`: labelled face images in memory, with their splits."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+
+from ferlab.errors import DataError
+
+IMAGE_SIZE = 48  # pixels; FER2013 images are squares of this side
+
+
+class Split(IntEnum):
+    """The three splits of the official protocol: Training, PublicTest, PrivateTest."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+    @property
+    def label(self) -> str:
+        """The name used in commands and JSON: `train`, `validation` or `test`."""
+        return self.name.lower()
+
+    @classmethod
+    def from_label(cls, label: str) -> "Split":
+        """The split called `train`, `validation` or `test`."""
+        return cls[label.upper()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """One image or row that was left out of a data set on request, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Labelled face images, whole in memory. Any split may be absent.
+
+    Args:
+        images: `(N, 48, 48)` uint8, 0..255, grey.
+        labels: `(N,)` int64, indices into `class_names`.
+        splits: `(N,)` uint8, values of `Split`.
+        names: `(N,)` str, unique: the member of the archive, the path in the folder, or the row.
+        class_names: K names, in the order of the labels.
+        source: where the data came from, as the user wrote it.
+        skipped: what was left out because it could not be read.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    names: np.ndarray
+    class_names: tuple[str, ...]
+    source: str
+    skipped: tuple[Skipped, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, *splits: Split) -> "Dataset":
+        """The part of the data in one or more splits; it may be empty."""
+        return self.where(np.isin(self.splits, splits))
+
+    def where(self, mask: np.ndarray) -> "Dataset":
+        """The images for which `mask` `(N,)` is true."""
+        return Dataset(
+            images=self.images[mask],
+            labels=self.labels[mask],
+            splits=self.splits[mask],
+            names=self.names[mask],
+            class_names=self.class_names,
+            source=self.source,
+            skipped=self.skipped,
+        )
+
+    def has(self, split: Split) -> bool:
+        """Whether the split holds any image."""
+        return bool(np.any(self.splits == split))
+
+    def require(self, *splits: Split) -> "Dataset":
+        """Like `take`, but an empty result is an error.
+
+        Raises:
+            DataError: if there is no image in these splits.
+        """
+        part = self.take(*splits)
+        if not len(part):
+            wanted = " or ".join(split.label for split in splits)
+            present = ", ".join(split.label for split in Split if self.has(split)) or "none"
+            raise DataError(f"{self.source} has no {wanted} images (splits present: {present}).")
+        return part
+
+    def class_counts(self) -> dict[str, int]:
+        """Number of images of each class, zero included."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 per split that is present: equal for equal images and labels, whatever their names and order."""
+        return {split.label: _fingerprint(self.take(split)) for split in Split if self.has(split)}
+
+
+def _fingerprint(part: Dataset) -> str:
+    names = [name.encode() for name in part.class_names]
+    digests = sorted(
+        hashlib.sha256(image.tobytes() + names[label]).digest()
+        for image, label in zip(part.images, part.labels, strict=True)
+    )
+    return hashlib.sha256(b"".join(digests)).hexdigest()

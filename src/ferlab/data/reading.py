@@ -1,0 +1,71 @@
+"""What every data format shares: decoding one picture, and what to do with a bad one."""
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ferlab.data.dataset import IMAGE_SIZE, Skipped
+from ferlab.emotions import EMOTIONS
+from ferlab.errors import DataError
+
+
+@dataclass(kw_only=True)
+class BadItems:
+    """Raises on the first bad item, or collects them all where the user asked to skip them."""
+
+    source: str
+    skip: bool
+    items: list[Skipped] = field(default_factory=list)
+
+    def report(self, name: str, reason: str) -> None:
+        """Takes note of one bad item.
+
+        Raises:
+            DataError: unless bad items are to be skipped.
+        """
+        if not self.skip:
+            raise DataError(f"{self.source}: {name}: {reason}. Repair or remove it, or leave such items out with --skip-bad.")
+        self.items.append(Skipped(name=name, reason=reason))
+
+
+def decode(content: bytes) -> np.ndarray:
+    """Decodes one 48x48 picture of any format that OpenCV reads into `(48, 48)` uint8 grey.
+
+    Raises:
+        ValueError: with the reason, if it is empty, undecodable or of another size.
+    """
+    if not content:
+        raise ValueError("the file is empty (0 bytes)")
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise ValueError("it cannot be decoded as an image")
+    if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        height, width = image.shape
+        raise ValueError(f"it is {width}x{height} pixels, and FER2013 images are {IMAGE_SIZE}x{IMAGE_SIZE}")
+    return image
+
+
+def emotion_label(name: str) -> int:
+    """The label of a class folder.
+
+    Raises:
+        ValueError: if it is no class of FER2013.
+    """
+    if name.lower() not in EMOTIONS:
+        raise ValueError(f"unknown class folder '{name}' (known: {', '.join(EMOTIONS)})")
+    return EMOTIONS.index(name.lower())
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Opens a zip for reading in place.
+
+    Raises:
+        DataError: if it is no complete zip.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is not a complete zip archive ({error}). It may be cut short: fetch it again.") from None

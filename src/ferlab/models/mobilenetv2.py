@@ -1,0 +1,39 @@
+"""MobileNetV2 (https://arxiv.org/abs/1801.04381), from keras.applications, with a head of our own.
+
+As the study built it (224 pixels, a dense layer of 1,024 units): 3,576,903 parameters.
+"""
+
+from typing import TYPE_CHECKING
+
+from ferlab.models._classics import build_classic
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(
+    num_classes: int,
+    *,
+    input_size: int = 64,
+    scaling: str = "symmetric",
+    interpolation: str = "bilinear",
+    weights: str = "none",
+    trainable_backbone: bool = True,
+    dense_units: int = 0,
+    dropout: float = 0.0,
+) -> "keras.Model":
+    """Builds the network; see `ferlab.models._classics.build_classic` for the options."""
+    from keras.applications import MobileNetV2
+
+    return build_classic(
+        MobileNetV2,
+        num_classes,
+        name="mobilenetv2",
+        input_size=input_size,
+        scaling=scaling,
+        interpolation=interpolation,
+        weights=weights,
+        trainable_backbone=trainable_backbone,
+        dense_units=dense_units,
+        dropout=dropout,
+    )

@@ -1,0 +1,69 @@
+"""The study's four architectures under one protocol, everything equal but the learning rate.
+
+From scratch, all layers trained, 10 passes over Training, the same augmentation, right preprocessing inside the model,
+selection on PublicTest. The classics see 64-pixel inputs: enlarged enough for their five halvings to leave a 2x2 map,
+and small enough for FER2013's 48 pixels. Their heads are global pooling and one dense layer.
+
+The learning rate of each comes from a small search, stated in docs/log.md. The `_imagenet` entries start from ImageNet
+weights: outside images, so they are entries of their own.
+"""
+
+from typing import Any
+
+from ferlab.augment import Augmentation
+from ferlab.recipes.recipe import Recipe
+
+AUGMENTATION = Augmentation(flip=True, rotation=10, shift=0.08, zoom=0.1, contrast=0.2)
+
+
+def _fair(architecture: str, learning_rate: float, summary: str, **model: Any) -> Recipe:
+    return Recipe(
+        summary=summary,
+        architecture=architecture,
+        model=model,
+        epochs=10,
+        batch_size=64,
+        augmentation=AUGMENTATION,
+        optimizer="adam",
+        learning_rate=learning_rate,
+        schedule="cosine",
+        warmup_epochs=0.5,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        averaging=0.998,
+    )
+
+
+def fair_newmodel() -> Recipe:
+    """The study's own network, fairly trained."""
+    return _fair("newmodel", 1e-3, "The study's own network from scratch")
+
+
+def fair_mobilenetv2() -> Recipe:
+    """MobileNetV2 from scratch."""
+    return _fair("mobilenetv2", 1e-3, "MobileNetV2 from scratch, all layers trained")
+
+
+def fair_resnet50() -> Recipe:
+    """ResNet50 from scratch."""
+    return _fair("resnet50", 1e-3, "ResNet50 from scratch, all layers trained")
+
+
+def fair_vgg16() -> Recipe:
+    """VGG16 without its dense layers, from scratch."""
+    return _fair("vgg16", 1e-4, "VGG16 from scratch, all layers trained")
+
+
+def fair_mobilenetv2_imagenet() -> Recipe:
+    """MobileNetV2 from ImageNet weights."""
+    return _fair("mobilenetv2", 1e-3, "MobileNetV2 from ImageNet weights, all layers trained", weights="imagenet")
+
+
+def fair_resnet50_imagenet() -> Recipe:
+    """ResNet50 from ImageNet weights."""
+    return _fair("resnet50", 3e-4, "ResNet50 from ImageNet weights, all layers trained", weights="imagenet")
+
+
+def fair_vgg16_imagenet() -> Recipe:
+    """VGG16 from ImageNet weights."""
+    return _fair("vgg16", 1e-4, "VGG16 from ImageNet weights, all layers trained", weights="imagenet")

@@ -1,0 +1,184 @@
+"""Run folders: the only code that reads and writes them.
+
+    config.json        the whole recipe
+    environment.json   versions, commit, seed, device, fingerprints of the data
+    history.jsonl      one line per epoch
+    checkpoint/        state.npz: all that the next epoch depends on; best.npz: the weights of the best epoch
+    model.keras        the best selection epoch's model, in float32
+    predictions.npz    probabilities on each scored split
+    result.json        how the run ended, and its metrics
+    failure.json       why it failed, where it did
+
+Each file is written to a temporary one first, flushed to the disk and renamed, so that none is ever half there.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ferlab.errors import MissingExtraError, RunError
+from ferlab.recipes import Recipe
+
+SCHEMA = 1
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Writes a file by way of a temporary one in the same folder.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        write: is handed the open temporary file.
+
+    Raises:
+        RunError: if the disk is full or the folder cannot be written to; the old file, if any, is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. Free space, or choose another --out.") from error
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes a JSON object, with the schema number first."""
+    text = json.dumps({"schema": SCHEMA, **values}, indent=1, ensure_ascii=False)
+    write_atomically(path, lambda file: file.write(f"{text}\n".encode()))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        RunError: if it is not there or not readable.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist. Is {path.parent} a run folder of ferlab?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from None
+    if values.get("schema") != SCHEMA:
+        raise RunError(f"{path} has schema {values.get('schema')}, and this version of ferlab reads {SCHEMA}.")
+    return values
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One training's folder."""
+
+    path: Path
+
+    @property
+    def model_file(self) -> Path:
+        """The trained model."""
+        return self.path / "model.keras"
+
+    @property
+    def state_file(self) -> Path:
+        """What resuming needs."""
+        return self.path / "checkpoint" / "state.npz"
+
+    @property
+    def best_file(self) -> Path:
+        """The weights of the best epoch so far."""
+        return self.path / "checkpoint" / "best.npz"
+
+    def exists(self) -> bool:
+        """Whether a training was begun here."""
+        return (self.path / "config.json").is_file()
+
+    def recipe(self) -> Recipe:
+        """The recipe that the run was begun with."""
+        return Recipe.from_dict(read_json(self.path / "config.json")["recipe"])
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, seed, device and fingerprints."""
+        return read_json(self.path / "environment.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """How the run ended, or None where it has not."""
+        path = self.path / "result.json"
+        return read_json(path) if path.is_file() else None
+
+    def history(self) -> list[dict[str, float]]:
+        """One dictionary per epoch."""
+        path = self.path / "history.jsonl"
+        if not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def write_history(self, epochs: list[dict[str, float]]) -> None:
+        """Replaces the history."""
+        text = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
+        write_atomically(self.path / "history.jsonl", lambda file: file.write(text.encode()))
+
+    def write(self, name: str, values: Mapping[str, Any]) -> None:
+        """Writes `<name>.json`."""
+        write_json(self.path / f"{name}.json", values)
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        """The arrays of predictions.npz: per split `<split>_probabilities` `(N, K)`, `<split>_labels`, `<split>_names`."""
+        return read_arrays(self.path / "predictions.npz") if (self.path / "predictions.npz").is_file() else {}
+
+    def write_predictions(self, split: str, probabilities: np.ndarray, labels: np.ndarray, names: np.ndarray) -> None:
+        """Adds or replaces the predictions on one split."""
+        arrays = self.predictions()
+        arrays[f"{split}_probabilities"] = probabilities.astype(np.float32)
+        arrays[f"{split}_labels"] = labels
+        arrays[f"{split}_names"] = names
+        write_arrays(self.path / "predictions.npz", arrays)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps a second process out for as long as this one is in; a killed process lets go by itself.
+
+        Raises:
+            RunError: if another process is in.
+        """
+        try:
+            import filelock
+        except ImportError:
+            raise MissingExtraError("train", "filelock") from None
+        write_atomically(self.path / ".writable", lambda file: None)
+        (self.path / ".writable").unlink()
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            with lock:
+                yield
+        except filelock.Timeout:
+            raise RunError(f"{self.path} is in use by another process. Wait for it, or choose another --out.") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as one `.npz`, atomically."""
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads an `.npz`; pickled objects in it are refused.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from None
