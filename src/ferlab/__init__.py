@@ -1,0 +1,15 @@
+"""ferlab trains and compares facial-expression models on FER2013 under one honest protocol.
+
+Importing it loads no machine-learning framework.
+"""
+
+from ferlab.compare import compare
+from ferlab.data import Dataset, Split, load_dataset
+from ferlab.emotions import EMOTIONS
+from ferlab.errors import FerlabError
+from ferlab.evaluate import evaluate
+from ferlab.train import train
+
+__version__ = "0.1.0"
+
+__all__ = ["EMOTIONS", "Dataset", "FerlabError", "Split", "__version__", "compare", "evaluate", "load_dataset", "train"]

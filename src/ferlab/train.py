@@ -86,6 +86,7 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
             "policy": backends.resolve_policy(recipe.policy),
             "seed": seed,
             "source": Path(dataset.source).name,
+            "class_names": dataset.class_names,
             "fingerprints": dataset.fingerprints,
             "skipped": [vars(item) for item in dataset.skipped],
         }
@@ -232,8 +233,9 @@ class _Training:
             validation = self.dataset.take(Split.VALIDATION)
             probabilities = np.exp(log_softmax(predict_logits(final, validation.images)))
             self.run.write_predictions("validation", probabilities, validation.labels, validation.names)
-            result |= {"validation": score(validation.labels, probabilities, validation.class_names)}
-            result |= {"validation_reason": None}
+            metrics = score(validation.labels, probabilities, validation.class_names)
+            metrics["fingerprint"] = validation.fingerprints["validation"]
+            result |= {"validation": metrics, "validation_reason": None}
         self.run.write("result", result)
         self.progress.finished(result)
 

@@ -1,0 +1,5 @@
+"""`python -m ferlab` is the command `ferlab`."""
+
+from ferlab.cli import main
+
+main()

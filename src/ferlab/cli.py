@@ -1,0 +1,352 @@
+"""The command line: parse, call one function, print. Results go to standard output, everything else to standard error."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import ferlab
+from ferlab.costs import costs_of, estimate_seconds, image_passes, known_costs
+from ferlab.data import Dataset, Split, load_dataset
+from ferlab.errors import FerlabError
+from ferlab.models import model_names, model_options, model_summary
+from ferlab.progress import console, duration
+from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.runs import SCHEMA
+
+FULL_TRAINING = 28709  # images in FER2013's Training split
+
+app = typer.Typer(
+    help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
+    "Begin with `ferlab compare`, which needs no data: it trains four architectures on drawn faces in a few minutes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data sets, and fetch FER2013.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`.")
+]
+DataOption = Annotated[
+    str, typer.Option("--data", metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`.")
+]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and list them.")]
+CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe field, e.g. `epochs=5` or `augmentation.flip=off`."),
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.", min=0)]
+BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def main() -> None:
+    """Runs the command line. An error on purpose is one line on standard error and exit code 1."""
+    try:
+        app()
+    except FerlabError as error:
+        console().print(f"error: {error}", markup=False, style="bold red" if sys.stderr.isatty() else "")
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(ferlab.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def compare(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE|GROUP]...", help="Recipes or groups; see `ferlab recipes`.")
+    ] = None,
+    data: DataOption = "demo",
+    seeds: Annotated[int, typer.Option(help="Trainings of each recipe, with seeds 0, 1, ...", min=1)] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("comparison"),
+    quick: Annotated[
+        bool | None,
+        typer.Option("--quick/--full", help="A small budget to try things out. [default: quick on `demo`, full elsewhere]"),
+    ] = None,
+    set_: SetOption = None,
+    resume: ResumeOption = False,
+    backend: BackendOption = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+    quiet: QuietOption = False,
+) -> None:
+    """Train and score several recipes, and write a comparison with a report.
+
+    Without arguments it trains the study's four architectures on drawn faces, on a small budget:
+
+        ferlab compare
+
+    On FER2013:
+
+        ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
+    """
+    dataset = _load(data, skip_bad, cache)
+    small = data == "demo" if quick is None else quick
+    try:
+        comparison = ferlab.compare(
+            recipes or None,
+            dataset,
+            out,
+            seeds=seeds,
+            resume=resume,
+            quick=small,
+            backend=backend,
+            quiet=quiet,
+            **_changes(set_),
+        )
+    except KeyboardInterrupt:
+        _stop(f"Interrupted. Go on with the same command and --resume --out {out}.")
+    _print_ranking(comparison)
+    print(f"\nReport: {out / 'report.html'}")
+    if all(entry["status"] == "failed" for entry in comparison["entries"] if entry["run"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe; see `ferlab recipes`.")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="The run folder.")],
+    seed: SeedOption = 0,
+    set_: SetOption = None,
+    resume: ResumeOption = False,
+    backend: BackendOption = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+    quiet: QuietOption = False,
+) -> None:
+    """Train one recipe into a run folder.
+
+    Gradients come from Training, the best epoch is chosen on PublicTest, and PrivateTest is not looked at:
+
+        ferlab train fair_newmodel --data fer2013.zip --out runs/newmodel --seed 1
+
+    A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
+    """
+    dataset = _load(data, skip_bad, cache)
+    run = ferlab.train(
+        recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_)
+    )
+    result = run.result()
+    if result is None or result["status"] == "interrupted":
+        _stop(f"Interrupted. Go on with the same command and --resume; finished epochs are kept in {out}.")
+    print(f"Run folder: {out}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run folder, a .keras file or an .onnx file.")],
+    data: DataOption,
+    split: Annotated[str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")] = "validation",
+    json_: JsonOption = False,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+) -> None:
+    """Score a model on one split: accuracy with its interval, and every class's scores.
+
+        ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
+    """
+    labels = [known.label for known in Split]
+    if split not in labels:
+        raise typer.BadParameter(f"'{split}' is none of {', '.join(labels)}.", param_hint="--split")
+    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache), split)
+    if json_:
+        print(json.dumps(metrics))
+    else:
+        _print_metrics(metrics)
+
+
+@app.command()
+def models(json_: JsonOption = False) -> None:
+    """List the architectures and their options."""
+    rows = [{"model": name, "summary": model_summary(name), "options": model_options(name)} for name in model_names()]
+    if json_:
+        print(json.dumps({"schema": SCHEMA, "models": rows}))
+        return
+    for row in rows:
+        print(f"{row['model']}: {row['summary']}")
+        print("    " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, with all its fields.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """List the recipes: parameters, multiply-adds, accuracy and time to expect on FER2013, and the command."""
+    if name:
+        _print_recipe(name, json_)
+        return
+    rows = [_recipe_row(recipe) for group in recipe_groups().values() for recipe in group]
+    if json_:
+        print(json.dumps({"schema": SCHEMA, "recipes": rows}))
+        return
+    table = Table("recipe", "parameters", "multiply-adds", "accuracy", "time here", "summary", box=None)
+    for row in rows:
+        accuracy = "" if row["expected_accuracy"] is None else f"{100 * row['expected_accuracy']:.1f} %"
+        table.add_row(
+            row["recipe"],
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e6:,.0f} M",
+            accuracy,
+            duration(row["expected_seconds"]),
+            row["summary"],
+        )
+    _output().print(table)
+    print("\nferlab recipes NAME shows one of them; ferlab train NAME --data SOURCE --out DIR trains it.")
+
+
+@data_app.command("info")
+def data_info(
+    source: SourceArgument,
+    json_: JsonOption = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet, a PNG with images of every class.")] = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+) -> None:
+    """Show the splits, class counts and fingerprints of a data set."""
+    dataset = _load(source, skip_bad, cache)
+    splits = {
+        split.label: {
+            "images": len(dataset.take(split)),
+            "classes": dataset.take(split).class_counts(),
+            "fingerprint": dataset.fingerprints[split.label],
+        }
+        for split in Split
+        if dataset.has(split)
+    }
+    if sheet:
+        from ferlab.data.sheet import write_sheet
+
+        write_sheet(dataset, sheet)
+        console().print(f"contact sheet: {sheet}")
+    if json_:
+        print(json.dumps({"schema": SCHEMA, "source": source, "splits": splits}))
+        return
+    table = Table("split", "images", *dataset.class_names, "fingerprint", box=None)
+    for name, split in splits.items():
+        counts = [f"{count:,}" for count in split["classes"].values()]
+        table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
+    _output().print(table)
+
+
+@data_app.command("download")
+def data_download() -> None:
+    """Fetch FER2013 from Kaggle, without an account, and say where it lies."""
+    from ferlab.data.download import download
+
+    print(download())
+
+
+def _load(source: str, skip_bad: bool, cache: bool) -> Dataset:
+    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache)
+    if dataset.skipped:
+        names = ", ".join(item.name for item in dataset.skipped[:3])
+        console().print(f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}")
+    return dataset
+
+
+def _changes(texts: list[str] | None) -> dict[str, str]:
+    changes = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{text}' is not of the form KEY=VALUE.", param_hint="--set")
+        changes[key.strip()] = value.strip()
+    return changes
+
+
+def _stop(message: str) -> None:
+    console().print(message)
+    raise typer.Exit(1)
+
+
+def _output() -> Console:
+    """Tables on standard output, never cut off to the width of a pipe."""
+    output = Console(highlight=False)
+    return output if output.is_terminal else Console(highlight=False, width=400)
+
+
+def _print_ranking(comparison: Mapping[str, Any]) -> None:
+    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", "95 % interval", "selected on", box=None)
+    for row in comparison["ranking"]:
+        low, high = (100 * bound for bound in row["interval"])
+        accuracy = f"{100 * row['accuracy']:.2f} %"
+        table.add_row(str(row["rank"]), row["recipe"], accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or "")
+    _output().print(table)
+    for sentence in comparison["findings"]:
+        print(f"- {sentence}")
+
+
+def _print_metrics(metrics: Mapping[str, Any]) -> None:
+    low, high = (100 * bound for bound in metrics["accuracy_interval"])
+    print(f"accuracy {100 * metrics['accuracy']:.2f} % (95 %: {low:.2f} - {high:.2f}) on {metrics['images']:,} images")
+    print(f"macro F1 {metrics['macro_f1']:.4f}, log loss {metrics['log_loss']:.4f}")
+    table = Table("class", "precision", "recall", "f1", "images", box=None)
+    for name, row in metrics["per_class"].items():
+        scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
+        table.add_row(name, *scores, f"{row['images']:,}")
+    _output().print(table)
+
+
+def _recipe_row(name: str) -> dict[str, Any]:
+    recipe = get_recipe(name)
+    costs = known_costs()[name]
+    return {
+        "recipe": name,
+        "group": recipe.group,
+        "model": recipe.architecture,
+        "summary": recipe.summary,
+        "parameters": costs.parameters,
+        "trainable_parameters": costs.trainable_parameters,
+        "multiply_adds": costs.multiply_adds,
+        "image_passes": image_passes(recipe, FULL_TRAINING),
+        "expected_accuracy": recipe.expected_accuracy,
+        "expected_source": recipe.expected_source,
+        "expected_seconds": round(estimate_seconds(recipe, FULL_TRAINING)),
+        "command": f"ferlab train {name} --data fer2013.zip --out runs/{name}",
+    }
+
+
+def _print_recipe(name: str, as_json: bool) -> None:
+    row = _recipe_row(name) | {"fields": get_recipe(name).as_dict()}
+    if as_json:
+        print(json.dumps({"schema": SCHEMA, **row}))
+        return
+    fields = row.pop("fields")
+    costs = costs_of(get_recipe(name))
+    print(f"{name}: {row['summary']}")
+    print(f"    {costs.parameters:,} parameters, {costs.trainable_parameters:,} of them trained")
+    print(f"    {costs.multiply_adds:,} multiply-adds an image, {row['image_passes']:,} image passes")
+    print(f"    about {duration(row['expected_seconds'])} on this machine")
+    if row["expected_accuracy"]:
+        print(f"    accuracy to expect: {100 * row['expected_accuracy']:.1f} % ({row['expected_source']})")
+    for departure in fields["departures"]:
+        print(f"    departs from good practice: {departure}")
+    print(f"    {row['command']}\n")
+    for key, value in fields.items():
+        if key not in ("name", "group", "summary", "departures"):
+            print(f"    {key} = {json.dumps(value)}")

@@ -1,0 +1,225 @@
+"""Comparison: recipes times seeds make runs, and runs make one comparison with a report."""
+
+import csv
+import io
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferlab.backend import start_keras
+from ferlab.baselines import baseline_entries
+from ferlab.costs import estimate_disk, estimate_seconds
+from ferlab.data import Dataset, Split
+from ferlab.errors import FerlabError, RunError
+from ferlab.evaluate import evaluate
+from ferlab.progress import console, duration
+from ferlab.recipes import Recipe, find_recipes
+from ferlab.report import write_report
+from ferlab.report.findings import findings
+from ferlab.runs import RunFolder, read_json, write_atomically, write_json
+from ferlab.train import train
+
+DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
+
+# A budget to try the tool out with: enough to see models learn on the demo data, and to rank none of them for good.
+QUICK = {"epochs": 3, "steps_per_epoch": 20, "batch_size": 32, "averaging": 0.9}
+
+CSV_COLUMNS = (
+    "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "multiply_adds", "epochs",
+    "seconds_per_epoch", "selected_on",
+)  # fmt: skip
+
+
+def compare(
+    recipes: Iterable[str | Recipe] | None,
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    seeds: int = 1,
+    resume: bool = False,
+    quick: bool = False,
+    backend: str | None = None,
+    quiet: bool = True,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Trains what is missing, scores everything, and writes comparison.json, comparison.csv and report.html.
+
+    Args:
+        recipes: recipes, their names or names of groups; None for the four `fair` ones from scratch.
+        dataset: with a training and a validation split. Where it has a test split, that is scored once at the end of
+            each training, and ranks the models.
+        out: folder of the comparison; the runs lie in `out/runs`.
+        seeds: number of seeds, 0 to seeds - 1.
+        resume: go on with a comparison begun in `out`.
+        quick: a small budget, to try the tool out.
+        backend: `tensorflow` or `jax`.
+        quiet: show no progress.
+        changes: recipe fields to change in every recipe.
+
+    Returns:
+        What comparison.json holds. A run that failed is an entry with its reason.
+
+    Raises:
+        UnknownNameError: if there is no such recipe.
+        RunError: if `out` already holds a comparison and `resume` is off.
+        KeyboardInterrupt: on Ctrl-C, after the reports of what is done were written.
+    """
+    out = Path(out)
+    start_keras(backend)
+    chosen = [_prepared(recipe, quick, changes) for recipe in _find(recipes)]
+    if (out / "runs").exists() and not resume:
+        raise RunError(f"{out} already holds a comparison. Go on with it by --resume, or choose another --out.")
+    say = (lambda line: None) if quiet else console().print
+    jobs = [(recipe, seed) for recipe in chosen for seed in range(seeds)]
+    _announce(jobs, dataset, out, say)
+    started, interrupted = time.monotonic(), False
+    entries = []
+    for number, (recipe, seed) in enumerate(jobs, start=1):
+        say(f"[{number}/{len(jobs)}] {recipe.name}, seed {seed}")
+        entry = _run(recipe, seed, dataset, out, backend, quiet)
+        entries.append(entry)
+        if interrupted := entry["status"] == "interrupted":
+            break
+        if number < len(jobs):
+            left = (time.monotonic() - started) / number * (len(jobs) - number)
+            say(f"    {number} of {len(jobs)} runs done, about {duration(left)} left")
+    comparison = _conclude(entries + baseline_entries(dataset), dataset, out)
+    if interrupted:
+        raise KeyboardInterrupt
+    return comparison
+
+
+def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
+    found = []
+    for recipe in DEFAULT_RECIPES if recipes is None else recipes:
+        found += [recipe] if isinstance(recipe, Recipe) else find_recipes([recipe])
+    return list({recipe.name: recipe for recipe in found}.values())
+
+
+def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
+    return (replace(recipe, **QUICK) if quick else recipe).changed(changes)
+
+
+def _announce(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, say: Any) -> None:
+    """Says how long it will take and how much disk it needs, before anything is trained.
+
+    Raises:
+        FerlabError: if the disk is too small.
+    """
+    num_images = len(dataset.take(Split.TRAIN))
+    seconds = sum(estimate_seconds(recipe, num_images) for recipe, _ in jobs)
+    needed = sum(estimate_disk(recipe) for recipe, _ in jobs)
+    say(f"{len(jobs)} runs: about {duration(seconds)} on this machine and {needed / 1e6:,.0f} MB in {out}")
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise FerlabError(f"{out} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed. Choose another --out.")
+
+
+def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | None, quiet: bool) -> dict[str, Any]:
+    """One entry of the comparison: trained, unless that is done, and scored on the test split, if there is one."""
+    run = RunFolder(out / "runs" / f"{recipe.name}-seed{seed}")
+    reason = None
+    try:
+        train(recipe, dataset, run.path, seed=seed, resume=True, backend=backend, quiet=quiet)
+        if dataset.has(Split.TEST) and (run.result() or {}).get("test") is None:
+            evaluate(run.path, dataset, Split.TEST)
+    except Exception as error:  # whatever one run dies of must not take the others with it
+        reason = str(error) or type(error).__name__
+        if not quiet:
+            console().print(f"    failed: {reason.splitlines()[0]}")
+    return _entry(recipe, seed, run, out, reason)
+
+
+def _entry(recipe: Recipe, seed: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
+    result = run.result() or {}
+    keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch", "validation", "test")
+    return {
+        "recipe": recipe.name,
+        "model": recipe.architecture,
+        "seed": seed,
+        "status": "failed" if reason else result.get("status", "interrupted"),
+        "reason": reason.splitlines()[0] if reason else None,
+        "run": run.path.relative_to(out).as_posix(),
+        **{key: result.get(key) for key in keys},
+        "selected_on": result.get("selected_on"),
+        "departures": list(recipe.departures),
+    }
+
+
+def _conclude(entries: list[dict[str, Any]], dataset: Dataset, out: Path) -> dict[str, Any]:
+    """Ranks the entries and writes the comparison in its three forms."""
+    ranked_on = "test" if dataset.has(Split.TEST) else "validation"
+    splits = [split for split in Split if dataset.has(split)]
+    comparison: dict[str, Any] = {
+        "dataset": {
+            "source": Path(dataset.source).name,
+            "class_names": list(dataset.class_names),
+            "splits": {
+                split.label: {
+                    "images": len(dataset.take(split)),
+                    "classes": dataset.take(split).class_counts(),
+                    "fingerprint": dataset.fingerprints[split.label],
+                }
+                for split in splits
+            },
+        },
+        "entries": entries,
+        "ranking": rank(entries, ranked_on),
+        "ranked_on": ranked_on,
+    }
+    histories = {entry["run"]: RunFolder(out / entry["run"]).history() for entry in entries if entry["run"]}
+    comparison["findings"] = findings(comparison, histories)
+    write_json(out / "comparison.json", comparison)
+    _write_csv(out / "comparison.csv", entries)
+    write_report(out)
+    return read_json(out / "comparison.json")
+
+
+def rank(entries: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
+    """Orders recipes by their mean accuracy over seeds on one split.
+
+    Args:
+        entries: as in comparison.json; those without a score on that split are left out.
+        split: `test` or `validation`.
+
+    Returns:
+        Best first: `rank, recipe, seeds, accuracy` (mean), `spread` (standard deviation over seeds, null for one),
+        `interval` (95 %, over images, of the mean), `selected_on`.
+    """
+    scored: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        if entry[split] and entry["status"] != "failed":
+            scored.setdefault(entry["recipe"], []).append(entry)
+    rows = [_rank_row(recipe, group, split) for recipe, group in scored.items()]
+    rows.sort(key=lambda row: -row["accuracy"])
+    return [{"rank": position, **row} for position, row in enumerate(rows, start=1)]
+
+
+def _rank_row(recipe: str, group: list[dict[str, Any]], split: str) -> dict[str, Any]:
+    accuracies = [entry[split]["accuracy"] for entry in group]
+    intervals = [entry[split]["accuracy_interval"] for entry in group]
+    return {
+        "recipe": recipe,
+        "seeds": len(group),
+        "accuracy": float(np.mean(accuracies)),
+        "spread": float(np.std(accuracies, ddof=1)) if len(group) > 1 else None,
+        "interval": [float(bound) for bound in np.mean(intervals, axis=0)],
+        "selected_on": group[0]["selected_on"],
+    }
+
+
+def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*CSV_COLUMNS, "validation_accuracy", "test_accuracy", "departures", "reason"])
+    for entry in entries:
+        scores = [entry[split]["accuracy"] if entry[split] else "" for split in ("validation", "test")]
+        values = ["" if entry[column] is None else entry[column] for column in CSV_COLUMNS]
+        writer.writerow([*values, *scores, "; ".join(entry["departures"]), entry["reason"] or ""])
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))

@@ -1,0 +1,102 @@
+"""Scoring: a model and one split of a data set give probabilities and metrics."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferlab.data import Dataset, Split
+from ferlab.errors import FerlabError, RunError
+from ferlab.metrics import log_softmax, score
+from ferlab.runs import SCHEMA, RunFolder
+
+BATCH_SIZE = 256
+
+
+def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VALIDATION) -> dict[str, Any]:
+    """Scores a model on one split. Where the model is a run folder, the result is written there as well.
+
+    Args:
+        model: a run folder, a `.keras` file or an `.onnx` file.
+        dataset: with images in that split.
+        split: `train`, `validation` or `test`.
+
+    Returns:
+        `schema, model, split, images, accuracy, accuracy_interval, macro_f1, log_loss, per_class, confusion,
+        class_names, fingerprint`; see `ferlab.metrics.score`.
+
+    Raises:
+        DataError: if the split is empty.
+        FerlabError: if the file is no model, or was made for other classes.
+        RunError: if the folder holds no finished run.
+    """
+    path = Path(model)
+    split = Split.from_label(split) if isinstance(split, str) else split
+    part = dataset.require(split)
+    run = RunFolder(path) if path.is_dir() else None
+    probabilities = _probabilities(run, path, part)
+    metrics = score(part.labels, probabilities, part.class_names)
+    metrics["fingerprint"] = part.fingerprints[split.label]
+    if run:
+        run.write_predictions(split.label, probabilities, part.labels, part.names)
+        run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
+    return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
+
+
+def _probabilities(run: RunFolder | None, path: Path, part: Dataset) -> np.ndarray:
+    if not path.exists():
+        raise FerlabError(f"{path} does not exist. Give a run folder, a .keras file or an .onnx file.")
+    if run:
+        if not run.model_file.is_file():
+            raise RunError(f"{path} holds no trained model (model.keras). Train it first, or go on with --resume.")
+        _check_classes(path, run.environment()["class_names"], part)
+        return _keras_probabilities(run.model_file, part)
+    if path.suffix == ".keras":
+        return _keras_probabilities(path, part)
+    if path.suffix == ".onnx":
+        return _onnx_probabilities(path, part)
+    raise FerlabError(f"{path} is no model. Give a run folder, a .keras file or an .onnx file.")
+
+
+def _keras_probabilities(path: Path, part: Dataset) -> np.ndarray:
+    from ferlab.backend import start_keras
+    from ferlab.models import predict_logits
+
+    start_keras()
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise FerlabError(f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]}") from error
+    if model.output_shape[-1] != len(part.class_names):
+        raise FerlabError(
+            f"{path} tells {model.output_shape[-1]} classes apart, and {part.source} has {len(part.class_names)}."
+        )
+    return np.exp(log_softmax(predict_logits(model, part.images, BATCH_SIZE)))
+
+
+def _onnx_probabilities(path: Path, part: Dataset) -> np.ndarray:
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class but this
+        raise FerlabError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
+    metadata = session.get_modelmeta().custom_metadata_map
+    if "class_names" not in metadata:
+        raise FerlabError(f"{path} does not say which classes it tells apart (metadata 'class_names').")
+    _check_classes(path, json.loads(metadata["class_names"]), part)
+    batches = (
+        session.run(["probabilities"], {"images": part.images[start : start + BATCH_SIZE, ..., None].astype(np.float32)})
+        for start in range(0, len(part), BATCH_SIZE)
+    )
+    return np.concatenate([batch[0] for batch in batches])
+
+
+def _check_classes(path: Path, class_names: list[str], part: Dataset) -> None:
+    if list(class_names) != list(part.class_names):
+        raise FerlabError(
+            f"{path} tells apart {', '.join(class_names)}; {part.source} has {', '.join(part.class_names)}."
+        )
