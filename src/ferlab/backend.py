@@ -3,6 +3,8 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ferlab.errors import FerlabError, MissingExtraError
@@ -29,14 +31,31 @@ def start_keras(backend: str | None = None) -> str:
         raise FerlabError(f"Unknown backend '{wanted}'. Choose from: {', '.join(BACKENDS)}.")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes say nothing to a user
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import keras
+        with _quiet_start():
+            import keras
+
+            keras.ops.zeros(1)  # the first tensor looks for devices
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", error.name or "keras") from None
     if keras.config.backend() != wanted:
         raise FerlabError(f"Keras already runs on {keras.config.backend()} in this process, and {wanted} was asked for.")
     return wanted
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Silences what TensorFlow's C++ side writes straight to the file of standard error before it can be configured."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def resolve_policy(policy: str) -> str:

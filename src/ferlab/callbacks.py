@@ -19,7 +19,8 @@ from ferlab.progress import TrainingProgress
 from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder, read_arrays, write_arrays
 
-STATISTICS_IMAGES = 2048  # training images from which batch statistics of averaged weights are estimated
+STATISTICS_IMAGES = 1024  # training images from which batch statistics of averaged weights are estimated
+STATISTICS_BATCH = 128
 
 
 class Selection(keras.callbacks.Callback):
@@ -44,8 +45,10 @@ class Selection(keras.callbacks.Callback):
         chosen = np.arange(len(labels))
         if recipe.validation_images:
             chosen = np.random.default_rng([seed, VALIDATION]).permutation(chosen)[: recipe.validation_images]
-        self.file, self.recipe, self.stream, self.seed = run.best_file, recipe, stream, seed
+        self.file, self.recipe, self.seed = run.best_file, recipe, seed
         self.inputs, self.labels = inputs[chosen], labels[chosen]
+        steps = min(stream.steps_per_pass, math.ceil(STATISTICS_IMAGES / stream.batch_size))
+        self.statistics_inputs = np.concatenate([stream.batch(step)[0] for step in range(steps if recipe.averaging else 1)])
         self.best = -math.inf
         self.best_epoch = -1
 
@@ -85,10 +88,10 @@ class Selection(keras.callbacks.Callback):
         momenta = [layer.momentum for layer in layers]
         if not layers:
             return
-        for step in range(min(self.stream.steps_per_pass, math.ceil(STATISTICS_IMAGES / self.stream.batch_size))):
+        for number, start in enumerate(range(0, len(self.statistics_inputs), STATISTICS_BATCH)):
             for layer in layers:
-                layer.momentum = step / (step + 1)
-            self.model(self.stream.batch(step)[0], training=True)
+                layer.momentum = number / (number + 1)
+            self.model(self.statistics_inputs[start : start + STATISTICS_BATCH], training=True)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 

@@ -1,12 +1,11 @@
 """What recipes cost: parameters, multiply-adds, time and disk, known before anything is trained.
 
 The counts of every recipe are kept in `costs.json`, so that listing them needs no Keras; a test builds the models and
-holds the file true (`python -m ferlab.costs` writes it anew).
+holds the file true (`make docs` writes it anew).
 """
 
 import json
 import math
-import os
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.recipes import Recipe, get_recipe, recipe_groups
+from ferlab.recipes import Recipe, get_recipe
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -118,14 +117,3 @@ def machine_rate() -> float:
         matrix @ matrix
         best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best
-
-
-def _write() -> None:
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    names = [name for group in recipe_groups().values() for name in group]
-    counted = {name: vars(count_costs(get_recipe(name))) for name in names}
-    FILE.write_text(json.dumps(counted, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    _write()

@@ -80,7 +80,6 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> list[Split]:
 
 def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> dict[str, Any] | None:
     """Writes what is known beforehand, or checks that a run to be resumed is the same one."""
-    identity = {"recipe": recipe.as_dict(), "seed": seed}
     if not run.exists():
         environment = backends.describe() | {
             "policy": backends.resolve_policy(recipe.policy),
@@ -91,11 +90,11 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
             "skipped": [vars(item) for item in dataset.skipped],
         }
         run.write("environment", environment)
-        run.write("config", identity)
+        run.write("config", {"recipe": recipe.as_dict(), "seed": seed})
         return None
     if not resume:
         raise RunError(f"{run.path} already holds a run. Go on with it by --resume, or choose another --out.")
-    if run.recipe() != Recipe.from_dict(identity["recipe"]) or run.environment()["seed"] != seed:
+    if run.recipe().training_fields() != recipe.training_fields() or run.environment()["seed"] != seed:
         raise RunError(f"{run.path} holds a run of another recipe or seed. Choose another --out.")
     if run.environment()["fingerprints"] != dataset.fingerprints:
         raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")

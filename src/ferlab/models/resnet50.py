@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def build(
     num_classes: int,
     *,
-    input_size: int = 64,
+    input_size: int = 48,
     scaling: str = "caffe",
     interpolation: str = "bilinear",
     weights: str = "none",

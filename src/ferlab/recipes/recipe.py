@@ -11,6 +11,8 @@ from ferlab.augment import Augmentation
 from ferlab.errors import FerlabError, UnknownNameError
 from ferlab.models import model_options
 
+DESCRIPTIVE = ("name", "group", "summary", "departures", "expected_accuracy", "expected_source")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
@@ -110,6 +112,10 @@ class Recipe:
         """The recipe as plain JSON values."""
         return dataclasses.asdict(self)
 
+    def training_fields(self) -> dict[str, Any]:
+        """The fields that a training depends on: all but names, descriptions and expectations."""
+        return {key: value for key, value in self.as_dict().items() if key not in DESCRIPTIVE}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """The inverse of `as_dict`."""
@@ -128,7 +134,7 @@ def _changed(part: Any, key: str, path: list[str], value: Any) -> Any:
     types_of_fields = typing.get_type_hints(type(part))
     settable = set(types_of_fields) - {"name", "group"}
     if name not in settable:
-        raise UnknownNameError("recipe field", key, settable)
+        raise UnknownNameError("recipe field", name, settable)
     current = getattr(part, name)
     if name == "model" and len(rest) == 1:
         return dataclasses.replace(part, model={**current, rest[0]: _model_option(part.architecture, rest[0], value)})

@@ -1,0 +1,61 @@
+"""Dependencies run one way, and heavy packages load only where they are needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ferlab"
+
+# A module may import from its own floor's package and from any floor below it.
+FLOORS = [
+    {"errors", "emotions"},
+    {"backend"},
+    {"augment", "data", "metrics", "models"},
+    {"recipes"},
+    {"costs", "progress", "batches", "runs"},
+    {"baselines", "callbacks"},
+    {"evaluate", "report", "train"},
+    {"compare"},
+    {"cli", "__init__"},
+    {"__main__"},
+]
+FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+MODULES = sorted(path for path in SOURCE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ferlab":
+            parts = node.module.split(".")
+            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ferlab.")}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_never_reach_up(path: Path) -> None:
+    own = room(path)
+    assert own in FLOOR_OF, f"{own} has no floor: give it one in FLOORS"
+    for other in imported_rooms(path) - {own}:
+        assert FLOOR_OF[other] < FLOOR_OF[own], f"{own} imports {other}, which is not below it"
+
+
+def test_reports_never_see_a_model() -> None:
+    for path in (SOURCE / "report").rglob("*.py"):
+        assert imported_rooms(path) <= {"report", "runs", "emotions", "errors"}
+
+
+def test_importing_loads_no_heavy_package() -> None:
+    heavy = ["keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "pandas", "onnxruntime"]
+    code = f"import sys, ferlab.cli; print([name for name in {heavy} if name in sys.modules])"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"

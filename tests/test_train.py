@@ -1,0 +1,206 @@
+"""Training on real, if small, data: seeds, resuming after a kill, frozen features, divergence, the protocol guard."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ferlab import Dataset, Split, train
+from ferlab.batches import as_input
+from ferlab.errors import DataError, RunError, TrainingError
+from ferlab.models import build_model, count_parameters, predict_logits
+from ferlab.recipes import get_recipe
+from ferlab.runs import RunFolder, read_arrays
+from ferlab.train import split_frozen_backbone
+
+# Dropout, averaging, plateau and early stopping all in play, on a network small enough for a test.
+DEMANDING = {
+    "epochs": 5,
+    "batch_size": 32,
+    "steps_per_epoch": 3,
+    "averaging": 0.8,
+    "schedule": "constant",
+    "early_stopping.patience": 4,
+    "reduce_on_plateau.patience": 1,
+    "policy": "auto",
+}
+
+
+def test_run_folder(small: Dataset, tmp_path: Path) -> None:
+    run = train("study_newmodel", small, tmp_path / "run", seed=3, epochs=2, batch_size=56)
+    result, environment = run.result(), run.environment()
+    assert (result["status"], result["epochs"], result["parameters"]) == ("completed", 2, 4_478_727)
+    assert result["selected_on"] == "validation+test"
+    assert result["departures"]
+    assert result["test"] is None
+    assert environment["seed"] == 3
+    assert environment["fingerprints"] == small.fingerprints
+    assert [entry["epoch"] for entry in run.history()] == [1, 2]
+    assert set(run.history()[0]) >= {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+    model = keras.models.load_model(run.model_file)
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    validation = small.take(Split.VALIDATION)
+    accuracy = np.mean(predict_logits(model, validation.images).argmax(axis=1) == validation.labels)
+    assert result["validation"]["accuracy"] == pytest.approx(accuracy)
+    assert run.predictions()["validation_probabilities"].shape == (len(validation), 7)
+    assert not list(run.path.rglob("*.tmp")) + list(run.path.glob(".model*"))
+
+
+def test_the_best_epoch_is_kept(small: Dataset, tmp_path: Path) -> None:
+    run = train("study_newmodel", small, tmp_path / "run", epochs=3, augment_validation=False, policy="float32")
+    best = max(run.history(), key=lambda entry: entry["val_accuracy"])
+    assert run.result()["best_epoch"] == best["epoch"]
+    selected_on = small.take(Split.VALIDATION, Split.TEST)
+    model = keras.models.load_model(run.model_file)
+    accuracy = np.mean(predict_logits(model, selected_on.images).argmax(axis=1) == selected_on.labels)
+    assert accuracy == pytest.approx(best["val_accuracy"], abs=1e-9)
+
+
+def test_killed_and_resumed_equals_unbroken_bit_for_bit(small: Dataset, tmp_path: Path) -> None:
+    """Two kill -9, the first in the midst of an epoch, the second at whatever moment it falls on."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert start(whole).wait() == 0
+    for epochs in (1, 3):
+        process = start(broken)
+        wait_for(lambda: len(RunFolder(broken).history()) >= epochs, process)  # noqa: B023
+        time.sleep(0.05 * epochs)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert RunFolder(broken).result() is None
+    assert start(broken).wait() == 0
+    expected, found = RunFolder(whole), RunFolder(broken)
+    assert without_times(found.history()) == without_times(expected.history())
+    for name in ("checkpoint/state.npz", "checkpoint/best.npz", "predictions.npz"):
+        first, second = read_arrays(whole / name), read_arrays(broken / name)
+        assert first.keys() == second.keys()
+        for key in first.keys() - {"meta"}:
+            np.testing.assert_array_equal(first[key], second[key], err_msg=f"{name}: {key}")
+    rates = {entry["learning_rate"] for entry in expected.history()}
+    assert len(rates) > 1, "the learning rate was never reduced: the test proves less than it says"
+
+
+def start(out: Path) -> subprocess.Popen:
+    changes = [f"--set={key}={value}" for key, value in DEMANDING.items()]
+    command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", "demo", "--out", str(out)]
+    return subprocess.Popen([*command, *changes, "--quiet", "--resume", "--seed", "5"], stderr=subprocess.DEVNULL)
+
+
+def wait_for(condition, process: subprocess.Popen, limit: float = 300) -> None:
+    until = time.monotonic() + limit
+    while not condition():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def without_times(history: list[dict]) -> list[dict]:
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]
+
+
+def test_frozen_backbone_features_give_the_same_result(small: Dataset) -> None:
+    """Training the head on features computed once equals training the whole model with its backbone frozen."""
+    images, labels = small.take(Split.TRAIN).images[:64], small.take(Split.TRAIN).labels[:64]
+    results = []
+    for on_features in (True, False):
+        keras.utils.set_random_seed(0)
+        model = build_model("vgg16", scaling="symmetric", trainable_backbone=False, dense_units=16)
+        backbone, head = split_frozen_backbone(model)
+        trained, inputs = (head, predict_logits(backbone, images)) if on_features else (model, as_input(images))
+        trained.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        trained.fit(inputs, labels, batch_size=16, epochs=3, shuffle=False, verbose=0)
+        results.append(predict_logits(model, images))
+    np.testing.assert_allclose(*results, atol=1e-4)
+    assert np.ptp(results[0]) > 0.1
+
+
+def test_a_frozen_recipe_trains_on_features(small: Dataset, tmp_path: Path) -> None:
+    """The checkpoint of a head alone is small, and the saved model is whole."""
+    changes = {"model.weights": "none", "model.input_size": 64, "epochs": 1, "steps_per_epoch": 2}
+    run = train("study_mobilenetv2", small, tmp_path / "run", **changes)
+    stored = sum(array.size for name, array in read_arrays(run.best_file).items() if name.startswith("model/"))
+    assert stored < 1.4e6
+    assert count_parameters(keras.models.load_model(run.model_file))[0] == 3_576_903
+
+
+def test_divergence_stops_with_the_last_good_checkpoint(small: Dataset, tmp_path: Path) -> None:
+    changes = {"learning_rate": 1e38, "optimizer": "sgd", "epochs": 3, "batch_size": 56, "policy": "float32"}
+    with pytest.raises(TrainingError, match=r"The loss is (nan|inf) in epoch 1.*lower --set learning_rate"):
+        train("study_newmodel", small, tmp_path / "run", **changes)
+    result = RunFolder(tmp_path / "run").result()
+    assert result["status"] == "failed"
+    assert "diverged" in result["reason"]
+
+
+def test_a_run_folder_is_not_overwritten(small: Dataset, tmp_path: Path) -> None:
+    changes = {"epochs": 1, "batch_size": 56}
+    train("study_newmodel", small, tmp_path, **changes)
+    with pytest.raises(RunError, match="already holds a run"):
+        train("study_newmodel", small, tmp_path, **changes)
+    with pytest.raises(RunError, match="another recipe or seed"):
+        train("study_newmodel", small, tmp_path, resume=True, epochs=2)
+    with pytest.raises(RunError, match="other data"):
+        train("study_newmodel", small.take(Split.TRAIN, Split.VALIDATION), tmp_path, resume=True, **changes)
+    before = json.dumps(RunFolder(tmp_path).result())
+    train("study_newmodel", small, tmp_path, resume=True, **changes)
+    assert json.dumps(RunFolder(tmp_path).result()) == before
+
+
+def test_a_folder_in_use_is_refused(small: Dataset, tmp_path: Path) -> None:
+    with RunFolder(tmp_path).lock(), pytest.raises(RunError, match="in use by another process"):
+        train("study_newmodel", small, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(small: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RunError, match="cannot be written"):
+        train("study_newmodel", small, tmp_path / "file" / "run")
+
+
+def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path) -> None:
+    """/dev/full stands for the full disk: it refuses every write."""
+    run = RunFolder(tmp_path)
+    run.write("result", {"status": "completed"})
+
+    def fill(file) -> None:
+        file.write(b"half")
+        with open("/dev/full", "wb") as full:
+            full.write(b"the other half")
+
+    from ferlab.runs import write_atomically
+
+    with pytest.raises(RunError, match="No space left on device"):
+        write_atomically(tmp_path / "result.json", fill)
+    assert run.result()["status"] == "completed"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_protocol_is_guarded(small: Dataset, tmp_path: Path) -> None:
+    """Without a validation split nothing is trained: the test split never takes its place."""
+    with pytest.raises(DataError, match="no validation images"):
+        train("fair_newmodel", small.take(Split.TRAIN, Split.TEST), tmp_path / "run")
+    with pytest.raises(DataError, match="no train images"):
+        train("fair_newmodel", small.take(Split.VALIDATION), tmp_path / "run")
+    assert get_recipe("fair_newmodel").selection == "validation"
+
+
+def test_ctrl_c_leaves_a_usable_folder_that_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = start(out)
+    wait_for(lambda: len(RunFolder(out).history()) >= 1, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 1
+    run = RunFolder(out)
+    assert run.result()["status"] == "interrupted"
+    assert run.model_file.is_file()
+    done = len(run.history())
+    assert done < DEMANDING["epochs"]
+    assert start(out).wait() == 0
+    assert run.result()["status"] in ("completed", "stopped early")
+    assert len(run.history()) > done
