@@ -1,7 +1,7 @@
 """Writes what is generated: the CLI reference, the README's table and plot of results, and the costs of recipes.
 
-    python docs/generate.py            writes them
-    python docs/generate.py --check    fails if a document is stale (a test holds the costs true)
+python docs/generate.py            writes them
+python docs/generate.py --check    fails if a document is stale (a test holds the costs true)
 """
 
 import json
@@ -57,7 +57,10 @@ def readme() -> str:
 
 def results_table() -> str:
     """One line for each entry of the comparisons under `results/`."""
-    lines = ["| recipe | parameters | PublicTest, % | 95 % interval | image passes | selected on |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| recipe | parameters | PublicTest, % | 95 % interval | image passes | selected on |",
+        "|---|---|---|---|---|---|",
+    ]
     for path in sorted((ROOT / "results").glob("*.json")):
         comparison = json.loads(path.read_text(encoding="utf-8"))
         for row in comparison["ranking"]:
@@ -66,7 +69,8 @@ def results_table() -> str:
             passes = comparison["image_passes"].get(row["recipe"])
             note = f" ({comparison['notes'][row['recipe']]})" if row["recipe"] in comparison["notes"] else ""
             lines.append(
-                f"| {row['recipe']}{note} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f} – {high:.1f} "
+                f"| {row['recipe']}{note} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} "
+                f"| {low:.1f} – {high:.1f} "
                 f"| {'' if passes is None else f'{passes:,}'} | {row['selected_on'] or '–'} |"
             )
     return "\n".join(lines) + "\n"

@@ -26,7 +26,12 @@ def demo() -> Dataset:
 @pytest.fixture(scope="session")
 def small(demo: Dataset) -> Dataset:
     """112 training, 70 validation and 70 test images of the demo data."""
-    chosen = np.concatenate([np.flatnonzero(demo.splits == split)[:: _step(demo, split, n)][:n] for split, n in ((0, 112), (1, 70), (2, 70))])
+    chosen = np.concatenate(
+        [
+            np.flatnonzero(demo.splits == split)[:: _step(demo, split, n)][:n]
+            for split, n in ((0, 112), (1, 70), (2, 70))
+        ]
+    )
     mask = np.zeros(len(demo), bool)
     mask[chosen] = True
     return demo.where(mask)

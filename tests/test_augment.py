@@ -33,7 +33,9 @@ def test_flip_mirrors_about_half_exactly() -> None:
     assert 16 < mirrored.sum() < 48
 
 
-@pytest.mark.parametrize(("settings", "limit"), [({"shift": 0.125}, 6.0), ({"rotation": 10}, 0.2), ({"zoom": 0.2}, 0.2)])
+@pytest.mark.parametrize(
+    ("settings", "limit"), [({"shift": 0.125}, 6.0), ({"rotation": 10}, 0.2), ({"zoom": 0.2}, 0.2)]
+)
 def test_geometry_stays_about_the_centre(settings: dict, limit: float) -> None:
     """The brightest spot, at the centre, moves by the shift alone."""
     spot = np.zeros((64, 48, 48), np.uint8)

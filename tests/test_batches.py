@@ -36,14 +36,17 @@ def test_another_seed_gives_other_batches() -> None:
 
 def test_batches_are_what_a_model_takes() -> None:
     images, labels, weights = stream(class_weights=np.arange(7.0)).batch(0)
-    assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == ((4, 48, 48, 1), np.float32, True, True)
+    assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == (
+        (4, 48, 48, 1),
+        np.float32,
+        True,
+        True,
+    )
     np.testing.assert_array_equal(weights, labels)
     assert weights.dtype == np.float32
 
 
 def test_features_pass_unchanged() -> None:
     features = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
-    plain = BatchStream(
-        features, LABELS, batch_size=4, augmentation=Augmentation(), seed=0, class_weights=np.ones(7)
-    )
+    plain = BatchStream(features, LABELS, batch_size=4, augmentation=Augmentation(), seed=0, class_weights=np.ones(7))
     np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])

@@ -25,10 +25,12 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     """One recipe cannot be trained: it is reported with its reason, and the others stand."""
     impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})
     recipes = [impossible, "study_newmodel"]
-    comparison = compare(recipes, small, tmp_path, seeds=1, **TINY, averaging=0.0, schedule="constant", policy="float32")
+    comparison = compare(
+        recipes, small, tmp_path, seeds=1, **TINY, averaging=0.0, schedule="constant", policy="float32"
+    )
     by_recipe = {entry["recipe"]: entry for entry in comparison["entries"]}
     assert set(by_recipe) == {"fair_newmodel", "study_newmodel", "baseline_majority", "baseline_pixels"}
-    assert all(ENTRY_KEYS <= set(entry) for entry in comparison["entries"])
+    assert all(set(entry) >= ENTRY_KEYS for entry in comparison["entries"])
     assert by_recipe["fair_newmodel"]["status"] == "failed"
     assert "diverged" in by_recipe["fair_newmodel"]["reason"]
     study = by_recipe["study_newmodel"]
@@ -44,7 +46,9 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     assert {row["recipe"] for row in rows} == set(by_recipe)
     report = (tmp_path / "report.html").read_text()
     assert len(report) < 5e6
-    assert "http://" not in report.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
+    assert "http://" not in report.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
     assert report.count("<svg") == 1
     assert study["departures"][0] in report
     assert "validation+test" in report
@@ -52,7 +56,9 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="already holds a comparison"):
         compare(["study_newmodel"], small, tmp_path, **TINY)
     stamp = (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns
-    compare(["study_newmodel"], small, tmp_path, resume=True, **TINY, averaging=0.0, schedule="constant", policy="float32")
+    compare(
+        ["study_newmodel"], small, tmp_path, resume=True, **TINY, averaging=0.0, schedule="constant", policy="float32"
+    )
     assert (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns == stamp, "a finished run was trained again"
 
 
@@ -68,7 +74,7 @@ def test_baselines(demo: Dataset) -> None:
     commonest = max(demo.take(Split.TRAIN).class_counts(), key=demo.take(Split.TRAIN).class_counts().get)
     assert majority["test"]["accuracy"] == pytest.approx(test.class_counts()[commonest] / len(test))
     assert pixels["test"]["accuracy"] > majority["test"]["accuracy"] + 0.05
-    assert ENTRY_KEYS <= set(majority)
+    assert set(majority) >= ENTRY_KEYS
 
 
 # Made-up comparisons for ranking and findings.
@@ -98,7 +104,9 @@ MAJORITY = entry("baseline_majority", 0.25, None)
 
 
 def test_rank_averages_seeds_and_leaves_failures_out() -> None:
-    rows = rank([entry("a", 0.60), entry("a", 0.64, 1), entry("b", 0.70), entry("c", 0.99, status="failed")], "validation")
+    rows = rank(
+        [entry("a", 0.60), entry("a", 0.64, 1), entry("b", 0.70), entry("c", 0.99, status="failed")], "validation"
+    )
     assert [(row["rank"], row["recipe"], row["seeds"]) for row in rows] == [(1, "b", 1), (2, "a", 2)]
     assert rows[1]["accuracy"] == pytest.approx(0.62)
     assert rows[1]["spread"] == pytest.approx(0.02 * 2**0.5)
@@ -106,7 +114,10 @@ def test_rank_averages_seeds_and_leaves_failures_out() -> None:
 
 
 def test_a_clear_winner_and_a_tie() -> None:
-    assert any("a has the highest" in text and "do not overlap" in text for text in found(MAJORITY, entry("a", 0.7), entry("b", 0.6)))
+    assert any(
+        "a has the highest" in text and "do not overlap" in text
+        for text in found(MAJORITY, entry("a", 0.7), entry("b", 0.6))
+    )
     assert any("does not tell them apart" in text for text in found(MAJORITY, entry("a", 0.7), entry("b", 0.69)))
 
 
@@ -133,7 +144,10 @@ def test_selection_on_the_test_split_is_named() -> None:
 def test_study_against_fair() -> None:
     texts = found(MAJORITY, entry("study_x", 0.5), entry("fair_x", 0.6), entry("fair_x_imagenet", 0.51))
     assert "fair_x scores +10.0 points against study_x, the study's own recipe." in texts
-    assert "fair_x_imagenet scores +1.0 points against study_x, the study's own recipe, within the 95 % intervals." in texts
+    assert (
+        "fair_x_imagenet scores +1.0 points against study_x, the study's own recipe, within the 95 % intervals."
+        in texts
+    )
 
 
 def history(losses: list[float], validation_losses: list[float]) -> list[dict[str, float]]:

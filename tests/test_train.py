@@ -63,6 +63,7 @@ def test_the_best_epoch_is_kept(small: Dataset, tmp_path: Path) -> None:
     assert accuracy == pytest.approx(best["val_accuracy"], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken_bit_for_bit(small: Dataset, tmp_path: Path) -> None:
     """Two kill -9, the first in the midst of an epoch, the second at whatever moment it falls on."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -190,6 +191,7 @@ def test_the_protocol_is_guarded(small: Dataset, tmp_path: Path) -> None:
     assert get_recipe("fair_newmodel").selection == "validation"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_usable_folder_that_resumes(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(out)

@@ -106,7 +106,7 @@ def _erase(images: np.ndarray, share: float, generator: np.random.Generator) -> 
     areas = generator.uniform(0.02, 0.2, num_images) * height * width
     ratios = np.exp(generator.uniform(np.log(0.5), np.log(2), num_images))  # height over width
     corners = generator.random((num_images, 2))
-    greys = generator.integers(0, 256, num_images)
+    greys = generator.integers(0, 256, (num_images,))
     for index in chosen:
         box_height = min(height, round(np.sqrt(areas[index] * ratios[index])))
         box_width = min(width, round(np.sqrt(areas[index] / ratios[index])))

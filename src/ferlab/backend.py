@@ -40,7 +40,9 @@ def start_keras(backend: str | None = None) -> str:
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", error.name or "keras") from None
     if keras.config.backend() != wanted:
-        raise FerlabError(f"Keras already runs on {keras.config.backend()} in this process, and {wanted} was asked for.")
+        raise FerlabError(
+            f"Keras already runs on {keras.config.backend()} in this process, and {wanted} was asked for."
+        )
     return wanted
 
 
@@ -101,12 +103,7 @@ def _has_gpu() -> bool:
 
 
 def _cpu_has_bfloat16() -> bool:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        return False
-    return any(flag in flags.split() for flag in FAST_BFLOAT16)
+    return any(flag in _cpu_info("flags").split() for flag in FAST_BFLOAT16)
 
 
 def _device_name() -> str:
@@ -118,9 +115,13 @@ def _device_name() -> str:
 
             return jax.devices()[0].device_kind
         return "GPU"
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_info(key: str) -> str:
+    """What Linux says of the first core under a key; empty elsewhere."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+            return next((line.split(":", 1)[1].strip() for line in file if line.startswith(key)), "")
     except OSError:
-        name = ""
-    return name or platform.processor() or platform.machine()
+        return ""

@@ -45,10 +45,8 @@ class Selection(keras.callbacks.Callback):
         chosen = np.arange(len(labels))
         if recipe.validation_images:
             chosen = np.random.default_rng([seed, VALIDATION]).permutation(chosen)[: recipe.validation_images]
-        self.file, self.recipe, self.seed = run.best_file, recipe, seed
+        self.file, self.recipe, self.stream, self.seed = run.best_file, recipe, stream, seed
         self.inputs, self.labels = inputs[chosen], labels[chosen]
-        steps = min(stream.steps_per_pass, math.ceil(STATISTICS_IMAGES / stream.batch_size))
-        self.statistics_inputs = np.concatenate([stream.batch(step)[0] for step in range(steps if recipe.averaging else 1)])
         self.best = -math.inf
         self.best_epoch = -1
 
@@ -88,10 +86,12 @@ class Selection(keras.callbacks.Callback):
         momenta = [layer.momentum for layer in layers]
         if not layers:
             return
-        for number, start in enumerate(range(0, len(self.statistics_inputs), STATISTICS_BATCH)):
+        steps = min(self.stream.steps_per_pass, math.ceil(STATISTICS_IMAGES / self.stream.batch_size))
+        inputs = np.concatenate([self.stream.batch(step)[0] for step in range(steps)])
+        for number, start in enumerate(range(0, len(inputs), STATISTICS_BATCH)):
             for layer in layers:
                 layer.momentum = number / (number + 1)
-            self.model(self.statistics_inputs[start : start + STATISTICS_BATCH], training=True)
+            self.model(inputs[start : start + STATISTICS_BATCH], training=True)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 

@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Results go to standard output, everything else to standard error."""
+"""The command line: parse, call one function, print. Results go to standard output, the rest to standard error."""
 
 import json
 import sys
@@ -37,14 +37,17 @@ SourceArgument = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`.")
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`.")
+    str,
+    typer.Option("--data", metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`."),
 ]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and list them.")]
 CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe field, e.g. `epochs=5` or `augmentation.flip=off`."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a recipe field, e.g. `epochs=5` or `augmentation.flip=off`."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.", min=0)]
 BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
@@ -69,7 +72,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -84,7 +89,9 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("comparison"),
     quick: Annotated[
         bool | None,
-        typer.Option("--quick/--full", help="A small budget to try things out. [default: quick on `demo`, full elsewhere]"),
+        typer.Option(
+            "--quick/--full", help="A small budget to try things out. [default: quick on `demo`, full elsewhere]"
+        ),
     ] = None,
     set_: SetOption = None,
     resume: ResumeOption = False,
@@ -147,9 +154,7 @@ def train(
     A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
     """
     dataset = _load(data, skip_bad, cache)
-    run = ferlab.train(
-        recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_)
-    )
+    run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_))
     result = run.result()
     if result is None or result["status"] == "interrupted":
         _stop(f"Interrupted. Go on with the same command and --resume; finished epochs are kept in {out}.")
@@ -160,14 +165,16 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run folder, a .keras file or an .onnx file.")],
     data: DataOption,
-    split: Annotated[str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")] = "validation",
+    split: Annotated[
+        str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")
+    ] = "validation",
     json_: JsonOption = False,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
 ) -> None:
     """Score a model on one split: accuracy with its interval, and every class's scores.
 
-        ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
+    ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
     """
     labels = [known.label for known in Split]
     if split not in labels:
@@ -182,7 +189,9 @@ def evaluate(
 @app.command()
 def models(json_: JsonOption = False) -> None:
     """List the architectures and their options."""
-    rows = [{"model": name, "summary": model_summary(name), "options": model_options(name)} for name in model_names()]
+    rows: list[dict[str, Any]] = [
+        {"model": name, "summary": model_summary(name), "options": model_options(name)} for name in model_names()
+    ]
     if json_:
         print(json.dumps({"schema": SCHEMA, "models": rows}))
         return
@@ -229,15 +238,7 @@ def data_info(
 ) -> None:
     """Show the splits, class counts and fingerprints of a data set."""
     dataset = _load(source, skip_bad, cache)
-    splits = {
-        split.label: {
-            "images": len(dataset.take(split)),
-            "classes": dataset.take(split).class_counts(),
-            "fingerprint": dataset.fingerprints[split.label],
-        }
-        for split in Split
-        if dataset.has(split)
-    }
+    splits = dataset.summary()
     if sheet:
         from ferlab.data.sheet import write_sheet
 
@@ -265,7 +266,9 @@ def _load(source: str, skip_bad: bool, cache: bool) -> Dataset:
     dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache)
     if dataset.skipped:
         names = ", ".join(item.name for item in dataset.skipped[:3])
-        console().print(f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}")
+        console().print(
+            f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}"
+        )
     return dataset
 
 

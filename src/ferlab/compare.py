@@ -5,7 +5,6 @@ import io
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from ferlab.train import train
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
 # A budget to try the tool out with: enough to see models learn on the demo data, and to rank none of them for good.
-QUICK = {"epochs": 3, "steps_per_epoch": 20, "batch_size": 32, "averaging": 0.9}
+QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 20, "batch_size": 32, "averaging": 0.9}
 
 CSV_COLUMNS = (
     "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "multiply_adds", "epochs",
@@ -102,7 +101,7 @@ def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
 
 
 def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
-    return (replace(recipe, **QUICK) if quick else recipe).changed(changes)
+    return recipe.changed(QUICK if quick else {}).changed(changes)
 
 
 def _announce(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, say: Any) -> None:
@@ -118,7 +117,9 @@ def _announce(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, say: 
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise FerlabError(f"{out} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed. Choose another --out.")
+        raise FerlabError(
+            f"{out} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed. Choose another --out."
+        )
 
 
 def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | None, quiet: bool) -> dict[str, Any]:
@@ -155,19 +156,11 @@ def _entry(recipe: Recipe, seed: int, run: RunFolder, out: Path, reason: str | N
 def _conclude(entries: list[dict[str, Any]], dataset: Dataset, out: Path) -> dict[str, Any]:
     """Ranks the entries and writes the comparison in its three forms."""
     ranked_on = "test" if dataset.has(Split.TEST) else "validation"
-    splits = [split for split in Split if dataset.has(split)]
     comparison: dict[str, Any] = {
         "dataset": {
             "source": Path(dataset.source).name,
             "class_names": list(dataset.class_names),
-            "splits": {
-                split.label: {
-                    "images": len(dataset.take(split)),
-                    "classes": dataset.take(split).class_counts(),
-                    "fingerprint": dataset.fingerprints[split.label],
-                }
-                for split in splits
-            },
+            "splits": dataset.summary(),
         },
         "entries": entries,
         "ranking": rank(entries, ranked_on),

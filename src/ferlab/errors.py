@@ -34,4 +34,6 @@ class MissingExtraError(FerlabError):
     """A command whose optional dependencies are not installed."""
 
     def __init__(self, extra: str, module: str) -> None:
-        super().__init__(f"This needs '{module}', which is not installed. Install it with: pip install 'ferlab[{extra}]'")
+        super().__init__(
+            f"This needs '{module}', which is not installed. Install it with: pip install 'ferlab[{extra}]'"
+        )

@@ -89,7 +89,9 @@ def _onnx_probabilities(path: Path, part: Dataset) -> np.ndarray:
         raise FerlabError(f"{path} does not say which classes it tells apart (metadata 'class_names').")
     _check_classes(path, json.loads(metadata["class_names"]), part)
     batches = (
-        session.run(["probabilities"], {"images": part.images[start : start + BATCH_SIZE, ..., None].astype(np.float32)})
+        session.run(
+            ["probabilities"], {"images": part.images[start : start + BATCH_SIZE, ..., None].astype(np.float32)}
+        )
         for start in range(0, len(part), BATCH_SIZE)
     )
     return np.concatenate([batch[0] for batch in batches])

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from ferlab.recipes import Recipe
 SCHEMA = 1
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Writes a file by way of a temporary one in the same folder.
 
     Args:
@@ -50,7 +50,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. Free space, or choose another --out.") from error
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}. Free space, or choose another --out."
+        ) from error
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
@@ -134,7 +136,7 @@ class RunFolder:
         write_json(self.path / f"{name}.json", values)
 
     def predictions(self) -> dict[str, np.ndarray]:
-        """The arrays of predictions.npz: per split `<split>_probabilities` `(N, K)`, `<split>_labels`, `<split>_names`."""
+        """Per scored split the arrays `<split>_probabilities` `(N, K)`, `<split>_labels` and `<split>_names`."""
         return read_arrays(self.path / "predictions.npz") if (self.path / "predictions.npz").is_file() else {}
 
     def write_predictions(self, split: str, probabilities: np.ndarray, labels: np.ndarray, names: np.ndarray) -> None:
@@ -168,7 +170,7 @@ class RunFolder:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes named arrays as one `.npz`, atomically."""
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -104,9 +104,7 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
 class _Training:
     """One training from its first or next epoch to its result."""
 
-    def __init__(
-        self, run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, progress: TrainingProgress
-    ) -> None:
+    def __init__(self, run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, progress: TrainingProgress) -> None:
         self.run, self.recipe, self.dataset, self.seed, self.progress = run, recipe, dataset, seed, progress
         self.training = dataset.take(Split.TRAIN)
         self.selected_on = selection_splits(recipe, dataset)
@@ -130,7 +128,7 @@ class _Training:
             self.progress.stop()
 
     def _fit(self, model: "keras.Model") -> tuple[str, "keras.Model"]:
-        """Trains the model, or its head alone where that is all that learns. Returns how it ended and what it fitted."""
+        """Trains the model, or its head where that is all that learns. Returns how it ended and what was fitted."""
         from ferlab.callbacks import Checkpoint, Selection, plateau_callbacks
 
         recipe = self.recipe
@@ -293,7 +291,7 @@ def _loss(recipe: Recipe, num_classes: int) -> "keras.Loss":
     if not recipe.label_smoothing:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def smoothed_cross_entropy(labels, logits):  # (B,), (B, K) -> (B,)
+    def smoothed_cross_entropy(labels: Any, logits: Any) -> Any:  # (B,), (B, K) -> (B,)
         one_hot = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32"), num_classes)
         return keras.losses.categorical_crossentropy(
             one_hot, logits, from_logits=True, label_smoothing=recipe.label_smoothing

@@ -76,7 +76,9 @@ def test_frozen_backbones_do_not_learn_and_keep_their_statistics() -> None:
     before = [np.array(weight) for weight in model.weights]
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(IMAGES[..., None].astype(np.float32), np.array([0, 1, 2]), verbose=0)
-    changed = [weight.path for weight, old in zip(model.weights, before, strict=True) if not np.array_equal(weight, old)]
+    changed = [
+        weight.path for weight, old in zip(model.weights, before, strict=True) if not np.array_equal(weight, old)
+    ]
     assert "logits/bias" in changed
     assert set(changed) <= {"logits/kernel", "logits/bias"}
 

@@ -8,10 +8,10 @@ import csv
 import gzip
 import io
 import lzma
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ferlab.errors import DataError
 
 COLUMNS = ("emotion", "pixels", "usage")
 USAGES = {"Training": Split.TRAIN, "PublicTest": Split.VALIDATION, "PrivateTest": Split.TEST}
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".csv": open}
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".csv": open}
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
@@ -55,7 +55,9 @@ def load(path: Path, bad: BadItems) -> Dataset:
                 splits.append(split)
                 names.append(f"row {number}")
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, lzma.LZMAError) as error:
-        raise DataError(f"{bad.source} cannot be read as a CSV table ({error}). It may be cut short: fetch it again.") from None
+        raise DataError(
+            f"{bad.source} cannot be read as a CSV table ({error}). It may be cut short: fetch it again."
+        ) from None
     if not images:
         raise DataError(f"{bad.source} holds no images: the table has a header and no usable row.")
     return Dataset(
@@ -91,7 +93,8 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
     indices = [header.index(name) for name in COLUMNS]
     for row in reader:
         if row:
-            yield tuple(row[index] if index < len(row) else "" for index in indices)
+            emotion, pixels, usage = (row[index] if index < len(row) else "" for index in indices)
+            yield emotion, pixels, usage
 
 
 def _parse(emotion: str, pixels: str, usage: str) -> tuple[int, bytes, Split]:

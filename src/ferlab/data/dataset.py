@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,14 @@ class Dataset:
         """Number of images of each class, zero included."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """By split that is present: number of `images`, `classes` (name -> count) and `fingerprint`."""
+        parts = {split.label: self.take(split) for split in Split if self.has(split)}
+        return {
+            name: {"images": len(part), "classes": part.class_counts(), "fingerprint": part.fingerprints[name]}
+            for name, part in parts.items()
+        }
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ folder mixes two splits of the official protocol, and the file names tell them a
 import os
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -54,7 +55,7 @@ def _zip_members(archive: zipfile.ZipFile, bad: BadItems) -> Iterator[Member]:
         if ".." in path.parts or path.is_absolute():
             bad.report(info.filename, "this member of the archive points outside of it")
         elif not info.is_dir() and (inner := _from_split_folder(path)):
-            yield inner, lambda info=info: archive.read(info)
+            yield inner, partial(archive.read, info)
 
 
 def _folder_members(root: Path, bad: BadItems) -> Iterator[Member]:

@@ -27,7 +27,9 @@ class BadItems:
             DataError: unless bad items are to be skipped.
         """
         if not self.skip:
-            raise DataError(f"{self.source}: {name}: {reason}. Repair or remove it, or leave such items out with --skip-bad.")
+            raise DataError(
+                f"{self.source}: {name}: {reason}. Repair or remove it, or leave such items out with --skip-bad."
+            )
         self.items.append(Skipped(name=name, reason=reason))
 
 
@@ -68,4 +70,6 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is not a complete zip archive ({error}). It may be cut short: fetch it again.") from None
+        raise DataError(
+            f"{path} is not a complete zip archive ({error}). It may be cut short: fetch it again."
+        ) from None

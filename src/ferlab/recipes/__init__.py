@@ -45,7 +45,7 @@ def find_recipes(names: list[str]) -> list[Recipe]:
 
 
 def _functions() -> dict[str, dict[str, Callable[[], Recipe]]]:
-    groups = {}
+    groups: dict[str, dict[str, Callable[[], Recipe]]] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         groups[info.name] = {

@@ -1,12 +1,12 @@
 """The study's four architectures under one protocol, everything equal but the learning rate.
 
 From scratch, all layers trained, 10 passes over Training, the same augmentation, right preprocessing inside the model,
-selection on PublicTest. All see the pictures at their own 48 pixels; the heads of the classics are global pooling and one
-dense layer.
+selection on PublicTest. All see the pictures at their own 48 pixels; the heads of the classics are global pooling and
+one dense layer.
 
-The learning rates of newmodel and MobileNetV2 come from a small search, stated in docs/log.md; those of ResNet50 and VGG16
-are common choices, not yet searched. The `_imagenet` entries start from ImageNet weights: outside images, so they are
-entries of their own.
+The learning rates of newmodel and MobileNetV2 come from a small search, stated in docs/log.md; those of ResNet50 and
+VGG16 are common choices, not yet searched. The `_imagenet` entries start from ImageNet weights: outside images, so they
+are entries of their own.
 """
 
 from typing import Any

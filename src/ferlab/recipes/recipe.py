@@ -164,7 +164,16 @@ def _parse(key: str, value: Any, wanted: Any) -> Any:
     if origin is tuple:
         return (value,) if isinstance(value, str) else tuple(value)
     if wanted is bool:
-        words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
         parsed = words.get(str(value).lower())
     else:
         parsed = _number_or_text(value, wanted)

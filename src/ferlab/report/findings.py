@@ -50,8 +50,8 @@ def _under_trained(comparison: Comparison, histories: Histories) -> Iterator[str
     for row in comparison["ranking"]:
         if not row["recipe"].startswith("baseline_") and _near_chance(row, comparison):
             yield (
-                f"{row['recipe']} is under-trained: its accuracy of {_percent(row)} is not clearly above that of always "
-                "naming the commonest class. Nothing is concluded from it."
+                f"{row['recipe']} is under-trained: its accuracy of {_percent(row)} is not clearly above that of "
+                "always naming the commonest class. Nothing is concluded from it."
             )
 
 
@@ -93,8 +93,9 @@ def _overfitting(comparison: Comparison, histories: Histories) -> Iterator[str]:
         rises = last["val_loss"] > (1 + OVERFITTING_RISE) * history[lowest]["val_loss"]
         if rises and last["loss"] < history[lowest]["loss"]:
             yield (
-                f"{entry['recipe']} (seed {entry['seed']}) overfits from epoch {lowest + 2} on: its training loss goes on "
-                f"falling while its validation loss rises from {history[lowest]['val_loss']:.3f} to {last['val_loss']:.3f}."
+                f"{entry['recipe']} (seed {entry['seed']}) overfits from epoch {lowest + 2} on: its training loss "
+                f"goes on falling while its validation loss rises from {history[lowest]['val_loss']:.3f} to "
+                f"{last['val_loss']:.3f}."
             )
 
 
@@ -106,7 +107,7 @@ def _trained_rows(comparison: Comparison) -> list[Mapping[str, Any]]:
 
 def _near_chance(row: Mapping[str, Any], comparison: Comparison) -> bool:
     majority = _row(comparison, MAJORITY)
-    return bool(majority) and row["interval"][0] <= majority["interval"][1]
+    return majority is not None and row["interval"][0] <= majority["interval"][1]
 
 
 def _row(comparison: Comparison, recipe: str) -> Mapping[str, Any] | None:

@@ -28,7 +28,9 @@ def write_report(folder: Path) -> Path:
     except ModuleNotFoundError:
         raise MissingExtraError("evaluate", "jinja2") from None
     comparison = read_json(folder / "comparison.json")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"percent": _percent, "count": _count}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         comparison=comparison,

@@ -23,7 +23,14 @@ def learning_curves(title: str, history: list[dict[str, float]]) -> str:
     epochs = [entry["epoch"] for entry in history]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         axes.plot(epochs, [entry[name] for entry in history], "o-", color=TRAINING, label="training", markersize=3)
-        axes.plot(epochs, [entry[f"val_{name}"] for entry in history], "s--", color=VALIDATION, label="validation", markersize=3)
+        axes.plot(
+            epochs,
+            [entry[f"val_{name}"] for entry in history],
+            "s--",
+            color=VALIDATION,
+            label="validation",
+            markersize=3,
+        )
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
