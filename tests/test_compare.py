@@ -42,7 +42,7 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     assert comparison["dataset"]["splits"]["train"]["fingerprint"] == small.fingerprints["train"]
 
     assert json.loads((tmp_path / "comparison.json").read_text()) == comparison
-    rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert {row["recipe"] for row in rows} == set(by_recipe)
     report = (tmp_path / "report.html").read_text()
     assert len(report) < 5e6

@@ -132,7 +132,7 @@ def test_a_frozen_recipe_trains_on_features(small: Dataset, tmp_path: Path) -> N
 
 def test_divergence_stops_with_the_last_good_checkpoint(small: Dataset, tmp_path: Path) -> None:
     changes = {"learning_rate": 1e38, "optimizer": "sgd", "epochs": 3, "batch_size": 56, "policy": "float32"}
-    with pytest.raises(TrainingError, match=r"The loss is (nan|inf) in epoch 1.*lower --set learning_rate"):
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch 1.*lower --set learning_rate"):
         train("study_newmodel", small, tmp_path / "run", **changes)
     result = RunFolder(tmp_path / "run").result()
     assert result["status"] == "failed"

@@ -1,5 +1,6 @@
 """Which Keras backend, which numeric policy, on which device: settled before Keras is imported."""
 
+import logging
 import os
 import platform
 import sys
@@ -32,6 +33,7 @@ def start_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each model after the fifth in a process
     try:
         with _quiet_start():
             import keras

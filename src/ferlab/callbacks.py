@@ -55,6 +55,7 @@ class Selection(keras.callbacks.Callback):
             log_probabilities = log_softmax(predict_logits(self.model, self._inputs(epoch)))
             accuracy = float(np.mean(log_probabilities.argmax(axis=1) == self.labels))
             logs["val_loss"] = log_loss(self.labels, log_probabilities)
+            stop_if_diverged("validation loss", logs["val_loss"], epoch)
             logs["val_accuracy"] = accuracy
             if accuracy > self.best:
                 self.best, self.best_epoch = accuracy, epoch
@@ -73,11 +74,13 @@ class Selection(keras.callbacks.Callback):
             return
         raw = variables(self.model)
         averages = self.model.optimizer._model_variables_moving_average  # no public name, as in Keras's own callback
-        for variable, average in zip(self.model.trainable_variables, averages, strict=True):
-            variable.assign(average)
-        self._estimate_statistics()
-        yield
-        assign(self.model, raw)
+        try:
+            for variable, average in zip(self.model.trainable_variables, averages, strict=True):
+                variable.assign(average)
+            self._estimate_statistics()
+            yield
+        finally:
+            assign(self.model, raw)
 
     def _estimate_statistics(self) -> None:
         """Plain averages of the batch means and variances over a few training batches, the same ones each time."""
@@ -161,12 +164,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.progress.begin_epoch(epoch, self.params["steps"])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is {loss} in epoch {len(self.history) + 1}, step {batch + 1}: the training diverged. The "
-                f"checkpoint of epoch {len(self.history)} is kept. Try a lower --set learning_rate=."
-            )
+        stop_if_diverged("loss", float(logs["loss"]), len(self.history))
         self.progress.step(float(logs["accuracy"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -188,6 +186,19 @@ class Checkpoint(keras.callbacks.Callback):
         write_arrays(self.run.state_file, variables(self.model) | optimizer | {"meta": meta_array})
         self.run.write_history(self.history)
         self.progress.end_epoch(entry)
+
+
+def stop_if_diverged(name: str, loss: float, epochs_done: int) -> None:
+    """Ends a training that can only go on with numbers that are none.
+
+    Raises:
+        TrainingError: if the loss is not finite.
+    """
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The {name} is {loss} in epoch {epochs_done + 1}: the training diverged. The checkpoint of epoch "
+            f"{epochs_done} is kept. Try a lower --set learning_rate=."
+        )
 
 
 def variables(model: keras.Model) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ from ferlab.train import train
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
 # A budget to try the tool out with: enough to see models learn on the demo data, and to rank none of them for good.
-QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 20, "batch_size": 32, "averaging": 0.9}
+QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 50, "batch_size": 16, "averaging": 0.9}
 
 CSV_COLUMNS = (
     "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "multiply_adds", "epochs",

@@ -136,7 +136,7 @@ class _Training:
         steps = recipe.steps_per_epoch or stream.steps_per_pass
         trained.compile(
             optimizer=make_optimizer(recipe, steps),
-            loss=_loss(recipe, len(self.dataset.class_names)),
+            loss=make_loss(recipe, len(self.dataset.class_names)),
             weighted_metrics=["accuracy"],
             jit_compile=backends.jit_setting(),
         )
@@ -284,7 +284,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     return optimizer
 
 
-def _loss(recipe: Recipe, num_classes: int) -> "keras.Loss":
+def make_loss(recipe: Recipe, num_classes: int) -> "keras.Loss":
     """Cross-entropy on logits; Keras smooths labels only where they are one-hot."""
     import keras
 

@@ -93,20 +93,20 @@ PERSON_RANGES = Person(
     hairline=(-1.05, -0.75),
 )
 VIEW_RANGES = View(
-    turn=(-0.4, 0.4),
-    nod=(-0.25, 0.25),
-    roll=(-0.2, 0.2),
-    scale=(0.88, 1.1),
+    turn=(-0.35, 0.35),
+    nod=(-0.2, 0.2),
+    roll=(-0.18, 0.18),
+    scale=(0.9, 1.1),
     shift_x=(-3, 3),
     shift_y=(-3, 3),
     background=(0, 255),
     light_x=(-45, 45),
     light_y=(-30, 30),
     blur=(0.3, 0.9),
-    noise=(2, 9),
+    noise=(1, 6),
 )
-INTENSITY = (0.3, 1.15)  # of the emotion: 0 is the neutral face, 1 the prototype
-ACTION_SPREAD = 0.16  # standard deviation of each action about the blend
+INTENSITY = (0.5, 1.25)  # of the emotion: 0 is the neutral face, 1 the prototype
+ACTION_SPREAD = 0.13  # standard deviation of each action about the blend
 
 
 class Stroke(NamedTuple):

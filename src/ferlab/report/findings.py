@@ -65,8 +65,8 @@ def _below_pixels(comparison: Comparison, histories: Histories) -> Iterator[str]
 def _selected_on_test(comparison: Comparison, histories: Histories) -> Iterator[str]:
     ranked_on = comparison["ranked_on"]
     flagged = [row["recipe"] for row in comparison["ranking"] if ranked_on in (row["selected_on"] or "").split("+")]
-    if flagged and ranked_on == "test":
-        yield f"{', '.join(flagged)} chose the best epoch on the test split as well: their test accuracy is too high."
+    for recipe in flagged if ranked_on == "test" else []:
+        yield f"{recipe} chose the best epoch on the test split as well, which makes its test accuracy too high."
 
 
 def _study_against_fair(comparison: Comparison, histories: Histories) -> Iterator[str]:

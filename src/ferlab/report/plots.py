@@ -31,7 +31,7 @@ def learning_curves(title: str, history: list[dict[str, float]]) -> str:
             label="validation",
             markersize=3,
         )
-        axes.set(xlabel="epoch", ylabel=name)
+        axes.set(xlabel="epoch", ylabel=name, xlim=(0.5, len(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,158 @@
+"""Images per second of training `newmodel`: ferlab against the original study's own pipeline.
+
+The study's pipeline is `ImageDataGenerator(horizontal_flip=True).flow_from_directory` on JPEG files, feeding a float32
+network of the same shape by `fit`. ferlab's is the recipe `study_newmodel` as `ferlab train` runs it: batches from
+memory, flipped by OpenCV, numeric policy `auto`. Both train for the same number of steps of 64 images, each in a process of its
+own, in turns; the first steps, in which graphs are built, are not counted.
+
+    python benchmarks/training_throughput.py --data fer2013.zip --json results/...
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import report
+
+BATCH_SIZE = 64
+UNCOUNTED = 5  # steps at the beginning
+
+
+def main() -> None:
+    """Parses the arguments, and measures both sides in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="demo", help="a ferlab source (default: demo)")
+    parser.add_argument("--steps", type=int, default=40, help="counted steps of 64 images (default: 40)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--side", choices=("study", "ferlab"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.side:
+        print(SIDES[arguments.side](arguments))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_jpegs(arguments.data, Path(folder))
+        rates: dict[str, list[float]] = {"study": [], "ferlab": []}
+        for _ in range(arguments.repeats):
+            for side in rates:
+                rates[side].append(measure(side, arguments, folder))
+    medians = {side: statistics.median(values) for side, values in rates.items()}
+    ratios = {"ferlab / study": medians["ferlab"] / medians["study"]}
+    report("training_throughput", medians, "images/s", ratios, arguments.json)
+
+
+def measure(side: str, arguments: argparse.Namespace, folder: str) -> float:
+    """One side in a process of its own, so that policies and thread pools do not mix."""
+    command = [sys.executable, __file__, "--side", side, "--folder", folder, "--data", arguments.data]
+    command += ["--steps", str(arguments.steps)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return float(finished.stdout.splitlines()[-1])
+
+
+def write_jpegs(source: str, folder: Path) -> None:
+    """The training images as files in class folders, as the study had them."""
+    import cv2
+
+    from ferlab import Split, load_dataset
+
+    training = load_dataset(source).require(Split.TRAIN)
+    for name in training.class_names:
+        (folder / name).mkdir()
+    for index, (image, label) in enumerate(zip(training.images, training.labels, strict=True)):
+        path = folder / training.class_names[label] / f"{index}.jpg"
+        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+def timed_fit(model: Any, batches: Any, steps: int) -> float:
+    """Images per second over the counted steps of one `fit`."""
+    import keras
+
+    moments: list[float] = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            moments.append(time.perf_counter())
+
+    model.fit(batches, steps_per_epoch=UNCOUNTED + steps, epochs=1, callbacks=[Clock()], verbose=0, shuffle=False)
+    return BATCH_SIZE * steps / (moments[-1] - moments[UNCOUNTED - 1])
+
+
+def study_side(arguments: argparse.Namespace) -> float:
+    """The study's pipeline, as its notebook has it."""
+    from keras import Sequential, layers, optimizers
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    model = Sequential([layers.Input((48, 48, 1))])
+    for filters, kernel_size in ((64, 3), (128, 5), (512, 3), (512, 3)):
+        model.add(layers.Conv2D(filters, kernel_size, padding="same"))
+        model.add(layers.BatchNormalization())
+        model.add(layers.Activation("relu"))
+        model.add(layers.MaxPooling2D())
+        model.add(layers.Dropout(0.25))
+    model.add(layers.Flatten())
+    for units in (256, 512):
+        model.add(layers.Dense(units))
+        model.add(layers.BatchNormalization())
+        model.add(layers.Activation("relu"))
+        model.add(layers.Dropout(0.25))
+    model.add(layers.Dense(7, activation="softmax"))
+    model.compile(optimizers.Adam(5e-4), loss="categorical_crossentropy", metrics=["accuracy"])
+    batches = ImageDataGenerator(horizontal_flip=True).flow_from_directory(
+        arguments.folder, target_size=(48, 48), color_mode="grayscale", class_mode="categorical", batch_size=BATCH_SIZE
+    )
+    return timed_fit(model, endless(batches), arguments.steps)
+
+
+def endless(batches: Any) -> Any:
+    """The batches of whole size, over and over: rates are counted in images."""
+    while True:
+        images, labels = next(batches)
+        if len(images) == BATCH_SIZE:
+            yield images, labels
+
+
+def ferlab_side(arguments: argparse.Namespace) -> float:
+    """The recipe `study_newmodel`, as `ferlab train` runs it."""
+    import numpy as np
+
+    from ferlab import Split, load_dataset
+    from ferlab.backend import jit_setting, resolve_policy, start_keras
+    from ferlab.batches import BatchStream
+    from ferlab.models import build_model
+    from ferlab.recipes import get_recipe
+    from ferlab.train import make_loss, make_optimizer
+
+    start_keras()
+    import keras
+
+    recipe = get_recipe("study_newmodel")
+    keras.config.set_dtype_policy(resolve_policy(recipe.policy))
+    training = load_dataset(arguments.data).take(Split.TRAIN)
+    stream = BatchStream(
+        training.images,
+        training.labels,
+        batch_size=recipe.batch_size,
+        augmentation=recipe.augmentation,
+        seed=0,
+        class_weights=np.ones(7),
+    )
+    model = build_model(recipe.architecture, **recipe.model)
+    model.compile(
+        make_optimizer(recipe, 1), make_loss(recipe, 7), weighted_metrics=["accuracy"], jit_compile=jit_setting()
+    )
+    whole = (batch for batch in stream.iterate(0) if len(batch[1]) == BATCH_SIZE)
+    return timed_fit(model, whole, arguments.steps)
+
+
+SIDES = {"study": study_side, "ferlab": ferlab_side}
+
+if __name__ == "__main__":
+    main()
