@@ -2,8 +2,8 @@
 
 The study's pipeline is `ImageDataGenerator(horizontal_flip=True).flow_from_directory` on JPEG files, feeding a float32
 network of the same shape by `fit`. ferlab's is the recipe `study_newmodel` as `ferlab train` runs it: batches from
-memory, flipped by OpenCV, numeric policy `auto`. Both train for the same number of steps of 64 images, each in a process of its
-own, in turns; the first steps, in which graphs are built, are not counted.
+memory, flipped by OpenCV, numeric policy `auto`. Both train for the same number of steps of 64 images, each in a
+process of its own, in turns; the first steps, in which graphs are built, are not counted.
 
     python benchmarks/training_throughput.py --data fer2013.zip --json results/...
 """

@@ -76,7 +76,7 @@ class Selection(keras.callbacks.Callback):
         averages = self.model.optimizer._model_variables_moving_average  # no public name, as in Keras's own callback
         try:
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
-                variable.assign(average)
+                variable.assign(keras.ops.copy(average))  # JAX gives the buffers of a model away when it predicts
             self._estimate_statistics()
             yield
         finally:
@@ -178,10 +178,7 @@ class Checkpoint(keras.callbacks.Callback):
             "states": [{name: getattr(item, name) for name in item.state_names} for item in self.watched],
             "stopped": self.stopped,
         }
-        optimizer = {
-            f"optimizer/{index}": keras.ops.convert_to_numpy(variable)
-            for index, variable in enumerate(self.model.optimizer.variables)
-        }
+        optimizer = {f"optimizer/{index}": _copy(item) for index, item in enumerate(self.model.optimizer.variables)}
         meta_array = np.array(json.dumps(meta, default=float))
         write_arrays(self.run.state_file, variables(self.model) | optimizer | {"meta": meta_array})
         self.run.write_history(self.history)
@@ -203,7 +200,11 @@ def stop_if_diverged(name: str, loss: float, epochs_done: int) -> None:
 
 def variables(model: keras.Model) -> dict[str, np.ndarray]:
     """All variables of a model, seed generators included, by `model/<index>`."""
-    return {f"model/{index}": keras.ops.convert_to_numpy(variable) for index, variable in enumerate(model.variables)}
+    return {f"model/{index}": _copy(variable) for index, variable in enumerate(model.variables)}
+
+
+def _copy(variable: keras.Variable) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable), copy=True)
 
 
 def assign(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:

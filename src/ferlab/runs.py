@@ -15,6 +15,7 @@ Each file is written to a temporary one first, flushed to the disk and renamed, 
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         RunError: if it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read: {error}.") from None

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,10 +45,10 @@ def _statuses(path: Path) -> Iterator[tuple[str, os.stat_result]]:
 def read(key: str, source: str) -> Dataset | None:
     """The stored copy, or None where there is none that can be read."""
     try:
-        with np.load(cache_folder() / f"{key}.npz", allow_pickle=False) as stored:
+        with open(cache_folder() / f"{key}.npz", "rb") as file, np.load(file, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
             arrays = {name: stored[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     skipped = tuple(Skipped(**item) for item in meta["skipped"])
     return Dataset(**arrays, class_names=tuple(meta["class_names"]), source=source, skipped=skipped)

@@ -11,6 +11,8 @@ from ferlab.data.dataset import IMAGE_SIZE, Skipped
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
+JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
 
 @dataclass(kw_only=True)
 class BadItems:
@@ -41,6 +43,8 @@ def decode(content: bytes) -> np.ndarray:
     """
     if not content:
         raise ValueError("the file is empty (0 bytes)")
+    if content.startswith(JPEG_BEGIN) and JPEG_END not in content[-64:]:
+        raise ValueError("the JPEG is cut short")  # OpenCV would fill the rest with grey, and say nothing
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ValueError("it cannot be decoded as an image")

@@ -1,0 +1,105 @@
+"""Every format gives the same data set for the same pictures."""
+
+import bz2
+import gzip
+import lzma
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferlab import Dataset, Split, load_dataset
+from ferlab.emotions import EMOTIONS
+from tests.data.builders import FILES, contents, picture, table, write_folder, write_zip
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
+ICML = ("emotion", " Usage", " pixels")  # the header of icml_face_data.csv
+
+
+def write_text(path: Path, text: str) -> Path:
+    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    with openers.get(path.suffix, open)(path, "wt") as file:
+        file.write(text)
+    return path
+
+
+SOURCES = {
+    "folder": lambda root: write_folder(root / "fer2013", contents()),
+    "wrapped folder": lambda root: write_folder(
+        root, {f"archive/{name}": content for name, content in contents().items()}
+    ),
+    "zip": lambda root: write_zip(root / "archive.zip", contents()),
+    "wrapped zip": lambda root: write_zip(
+        root / "a.zip", {f"fer2013/{name}": content for name, content in contents().items()}
+    ),
+    "zip in another order": lambda root: write_zip(root / "a.zip", dict(reversed(contents().items()))),
+    "csv": lambda root: write_text(root / "fer2013.csv", table()),
+    "icml csv": lambda root: write_text(root / "icml_face_data.csv", table(header=ICML, order="eup")),
+    "csv.gz": lambda root: write_text(root / "fer2013.csv.gz", table()),
+    "csv.bz2": lambda root: write_text(root / "fer2013.csv.bz2", table()),
+    "csv.xz": lambda root: write_text(root / "fer2013.csv.xz", table()),
+    "zipped csv": lambda root: write_zip(root / "fer2013.csv.zip", {"fer2013.csv": table().encode()}),
+}
+
+
+def load(root: Path, name: str, **options: bool) -> Dataset:
+    return load_dataset(SOURCES[name](root), **options)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_contract(name: str, tmp_path: Path) -> None:
+    dataset = load(tmp_path, name)
+    assert (dataset.images.shape, dataset.images.dtype) == ((4, 48, 48), np.uint8)
+    assert (dataset.labels.dtype, dataset.class_names) == (np.int64, EMOTIONS)
+    assert len(set(dataset.names)) == 4
+    by_picture = {int(image[0, 0]): index for index, image in enumerate(dataset.images)}
+    for number, (label, split) in enumerate(
+        [(3, Split.TRAIN), (0, Split.TRAIN), (3, Split.VALIDATION), (6, Split.TEST)]
+    ):
+        index = by_picture[number]
+        np.testing.assert_array_equal(dataset.images[index], picture(number))
+        assert (dataset.labels[index], dataset.splits[index]) == (label, split)
+    expected = load_dataset(write_folder(tmp_path / "expected", contents()))
+    assert dataset.fingerprints == expected.fingerprints
+
+
+def test_fingerprints_tell_pixels_labels_and_splits_apart(tmp_path: Path) -> None:
+    original = load(tmp_path / "a", "folder").fingerprints
+    names = list(FILES)
+
+    def changed(folder: str, **moves: str) -> dict[str, str]:
+        files = {moves.get(name.replace("/", "_").split(".")[0], name): content for name, content in contents().items()}
+        return load_dataset(write_folder(tmp_path / folder, files)).fingerprints
+
+    assert changed("renamed", train_happy_Training_1="train/happy/Training_9.png") == original
+    relabelled = changed("relabelled", train_happy_Training_1="train/sad/Training_1.png")
+    assert relabelled["train"] != original["train"]
+    assert relabelled["test"] == original["test"]
+    files = contents()
+    files[names[0]] = files[names[1]]
+    assert load_dataset(write_folder(tmp_path / "pixels", files)).fingerprints["train"] != original["train"]
+
+
+def test_any_split_may_be_absent(tmp_path: Path) -> None:
+    files = {name: content for name, content in contents().items() if "PrivateTest" in name}
+    dataset = load_dataset(write_zip(tmp_path / "test_only.zip", files))
+    assert not dataset.has(Split.TRAIN)
+    assert set(dataset.summary()) == {"test"}
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL.exists(), reason="FER2013 is not at hand: no ../shared/data/fer2013.zip")
+def test_the_real_zip() -> None:
+    """Counts of https://arxiv.org/abs/1307.0414, in a process of its own whose memory is measured."""
+    code = f"import ferlab, resource; d = ferlab.load_dataset({str(REAL)!r}, use_cache=False); " + (
+        "print(list(d.take(ferlab.Split.TRAIN).class_counts().values())); "
+        "print(list(d.take(ferlab.Split.VALIDATION).class_counts().values())); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    training, validation, kilobytes = finished.stdout.splitlines()
+    assert training == "[3995, 436, 4097, 7215, 4830, 3171, 4965]"
+    assert validation == "[467, 56, 496, 895, 653, 415, 607]"
+    assert int(kilobytes) < 600e3 * (1 if sys.platform == "linux" else 1024)
