@@ -49,7 +49,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random
     Example:
         >>> images = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
         >>> augment(images, Augmentation(flip=True), np.random.default_rng(0))[0, 0]
-        array([0, 1, 2, 3], dtype=uint8)
+        array([3, 2, 1, 0], dtype=uint8)
     """
     if not augmentation.active:
         return images.copy()

@@ -80,31 +80,31 @@ class View(NamedTuple):
     noise: float  # standard deviation in grey values
 
 
-PERSON_RANGES = Person(
-    skin=(110, 225),
-    hair=(10, 95),
-    brow_width=(0.05, 0.13),
-    brow_y=(-0.55, -0.43),
-    eye_x=(0.36, 0.46),
-    eye_size=(0.17, 0.23),
-    nose_y=(0.18, 0.32),
-    mouth_y=(0.62, 0.76),
-    mouth_width=(0.28, 0.40),
-    hairline=(-1.05, -0.75),
-)
-VIEW_RANGES = View(
-    turn=(-0.35, 0.35),
-    nod=(-0.2, 0.2),
-    roll=(-0.18, 0.18),
-    scale=(0.9, 1.1),
-    shift_x=(-3, 3),
-    shift_y=(-3, 3),
-    background=(0, 255),
-    light_x=(-45, 45),
-    light_y=(-30, 30),
-    blur=(0.3, 0.9),
-    noise=(1, 6),
-)
+PERSON_RANGES: dict[str, tuple[float, float]] = {
+    "skin": (110, 225),
+    "hair": (10, 95),
+    "brow_width": (0.05, 0.13),
+    "brow_y": (-0.55, -0.43),
+    "eye_x": (0.36, 0.46),
+    "eye_size": (0.17, 0.23),
+    "nose_y": (0.18, 0.32),
+    "mouth_y": (0.62, 0.76),
+    "mouth_width": (0.28, 0.40),
+    "hairline": (-1.05, -0.75),
+}
+VIEW_RANGES: dict[str, tuple[float, float]] = {
+    "turn": (-0.35, 0.35),
+    "nod": (-0.2, 0.2),
+    "roll": (-0.18, 0.18),
+    "scale": (0.9, 1.1),
+    "shift_x": (-3, 3),
+    "shift_y": (-3, 3),
+    "background": (0, 255),
+    "light_x": (-45, 45),
+    "light_y": (-30, 30),
+    "blur": (0.3, 0.9),
+    "noise": (1, 6),
+}
 INTENSITY = (0.5, 1.25)  # of the emotion: 0 is the neutral face, 1 the prototype
 ACTION_SPREAD = 0.13  # standard deviation of each action about the blend
 
@@ -146,10 +146,14 @@ def draw_random(emotion: str, generator: np.random.Generator) -> np.ndarray:
     """Draws a random person with an emotion of random intensity: `(48, 48)` uint8."""
     prototype = generator.uniform(*INTENSITY) * np.array(PROTOTYPES[emotion])
     expression = Expression(*(prototype + generator.normal(0, ACTION_SPREAD, len(prototype))).tolist())
-    person = Person(*generator.uniform(*np.transpose(PERSON_RANGES)).tolist())
-    view = View(*generator.uniform(*np.transpose(VIEW_RANGES)).tolist())
+    person = Person(**_uniform(PERSON_RANGES, generator))
+    view = View(**_uniform(VIEW_RANGES, generator))
     image = draw(expression, person, view).astype(np.float32)
     return (image + generator.normal(0, view.noise, image.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _uniform(ranges: dict[str, tuple[float, float]], generator: np.random.Generator) -> dict[str, float]:
+    return {name: generator.uniform(*limits) for name, limits in ranges.items()}
 
 
 def draw(expression: Expression, person: Person, view: View) -> np.ndarray:
