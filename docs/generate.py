@@ -17,6 +17,7 @@ from ferlab.costs import count_costs
 from ferlab.recipes import get_recipe, recipe_groups
 
 ROOT = Path(__file__).parents[1]
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # https://jfly.uni-koeln.de/color/
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
@@ -55,25 +56,51 @@ def readme() -> str:
     return before + BEGIN + "\n" + results_table() + END + rest.split(END)[1]
 
 
+def results() -> list[dict[str, Any]]:
+    """The comparisons under `results/`."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "results").glob("*.json"))]
+
+
 def results_table() -> str:
-    """One line for each entry of the comparisons under `results/`."""
+    """One line for each recipe of the comparisons under `results/`."""
     lines = [
         "| recipe | parameters | PublicTest, % | 95 % interval | image passes | selected on |",
         "|---|---|---|---|---|---|",
     ]
-    for path in sorted((ROOT / "results").glob("*.json")):
-        comparison = json.loads(path.read_text(encoding="utf-8"))
+    for comparison in results():
         for row in comparison["ranking"]:
             entry = next(entry for entry in comparison["entries"] if entry["recipe"] == row["recipe"])
+            note = comparison["notes"].get(row["recipe"])
+            name = f"{row['recipe']} ({note})" if note else row["recipe"]
             low, high = (100 * bound for bound in row["interval"])
-            passes = comparison["image_passes"].get(row["recipe"])
-            note = f" ({comparison['notes'][row['recipe']]})" if row["recipe"] in comparison["notes"] else ""
+            passes = f"{entry['image_passes']:,}" if entry["image_passes"] else "–"
             lines.append(
-                f"| {row['recipe']}{note} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} "
-                f"| {low:.1f} – {high:.1f} "
-                f"| {'' if passes is None else f'{passes:,}'} | {row['selected_on'] or '–'} |"
+                f"| {name} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f} – {high:.1f} "
+                f"| {passes} | {row['selected_on'] or '–'} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def write_curves() -> None:
+    """Plots validation accuracy over epochs of every run under `results/`."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for comparison in results():
+        for number, (run, history) in enumerate(comparison["histories"].items()):
+            accuracy = [epoch["val_accuracy"] for epoch in history]
+            style = "--" if "study_" in run else "-"
+            colour = OKABE_ITO[number % len(OKABE_ITO)]
+            axes.plot(range(1, len(accuracy) + 1), accuracy, style, color=colour, label=Path(run).name, linewidth=2)
+    axes.set(xlabel="epoch", ylabel="PublicTest accuracy", title="Validation accuracy on FER2013")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(ROOT / "docs" / "learning-curves.svg", metadata={"Date": None})
 
 
 def write_costs() -> None:
@@ -92,6 +119,7 @@ def main() -> None:
             sys.exit(f"stale, run `make docs`: {', '.join(str(path.relative_to(ROOT)) for path in stale)}")
         return
     write_costs()
+    write_curves()
     for path in stale:
         path.write_text(documents[path], encoding="utf-8")
         print(f"written: {path.relative_to(ROOT)}")

@@ -1,11 +1,14 @@
 """Which Keras backend, which numeric policy, on which device: settled before Keras is imported."""
 
+import importlib.metadata
 import logging
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ferlab.errors import FerlabError, MissingExtraError
@@ -84,12 +87,23 @@ def describe() -> dict[str, Any]:
     backend = keras.config.backend()
     framework = sys.modules[backend]
     return {
+        "ferlab": importlib.metadata.version("ferlab"),
+        "commit": _commit(),
         "python": platform.python_version(),
         "backend": backend,
         "versions": {"keras": keras.version(), backend: framework.__version__, "numpy": numpy.__version__},
         "device": _device_name(),
         "cores": os.cpu_count(),
     }
+
+
+def _commit() -> str | None:
+    """The commit that this package is checked out at, or None where it is installed otherwise."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _has_gpu() -> bool:

@@ -34,6 +34,7 @@ def _entry(name: str, fit: Callable, dataset: Dataset) -> dict[str, Any]:
         "trainable_parameters": parameters,
         "multiply_adds": parameters,
         "epochs": None,
+        "image_passes": None,
         "seconds_per_epoch": round(time.perf_counter() - started, 3),
         "selected_on": None,
         "departures": [],

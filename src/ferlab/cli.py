@@ -188,16 +188,26 @@ def evaluate(
 
 @app.command()
 def models(json_: JsonOption = False) -> None:
-    """List the architectures and their options."""
+    """List the architectures: their options, and their sizes in each recipe."""
+    recipes = [get_recipe(recipe) for group in recipe_groups().values() for recipe in group]
     rows: list[dict[str, Any]] = [
-        {"model": name, "summary": model_summary(name), "options": model_options(name)} for name in model_names()
+        {
+            "model": name,
+            "summary": model_summary(name),
+            "options": model_options(name),
+            "recipes": [recipe.name for recipe in recipes if recipe.architecture == name],
+        }
+        for name in model_names()
     ]
     if json_:
         print(json.dumps({"schema": SCHEMA, "models": rows}))
         return
     for row in rows:
         print(f"{row['model']}: {row['summary']}")
-        print("    " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
+        print("    options: " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
+        for recipe in row["recipes"]:
+            costs = known_costs()[recipe]
+            print(f"    {recipe}: {costs.parameters:,} parameters, {costs.multiply_adds / 1e6:,.0f} M multiply-adds")
 
 
 @app.command()

@@ -12,7 +12,7 @@ import numpy as np
 
 from ferlab.backend import start_keras
 from ferlab.baselines import baseline_entries
-from ferlab.costs import estimate_disk, estimate_seconds
+from ferlab.costs import estimate_disk, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluate import evaluate
@@ -134,10 +134,10 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
         reason = str(error) or type(error).__name__
         if not quiet:
             console().print(f"    failed: {reason.splitlines()[0]}")
-    return _entry(recipe, seed, run, out, reason)
+    return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), run, out, reason)
 
 
-def _entry(recipe: Recipe, seed: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
+def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
     result = run.result() or {}
     keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch", "validation", "test")
     return {
@@ -148,6 +148,7 @@ def _entry(recipe: Recipe, seed: int, run: RunFolder, out: Path, reason: str | N
         "reason": reason.splitlines()[0] if reason else None,
         "run": run.path.relative_to(out).as_posix(),
         **{key: result.get(key) for key in keys},
+        "image_passes": image_passes(recipe, num_images),
         "selected_on": result.get("selected_on"),
         "departures": list(recipe.departures),
     }

@@ -58,7 +58,8 @@ def train(
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
-    dataset.require(Split.TRAIN), dataset.require(*selection_splits(recipe, dataset))
+    dataset.require(Split.TRAIN)
+    dataset.require(*selection_splits(recipe, dataset))
     run = RunFolder(Path(out))
     with run.lock():
         result = _begin(run, recipe, dataset, seed, resume)
@@ -120,12 +121,11 @@ class _Training:
             self.progress.start(self.policy)
             model = build_model(self.recipe.architecture, len(self.dataset.class_names), **self.recipe.model)
             status, trained = self._fit(model)
-            keras.config.set_dtype_policy("float32")
-            if self.run.best_file.is_file():
-                self._finish(model, trained, status)
         finally:
             keras.config.set_dtype_policy("float32")
             self.progress.stop()
+        if self.run.best_file.is_file():
+            self._finish(model, trained, status)
 
     def _fit(self, model: "keras.Model") -> tuple[str, "keras.Model"]:
         """Trains the model, or its head where that is all that learns. Returns how it ended and what was fitted."""

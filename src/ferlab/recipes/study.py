@@ -7,7 +7,7 @@ to expect are the notebooks' own, measured on the whole `test/` folder.
 from ferlab.augment import Augmentation
 from ferlab.recipes.recipe import EarlyStopping, Recipe, ReduceOnPlateau
 
-SELECTED_ON_TEST = "selects its best epoch on the whole test/ folder, PrivateTest included"
+SELECTED_ON_TEST = "selects its best epoch on the whole test/ folder: on PrivateTest too, where that is at hand"
 FROZEN = "keeps the ImageNet backbone frozen, so that nothing learns what faces look like"
 NOT_ITS_PREPROCESSING = "feeds the backbone another scaling of pixels than its ImageNet weights expect"
 NOTEBOOK = "the study's notebook, on the whole test/ folder"
