@@ -61,7 +61,7 @@ class TrainingProgress:
         self.spent: list[float] = []
         self.steps = self.done = 0
         self.epoch = 0
-        self.began = self.spoke = time.monotonic()
+        self.began = self.paced = self.spoke = time.monotonic()
 
     def start(self, policy: str) -> None:
         """Says what begins."""
@@ -89,21 +89,23 @@ class TrainingProgress:
     def step(self, accuracy: float) -> None:
         """One step is done; the accuracy is that of the epoch so far."""
         self.done += 1
+        if self.done == 1:
+            self.paced = time.monotonic()  # the first step of all builds the graph, and says nothing of the others
         self.progress.update(
             self.task,
             advance=1,
-            description=f"epoch {self.epoch + 1}/{self.recipe.epochs} accuracy {accuracy:.3f}, run {self._left()} left",
+            description=f"epoch {self.epoch + 1}/{self.recipe.epochs} accuracy {accuracy:.3f}, run: {self._left()}",
         )
         if not self.live and time.monotonic() - self.spoke > PLAIN_INTERVAL:
             self.spoke = time.monotonic()
-            self._say(f"  step {self.done}/{self.steps} accuracy {accuracy:.3f} ({self._left()} left)")
+            self._say(f"  step {self.done}/{self.steps} accuracy {accuracy:.3f} ({self._left()})")
 
     def end_epoch(self, entry: dict[str, float]) -> None:
         """An epoch is done, with these figures."""
         self.progress.remove_task(self.task)
         self.spent.append(time.monotonic() - self.began)
         self.done, self.epoch = 0, self.epoch + 1
-        left = "" if self.epoch == self.recipe.epochs else f", {self._left()} left"
+        left = "" if self.epoch == self.recipe.epochs else f", {self._left()}"
         self._say(
             f"epoch {self.epoch}/{self.recipe.epochs}  loss {entry['loss']:.4f}  accuracy {entry['accuracy']:.4f}  "
             f"val_loss {entry['val_loss']:.4f}  val_accuracy {entry['val_accuracy']:.4f}  "
@@ -120,11 +122,13 @@ class TrainingProgress:
 
     def _left(self) -> str:
         epochs_left = self.recipe.epochs - self.epoch
-        if self.done:  # the pace of this epoch, which knows nothing of validation yet, or that of whole ones
-            pace = (time.monotonic() - self.began) / self.done * self.steps
+        if self.done > 1:  # the pace of this epoch, which knows nothing of validation yet, or that of whole ones
+            pace = (time.monotonic() - self.paced) / (self.done - 1) * self.steps
             whole = sum(self.spent) / len(self.spent) if self.spent else pace
-            return duration(pace * (1 - self.done / self.steps) + whole * (epochs_left - 1))
-        return duration(sum(self.spent) / max(1, len(self.spent)) * epochs_left)
+            return f"{duration(pace * (1 - self.done / self.steps) + whole * (epochs_left - 1))} left"
+        if self.spent:
+            return f"{duration(sum(self.spent) / len(self.spent) * epochs_left)} left"
+        return "time left not known yet"
 
     def _say(self, line: str) -> None:
         if not self.quiet:
