@@ -25,8 +25,16 @@ from ferlab.train import train
 
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
-# A budget to try the tool out with: enough to see models learn on the demo data, and to rank none of them for good.
-QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 50, "batch_size": 16, "averaging": 0.9}
+# A budget to try the tool out with: enough to see a model learn on the demo data, and to rank none of them for good.
+QUICK: dict[str, Any] = {
+    "epochs": 3,
+    "steps_per_epoch": 40,
+    "batch_size": 16,
+    "averaging": 0.9,
+    "augmentation.rotation": 0.0,
+    "augmentation.shift": 0.0,
+    "augmentation.zoom": 0.0,
+}
 
 CSV_COLUMNS = (
     "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "multiply_adds", "epochs",

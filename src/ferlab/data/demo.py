@@ -93,20 +93,20 @@ PERSON_RANGES: dict[str, tuple[float, float]] = {
     "hairline": (-1.05, -0.75),
 }
 VIEW_RANGES: dict[str, tuple[float, float]] = {
-    "turn": (-0.35, 0.35),
-    "nod": (-0.2, 0.2),
-    "roll": (-0.18, 0.18),
-    "scale": (0.9, 1.1),
-    "shift_x": (-3, 3),
-    "shift_y": (-3, 3),
+    "turn": (-0.3, 0.3),
+    "nod": (-0.15, 0.15),
+    "roll": (-0.15, 0.15),
+    "scale": (0.92, 1.08),
+    "shift_x": (-2.5, 2.5),
+    "shift_y": (-2.5, 2.5),
     "background": (0, 255),
     "light_x": (-45, 45),
     "light_y": (-30, 30),
     "blur": (0.3, 0.9),
-    "noise": (1, 6),
+    "noise": (1, 5),
 }
-INTENSITY = (0.5, 1.25)  # of the emotion: 0 is the neutral face, 1 the prototype
-ACTION_SPREAD = 0.13  # standard deviation of each action about the blend
+INTENSITY = (0.6, 1.3)  # of the emotion: 0 is the neutral face, 1 the prototype
+ACTION_SPREAD = 0.1  # standard deviation of each action about the blend
 
 
 class Stroke(NamedTuple):

@@ -89,6 +89,13 @@ def predict_logits(model: "keras.Model", inputs: np.ndarray, batch_size: int = 2
     Returns:
         `(N, K)` float32.
     """
+    import keras
+
     if inputs.ndim == 3:
         inputs = inputs[..., None]  # (N, 48, 48, 1); Keras turns each batch into float32
-    return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+    if keras.config.backend() != "tensorflow":
+        return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+    # TensorFlow needs longer to trace a deep network than to run it step by step on a few batches.
+    starts = range(0, len(inputs), batch_size)
+    batches = (model(inputs[start : start + batch_size].astype(np.float32), training=False) for start in starts)
+    return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in batches]).astype(np.float32)
