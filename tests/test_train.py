@@ -64,18 +64,18 @@ def test_the_best_epoch_is_kept(small: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_unbroken_bit_for_bit(small: Dataset, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_unbroken_bit_for_bit(table: Path, tmp_path: Path) -> None:
     """Two kill -9, the first in the midst of an epoch, the second at whatever moment it falls on."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(whole).wait() == 0
+    assert start(table, whole).wait() == 0
     for epochs in (1, 3):
-        process = start(broken)
+        process = start(table, broken)
         wait_for(lambda: len(RunFolder(broken).history()) >= epochs, process)  # noqa: B023
         time.sleep(0.05 * epochs)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert RunFolder(broken).result() is None
-    assert start(broken).wait() == 0
+    assert start(table, broken).wait() == 0
     expected, found = RunFolder(whole), RunFolder(broken)
     assert without_times(found.history()) == without_times(expected.history())
     for name in ("checkpoint/state.npz", "checkpoint/best.npz", "predictions.npz"):
@@ -87,9 +87,22 @@ def test_killed_and_resumed_equals_unbroken_bit_for_bit(small: Dataset, tmp_path
     assert len(rates) > 1, "the learning rate was never reduced: the test proves less than it says"
 
 
-def start(out: Path) -> subprocess.Popen:
+@pytest.fixture
+def table(small: Dataset, tmp_path: Path) -> Path:
+    """The small data set as a file, for processes of their own."""
+    usages = ("Training", "PublicTest", "PrivateTest")
+    rows = [
+        f"{label},{' '.join(map(str, image.ravel()))},{usages[split]}\n"
+        for image, label, split in zip(small.images, small.labels, small.splits, strict=True)
+    ]
+    path = tmp_path / "fer2013.csv"
+    path.write_text("emotion,pixels,Usage\n" + "".join(rows))
+    return path
+
+
+def start(table: Path, out: Path) -> subprocess.Popen:
     changes = [f"--set={key}={value}" for key, value in DEMANDING.items()]
-    command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", "demo", "--out", str(out)]
+    command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", str(table), "--out", str(out)]
     return subprocess.Popen([*command, *changes, "--quiet", "--resume", "--seed", "5"], stderr=subprocess.DEVNULL)
 
 
@@ -192,9 +205,9 @@ def test_the_protocol_is_guarded(small: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_usable_folder_that_resumes(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_usable_folder_that_resumes(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(out)
+    process = start(table, out)
     wait_for(lambda: len(RunFolder(out).history()) >= 1, process)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 1
@@ -203,6 +216,6 @@ def test_ctrl_c_leaves_a_usable_folder_that_resumes(tmp_path: Path) -> None:
     assert run.model_file.is_file()
     done = len(run.history())
     assert done < DEMANDING["epochs"]
-    assert start(out).wait() == 0
+    assert start(table, out).wait() == 0
     assert run.result()["status"] in ("completed", "stopped early")
     assert len(run.history()) > done

@@ -5,6 +5,9 @@ The messages stand in docs/bad-data.md, which `make docs` writes by running thes
 
 import gzip
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +55,39 @@ def with_empty_class_folder() -> Path:
     return folder
 
 
+def with_damaged_member() -> Path:
+    """A complete zip, one member of which begins with a block that no method of packing knows."""
+    name, path = "train/sad/Training_5.png", write_zip(Path("fer2013.zip"), contents())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, png(5))
+        start = archive.getinfo(name).header_offset + 30 + len(name)  # 30 bytes of header come before the name
+    return damaged(path, start)
+
+
+def damaged_table() -> Path:
+    path = write(Path("fer2013.csv.gz"), gzip.compress(table().encode(), mtime=0))
+    return damaged(path, 10)  # 10 bytes of header
+
+
+def damaged(path: Path, start: int) -> Path:
+    content = bytearray(path.read_bytes())
+    content[start] = 0b111  # the last block, of type 3, which does not exist
+    path.write_bytes(content)
+    return path
+
+
+def with_link_to_nowhere() -> Path:
+    folder = write_folder(Path("fer2013"), contents())
+    (folder / "train" / "happy" / "Training_5.png").symlink_to("nowhere.png")
+    return folder
+
+
+def enormous() -> bytes:
+    """A PNG whose header claims more pixels than OpenCV allows."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
 def large(side: int) -> bytes:
     return cv2.imencode(".png", np.zeros((side, side), np.uint8))[1].tobytes()
 
@@ -70,8 +106,11 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
     "an empty class folder": (with_empty_class_folder, ["train/sad", "no images"], 4),
     "a zip cut short": (lambda: cut(write_zip(Path("fer2013.zip"), contents())), ["fer2013.zip", "cut short"], None),
     "a zip member with `..` in its name": (with_member("../train/sad/Training_5.png", png(5)), ["../train/sad/Training_5.png"], 4),
+    "a damaged member of a zip": (with_damaged_member, ["Training_5.png", "cannot be read"], 4),
+    "a link that leads nowhere": (with_link_to_nowhere, ["Training_5.png", "cannot be read"], 4),
     "an image of zero bytes": (with_member("train/sad/Training_5.png", b""), ["train/sad/Training_5.png", "0 bytes"], 4),
     "a file that is no image": (with_member("train/sad/Training_5.png", b"text"), ["Training_5.png", "decoded"], 4),
+    "a picture of ten thousand million pixels": (with_member("train/sad/Training_5.png", enormous()), ["Training_5.png", "decoded"], 4),
     "a JPEG cut short": (with_member("train/sad/Training_5.jpg", JPEG[: len(JPEG) // 2]), ["Training_5.jpg", "cut short"], 4),
     "an image of another size": (with_member("train/sad/Training_5.png", large(96)), ["Training_5.png", "96x96", "48x48"], 4),
     "an unknown class folder": (with_member("train/bored/Training_5.png", png(5)), ["'bored'", "angry, disgust"], 4),
@@ -90,6 +129,7 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
         ["fer2013.csv.gz", "cut short"],
         None,
     ),
+    "a damaged compressed table": (damaged_table, ["fer2013.csv.gz", "cannot be read"], None),
 }  # fmt: skip
 
 

@@ -57,6 +57,12 @@ def test_a_changed_folder_is_read_anew(tmp_path: Path) -> None:
     assert len(load_dataset(folder)) == 5
 
 
+def test_a_link_back_to_the_folder_ends(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", contents())
+    (folder / "train" / "again").symlink_to(folder, target_is_directory=True)
+    assert len(load_dataset(folder)) == 4
+
+
 def test_a_damaged_copy_is_replaced(archive: Path) -> None:
     load_dataset(archive)
     (copy,) = stored()

@@ -34,12 +34,17 @@ SOURCES = {
     "wrapped zip": lambda root: write_zip(
         root / "a.zip", {f"fer2013/{name}": content for name, content in contents().items()}
     ),
+    "zip made on macOS": lambda root: write_zip(
+        root / "a.zip", contents() | {"__MACOSX/train/happy/._Training_1.png": b"attributes"}
+    ),
+    "folder called zip": lambda root: write_folder(root / "fer2013.zip", contents()),
     "zip in another order": lambda root: write_zip(root / "a.zip", dict(reversed(contents().items()))),
     "csv": lambda root: write_text(root / "fer2013.csv", table()),
     "icml csv": lambda root: write_text(root / "icml_face_data.csv", table(header=ICML, order="eup")),
     "csv.gz": lambda root: write_text(root / "fer2013.csv.gz", table()),
     "csv.bz2": lambda root: write_text(root / "fer2013.csv.bz2", table()),
     "csv.xz": lambda root: write_text(root / "fer2013.csv.xz", table()),
+    "csv from a spreadsheet": lambda root: write_text(root / "fer2013.csv", "\ufeff" + table()),
     "zipped csv": lambda root: write_zip(root / "fer2013.csv.zip", {"fer2013.csv": table().encode()}),
 }
 

@@ -35,11 +35,16 @@ def _statuses(path: Path) -> Iterator[tuple[str, os.stat_result]]:
         yield path.name, path.stat()
         return
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield entry.path, entry.stat()
+        yield entry.path, _status(entry)
+        if entry.is_dir(follow_symlinks=False):
             yield from _statuses(Path(entry.path))
-        else:
-            yield entry.path, entry.stat()
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:  # a link that leads nowhere
+        return entry.stat(follow_symlinks=False)
 
 
 def read(key: str, source: str) -> Dataset | None:

@@ -16,23 +16,26 @@ from typing import Any, TextIO
 import numpy as np
 
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
-from ferlab.data.reading import BadItems, open_zip
+from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
 COLUMNS = ("emotion", "pixels", "usage")
 USAGES = {"Training": Split.TRAIN, "PublicTest": Split.VALIDATION, "PrivateTest": Split.TEST}
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".csv": open}
+ENCODING = "utf-8-sig"  # with or without the mark that spreadsheets put before the first column
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
 def matches(path: Path) -> bool:
     """Whether `path` is a CSV file, plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or in a zip."""
+    if path.is_dir():
+        return False
     if path.suffix.lower() == ".zip":
         with open_zip(path) as archive:
             return any(name.lower().endswith(".csv") for name in archive.namelist())
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    return path.is_file() and ".csv" in suffixes and suffixes[-1] in OPENERS
+    return ".csv" in suffixes and suffixes[-1] in OPENERS
 
 
 def load(path: Path, bad: BadItems) -> Dataset:
@@ -54,12 +57,12 @@ def load(path: Path, bad: BadItems) -> Dataset:
                 labels.append(label)
                 splits.append(split)
                 names.append(f"row {number}")
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, lzma.LZMAError) as error:
+    except (UnicodeDecodeError, csv.Error, *READING_ERRORS) as error:
         raise DataError(
             f"{bad.source} cannot be read as a CSV table ({error}). It may be cut short: fetch it again."
         ) from None
     if not images:
-        raise DataError(f"{bad.source} holds no images: the table has a header and no usable row.")
+        raise DataError(f"{bad.source} holds no images: the table has a header and no usable row. Fetch it again.")
     return Dataset(
         images=np.frombuffer(b"".join(images), np.uint8).reshape(-1, IMAGE_SIZE, IMAGE_SIZE),
         labels=np.array(labels, np.int64),
@@ -76,10 +79,10 @@ def _open_text(path: Path) -> Iterator[TextIO]:
     if path.suffix.lower() == ".zip":
         with open_zip(path) as archive:
             member = min((name for name in archive.namelist() if name.lower().endswith(".csv")), key=len)
-            with archive.open(member) as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as file:
+            with archive.open(member) as binary, io.TextIOWrapper(binary, encoding=ENCODING, newline="") as file:
                 yield file
         return
-    with OPENERS[path.suffix.lower()](path, "rt", encoding="utf-8", newline="") as file:
+    with OPENERS[path.suffix.lower()](path, "rt", encoding=ENCODING, newline="") as file:
         yield file
 
 
@@ -89,7 +92,7 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
     header = [name.strip().lower() for name in next(reader, [])]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise DataError(f"{source}: the column {missing[0]!r} is missing. fer2013.csv has emotion, pixels and Usage.")
+        raise DataError(f"{source}: the column {missing[0]!r} is missing. Name the columns emotion, pixels and Usage.")
     indices = [header.index(name) for name in COLUMNS]
     for row in reader:
         if row:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
-from ferlab.data.reading import BadItems, decode, emotion_label, open_zip
+from ferlab.data.reading import READING_ERRORS, BadItems, decode, emotion_label, open_zip
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
@@ -62,7 +62,7 @@ def _folder_members(root: Path, bad: BadItems) -> Iterator[Member]:
     for folder, subfolders, files in os.walk(root):
         inner = _from_split_folder(PurePosixPath(Path(folder).relative_to(root).as_posix()))
         if inner and len(inner.parts) == 2 and not files and not subfolders:
-            bad.report(folder, "this class folder holds no images")
+            bad.report(str(inner), "this class folder holds no images")
         for file in files:
             path = Path(folder, file)
             if inner := _from_split_folder(PurePosixPath(path.relative_to(root).as_posix())):
@@ -80,13 +80,16 @@ def _from_split_folder(path: PurePosixPath) -> PurePosixPath | None:
 def _assemble(members: Iterator[Member], bad: BadItems) -> Dataset:
     images, labels, splits, names = [], [], [], []
     for path, read in sorted(members, key=lambda member: member[0]):
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("._"):  # macOS adds a "._" file to each file
             continue
         try:
             label, split = emotion_label(path.parent.name), _split_of(path)
             image = decode(read())
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             bad.report(str(path), str(error))
+            continue
+        except READING_ERRORS as error:
+            bad.report(str(path), f"it cannot be read ({error})")
             continue
         images.append(image)
         labels.append(label)

@@ -1,6 +1,8 @@
 """What every data format shares: decoding one picture, and what to do with a bad one."""
 
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from ferlab.data.dataset import IMAGE_SIZE, Skipped
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
+# What files that are damaged, encrypted, or packed by a method that Python lacks, raise when they are read.
+READING_ERRORS = (OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -45,7 +49,10 @@ def decode(content: bytes) -> np.ndarray:
         raise ValueError("the file is empty (0 bytes)")
     if content.startswith(JPEG_BEGIN) and JPEG_END not in content[-64:]:
         raise ValueError("the JPEG is cut short")  # OpenCV would fill the rest with grey, and say nothing
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
+        image = None
     if image is None:
         raise ValueError("it cannot be decoded as an image")
     if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
