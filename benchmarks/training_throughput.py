@@ -127,6 +127,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     from ferlab import Split, load_dataset
     from ferlab.backend import jit_setting, resolve_policy, start_keras
     from ferlab.batches import BatchStream
+    from ferlab.fused import fuse_batch_normalization
     from ferlab.models import build_model
     from ferlab.recipes import get_recipe
     from ferlab.train import make_loss, make_optimizer
@@ -145,7 +146,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
         seed=0,
         class_weights=np.ones(7),
     )
-    model = build_model(recipe.architecture, **recipe.model)
+    model = fuse_batch_normalization(build_model(recipe.architecture, **recipe.model))
     model.compile(
         make_optimizer(recipe, 1), make_loss(recipe, 7), weighted_metrics=["accuracy"], jit_compile=jit_setting()
     )

@@ -89,7 +89,8 @@ class Selection(keras.callbacks.Callback):
         momenta = [layer.momentum for layer in layers]
         if not layers:
             return
-        steps = min(self.stream.steps_per_pass, math.ceil(STATISTICS_IMAGES / self.stream.batch_size))
+        wanted = math.ceil(STATISTICS_IMAGES / self.stream.batch_size)
+        steps = min(wanted, max(1, self.params["steps"] // 4))  # short epochs can spare only some of their time
         inputs = np.concatenate([self.stream.batch(step)[0] for step in range(steps)])
         for number, start in enumerate(range(0, len(inputs), STATISTICS_BATCH)):
             for layer in layers:

@@ -114,12 +114,15 @@ class _Training:
     def run_to_end(self) -> None:
         import keras
 
+        from ferlab.fused import fuse_batch_normalization
+
         keras.utils.clear_session()
         keras.utils.set_random_seed(self.seed)
         keras.config.set_dtype_policy(self.policy)
         try:
             self.progress.start(self.policy)
-            model = build_model(self.recipe.architecture, len(self.dataset.class_names), **self.recipe.model)
+            built = build_model(self.recipe.architecture, len(self.dataset.class_names), **self.recipe.model)
+            model = fuse_batch_normalization(built)
             status, trained = self._fit(model)
         finally:
             keras.config.set_dtype_policy("float32")
@@ -263,6 +266,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     """The optimiser of a recipe, with its schedule, decoupled weight decay and weight averaging."""
     from keras import optimizers
 
+    from ferlab.fused import make_adam
+
     rate: Any = recipe.learning_rate
     if recipe.schedule == "cosine":
         warmup = round(recipe.warmup_epochs * steps_per_epoch)
@@ -278,7 +283,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     if recipe.optimizer == "sgd":
         optimizer = optimizers.SGD(momentum=0.9, nesterov=True, **settings)
     else:
-        optimizer = {"adam": optimizers.Adam, "rmsprop": optimizers.RMSprop}[recipe.optimizer](**settings)
+        optimizer = {"adam": make_adam, "rmsprop": optimizers.RMSprop}[recipe.optimizer](**settings)
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

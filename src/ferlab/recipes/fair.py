@@ -1,6 +1,6 @@
 """The study's four architectures under one protocol, everything equal but the learning rate.
 
-From scratch, all layers trained, 10 passes over Training, the same augmentation, right preprocessing inside the model,
+From scratch, all layers trained, 20 passes over Training, the same augmentation, right preprocessing inside the model,
 selection on PublicTest. All see the pictures at their own 48 pixels; the heads of the classics are global pooling and
 one dense layer.
 
@@ -23,7 +23,7 @@ def _fair(architecture: str, learning_rate: float, summary: str, **model: Any) -
         summary=summary,
         architecture=architecture,
         model=model,
-        epochs=10,
+        epochs=20,
         batch_size=64,
         augmentation=AUGMENTATION,
         optimizer="adam",
