@@ -1,6 +1,8 @@
 """Dependencies run one way, and heavy packages load only where they are needed."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +13,12 @@ SOURCE = Path(__file__).parents[1] / "src" / "ferlab"
 
 # A module may import from its own floor's package and from any floor below it.
 FLOORS = [
-    {"errors", "emotions"},
+    {"emotions", "errors", "wording"},
     {"backend"},
-    {"augment", "data", "metrics", "models"},
+    {"augment", "data", "fused", "metrics", "models", "ranking"},
     {"recipes"},
     {"costs", "progress", "batches", "runs"},
-    {"baselines", "callbacks"},
+    {"baselines", "callbacks", "findings"},
     {"evaluate", "report", "train"},
     {"compare"},
     {"cli", "__init__"},
@@ -51,11 +53,25 @@ def test_imports_never_reach_up(path: Path) -> None:
 
 def test_reports_never_see_a_model() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
-        assert imported_rooms(path) <= {"report", "runs", "emotions", "errors"}
+        assert imported_rooms(path) <= {"report", "findings", "recipes", "runs", "wording", "errors"}
+
+
+def test_without_its_reports_the_package_goes_on(tmp_path: Path) -> None:
+    """Only the command line names them: `ferlab report`, and nothing else, is gone with them."""
+    shutil.copytree(SOURCE, tmp_path / "ferlab", ignore=shutil.ignore_patterns("report", "__pycache__"))
+    code = (
+        "import sys; from ferlab.cli import main; import ferlab; "
+        "assert ferlab.__file__.startswith(sys.argv.pop(1)); main()"
+    )
+    for command in (["models"], ["data", "info", "demo"], ["compare", "--help"]):
+        line = [sys.executable, "-c", code, str(tmp_path), *command]
+        subprocess.run(line, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, check=True)
+    others = [path for path in MODULES if room(path) not in ("report", "cli")]
+    assert not [path for path in others if "report" in imported_rooms(path)]
 
 
 def test_importing_loads_no_heavy_package() -> None:
-    heavy = ["keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "pandas", "onnxruntime"]
+    heavy = ["keras", "tensorflow", "jax", "altair", "sklearn", "scipy", "pandas", "onnxruntime"]
     code = f"import sys, ferlab.cli; print([name for name in {heavy} if name in sys.modules])"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"

@@ -41,7 +41,7 @@ def test_run_folder(small: Dataset, tmp_path: Path) -> None:
     assert result["departures"]
     assert result["test"] is None
     assert environment["seed"] == 3
-    assert environment["fingerprints"] == small.fingerprints
+    assert environment["dataset"] == small.describe()
     assert [entry["epoch"] for entry in run.history()] == [1, 2]
     assert set(run.history()[0]) >= {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
     model = keras.models.load_model(run.model_file)
@@ -173,7 +173,7 @@ def test_a_folder_in_use_is_refused(small: Dataset, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be made"):
         train("study_newmodel", small, tmp_path / "file" / "run")
 
 

@@ -1,7 +1,7 @@
 """Two models that see no network: what any architecture has to beat."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -16,16 +16,40 @@ MAX_ITERATIONS = 100
 
 def baseline_entries(dataset: Dataset) -> list[dict[str, Any]]:
     """Fits both baselines on the training split and scores them, as entries of a comparison."""
-    fitted = {"baseline_majority": _majority, "baseline_pixels": _logistic_regression}
-    return [_entry(name, fit, dataset) for name, fit in fitted.items()]
+    return [majority_entry(dataset.describe()), _pixels_entry(dataset)]
 
 
-def _entry(name: str, fit: Callable, dataset: Dataset) -> dict[str, Any]:
+def majority_entry(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Always answers with the frequencies of the training labels.
+
+    Args:
+        described: class names and class counts of each split, as `Dataset.describe` gives them.
+    """
+    names, splits = tuple(described["class_names"]), described["splits"]
+    counts = {label: np.array([split["classes"][name] for name in names]) for label, split in splits.items()}
+    frequencies = counts["train"] / counts["train"].sum()
+    scores = {}
+    for label in ("validation", "test"):
+        labels = np.repeat(np.arange(len(names)), counts.get(label, 0))
+        scores[label] = score(labels, np.tile(frequencies, (len(labels), 1)), names) if len(labels) else None
+    return _entry("baseline_majority", "majority class", len(names), 0.0, scores)
+
+
+def _pixels_entry(dataset: Dataset) -> dict[str, Any]:
     started = time.perf_counter()
-    predict, parameters = fit(dataset.take(Split.TRAIN))
-    entry: dict[str, Any] = {
-        "recipe": name,
-        "model": "majority class" if fit is _majority else f"logistic regression on {SIDE}x{SIDE} pixels",
+    predict, parameters = _logistic_regression(dataset.take(Split.TRAIN))
+    seconds = round(time.perf_counter() - started, 3)
+    scores = {}
+    for split in (Split.VALIDATION, Split.TEST):
+        part = dataset.take(split)
+        scores[split.label] = score(part.labels, predict(part.images), part.class_names) if len(part) else None
+    return _entry("baseline_pixels", f"logistic regression on {SIDE}x{SIDE} pixels", parameters, seconds, scores)
+
+
+def _entry(recipe: str, model: str, parameters: int, seconds: float, scores: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "recipe": recipe,
+        "model": model,
         "seed": None,
         "status": "completed",
         "reason": None,
@@ -35,20 +59,11 @@ def _entry(name: str, fit: Callable, dataset: Dataset) -> dict[str, Any]:
         "multiply_adds": parameters,
         "epochs": None,
         "image_passes": None,
-        "seconds_per_epoch": round(time.perf_counter() - started, 3),
+        "seconds_per_epoch": seconds,
         "selected_on": None,
         "departures": [],
+        **scores,
     }
-    for split in (Split.VALIDATION, Split.TEST):
-        part = dataset.take(split)
-        entry[split.label] = score(part.labels, predict(part.images), part.class_names) if len(part) else None
-    return entry
-
-
-def _majority(training: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """Always answers with the frequencies of the training labels."""
-    frequencies = np.bincount(training.labels, minlength=len(training.class_names)) / len(training)
-    return lambda images: np.tile(frequencies, (len(images), 1)), len(training.class_names)
 
 
 def _logistic_regression(training: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], int]:

@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 import ferlab
+from ferlab.compare import collect
 from ferlab.costs import costs_of, estimate_seconds, image_passes, known_costs
 from ferlab.data import Dataset, Split, load_dataset
 from ferlab.errors import FerlabError
 from ferlab.models import model_names, model_options, model_summary
-from ferlab.progress import console, duration
+from ferlab.progress import console
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.runs import SCHEMA
+from ferlab.wording import duration
 
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
@@ -184,6 +186,25 @@ def evaluate(
         print(json.dumps(metrics))
     else:
         _print_metrics(metrics)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, wherever they were trained.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report.")],
+    pictures: Annotated[
+        bool, typer.Option(help="Show images of the data set. FER2013's terms forbid passing them on.")
+    ] = True,
+) -> None:
+    """Compare finished runs, and write the same report as `ferlab compare`.
+
+    ferlab report runs/newmodel-seed0 runs/newmodel-seed1 runs/mobilenetv2 --out comparison
+    """
+    from ferlab.report import write_report
+
+    comparison = collect(runs, out)
+    _print_ranking(comparison)
+    print(f"\nReport: {write_report(out, pictures=pictures)}")
 
 
 @app.command()

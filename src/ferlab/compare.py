@@ -1,27 +1,30 @@
 """Comparison: recipes times seeds make runs, and runs make one comparison with a report."""
 
 import csv
+import importlib
+import importlib.util
 import io
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ferlab.backend import start_keras
-from ferlab.baselines import baseline_entries
+from ferlab.baselines import baseline_entries, majority_entry
 from ferlab.costs import estimate_disk, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluate import evaluate
-from ferlab.progress import console, duration
+from ferlab.findings import findings
+from ferlab.progress import console
+from ferlab.ranking import differences, rank
 from ferlab.recipes import Recipe, find_recipes
-from ferlab.report import write_report
-from ferlab.report.findings import findings
-from ferlab.runs import RunFolder, read_json, write_atomically, write_json
+from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, write_json
 from ferlab.train import train
+from ferlab.wording import duration
 
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
@@ -95,7 +98,10 @@ def compare(
         if number < len(jobs):
             left = (time.monotonic() - started) / number * (len(jobs) - number)
             say(f"    {number} of {len(jobs)} runs done, about {duration(left)} left")
-    comparison = _conclude(entries + baseline_entries(dataset), dataset, out)
+    ranked_on = "test" if dataset.has(Split.TEST) else "validation"
+    comparison = _conclude(entries + baseline_entries(dataset), dataset.describe(), ranked_on, out)
+    if importlib.util.find_spec("ferlab.report"):  # it only reads what lies here: without it, nothing else is missing
+        importlib.import_module("ferlab.report").write_report(out)
     if interrupted:
         raise KeyboardInterrupt
     return comparison
@@ -148,13 +154,14 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
 def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
     result = run.result() or {}
     keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch", "validation", "test")
+    status = "failed" if reason else result.get("status", "interrupted")
     return {
         "recipe": recipe.name,
         "model": recipe.architecture,
         "seed": seed,
-        "status": "failed" if reason else result.get("status", "interrupted"),
-        "reason": reason.splitlines()[0] if reason else None,
-        "run": run.path.relative_to(out).as_posix(),
+        "status": status,
+        "reason": reason.splitlines()[0] if reason else _stop_reason(recipe, status),
+        "run": Path(os.path.relpath(run.path, out)).as_posix(),
         **{key: result.get(key) for key in keys},
         "image_passes": image_passes(recipe, num_images),
         "selected_on": result.get("selected_on"),
@@ -162,57 +169,88 @@ def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path
     }
 
 
-def _conclude(entries: list[dict[str, Any]], dataset: Dataset, out: Path) -> dict[str, Any]:
-    """Ranks the entries and writes the comparison in its three forms."""
-    ranked_on = "test" if dataset.has(Split.TEST) else "validation"
+def _stop_reason(recipe: Recipe, status: str) -> str | None:
+    stopping = recipe.early_stopping
+    if status != "stopped early":
+        return None
+    return f"{stopping.monitor} had not improved for {stopping.patience} epochs, of {recipe.epochs} planned"
+
+
+def collect(runs: Iterable[str | Path], out: str | Path) -> dict[str, Any]:
+    """Makes a comparison from finished runs, wherever they were trained; `ferlab.report.write_report` shows it.
+
+    Args:
+        runs: run folders. Runs of one recipe that differ in its fields are told apart by the name of the folder.
+        out: folder of the comparison.
+
+    Returns:
+        What comparison.json holds, with the majority class as the only baseline.
+
+    Raises:
+        RunError: if a folder holds no finished run, or the runs do not share their classes and scored images.
+    """
+    out, folders = Path(out), [RunFolder(Path(path)) for path in runs]
+    if not folders:
+        raise RunError("No run folders given: name those that are to be compared.")
+    for run in folders:
+        if not run.exists() or not (run.result() or {}).get("parameters"):
+            raise RunError(f"{run.path} holds no finished run. Finish its training with --resume, or leave it out.")
+    first = folders[0]
+    described = first.dataset()
+    ranked_on = "test" if all((run.result() or {})["test"] for run in folders) else "validation"
+    for run in folders[1:]:
+        _check_comparable(first, run, ranked_on)
+    make_folder(out)
+    entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in _named(folders)]
+    return _conclude([*entries, majority_entry(described)], described, ranked_on, out)
+
+
+def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
+    """The recipes of runs; those that share a name but not their fields are named after their folders."""
+    recipes = [run.recipe() for run in folders]
+    fields: dict[str, list[Any]] = {}
+    for recipe in recipes:
+        fields.setdefault(recipe.name, []).append(recipe.training_fields())
+    mixed = {name for name, group in fields.items() if any(other != group[0] for other in group)}
+    return [
+        (replace(recipe, name=f"{recipe.name} ({run.path.name})") if recipe.name in mixed else recipe, run)
+        for recipe, run in zip(recipes, folders, strict=True)
+    ]
+
+
+def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
+    one, two = first.dataset(), other.dataset()
+    if one["class_names"] != two["class_names"]:
+        raise RunError(f"{other.path} tells other classes apart than {first.path}. Compare them in separate reports.")
+    if one["splits"][split]["fingerprint"] != two["splits"][split]["fingerprint"]:
+        raise RunError(f"{other.path} was scored on other {split} images than {first.path}: they cannot be ranked.")
+
+
+def _conclude(entries: list[dict[str, Any]], described: Mapping[str, Any], ranked_on: str, out: Path) -> dict[str, Any]:
+    """Ranks the entries and writes the comparison in all its forms."""
+    ranking = rank(entries, ranked_on)
     comparison: dict[str, Any] = {
-        "dataset": {
-            "source": Path(dataset.source).name,
-            "class_names": list(dataset.class_names),
-            "splits": dataset.summary(),
-        },
+        "dataset": dict(described),
         "entries": entries,
-        "ranking": rank(entries, ranked_on),
+        "ranking": ranking,
         "ranked_on": ranked_on,
+        "differences": differences(_hits(entries, ranking, ranked_on, out)),
     }
     histories = {entry["run"]: RunFolder(out / entry["run"]).history() for entry in entries if entry["run"]}
     comparison["findings"] = findings(comparison, histories)
     write_json(out / "comparison.json", comparison)
     _write_csv(out / "comparison.csv", entries)
-    write_report(out)
     return read_json(out / "comparison.json")
 
 
-def rank(entries: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
-    """Orders recipes by their mean accuracy over seeds on one split.
-
-    Args:
-        entries: as in comparison.json; those without a score on that split are left out.
-        split: `test` or `validation`.
-
-    Returns:
-        Best first: `rank, recipe, seeds, accuracy` (mean), `spread` (standard deviation over seeds, null for one),
-        `interval` (95 %, over images, of the mean), `selected_on`.
-    """
-    scored: dict[str, list[dict[str, Any]]] = {}
-    for entry in entries:
-        if entry[split] and entry["status"] != "failed":
-            scored.setdefault(entry["recipe"], []).append(entry)
-    rows = [_rank_row(recipe, group, split) for recipe, group in scored.items()]
-    rows.sort(key=lambda row: -row["accuracy"])
-    return [{"rank": position, **row} for position, row in enumerate(rows, start=1)]
-
-
-def _rank_row(recipe: str, group: list[dict[str, Any]], split: str) -> dict[str, Any]:
-    accuracies = [entry[split]["accuracy"] for entry in group]
-    intervals = [entry[split]["accuracy_interval"] for entry in group]
+def _hits(entries: list[dict[str, Any]], ranking: list[dict[str, Any]], split: str, out: Path) -> dict[str, list[Any]]:
+    """Per trained recipe, best first, which images each seed answered rightly."""
+    trained = [row["recipe"] for row in ranking if not row["recipe"].startswith("baseline_")]
     return {
-        "recipe": recipe,
-        "seeds": len(group),
-        "accuracy": float(np.mean(accuracies)),
-        "spread": float(np.std(accuracies, ddof=1)) if len(group) > 1 else None,
-        "interval": [float(bound) for bound in np.mean(intervals, axis=0)],
-        "selected_on": group[0]["selected_on"],
+        name: [
+            RunFolder(out / entry["run"]).hits(split) for entry in entries if entry["recipe"] == name and entry[split]
+        ]
+        for name in trained
     }
 
 

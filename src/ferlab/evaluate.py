@@ -39,7 +39,7 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
     metrics = score(part.labels, probabilities, part.class_names)
     metrics["fingerprint"] = part.fingerprints[split.label]
     if run:
-        run.write_predictions(split.label, probabilities, part.labels, part.names)
+        run.write_predictions(split.label, probabilities, part)
         run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
     return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
 
@@ -50,7 +50,7 @@ def _probabilities(run: RunFolder | None, path: Path, part: Dataset) -> np.ndarr
     if run:
         if not run.model_file.is_file():
             raise RunError(f"{path} holds no trained model (model.keras). Train it first, or go on with --resume.")
-        _check_classes(path, run.environment()["class_names"], part)
+        _check_classes(path, run.dataset()["class_names"], part)
         return _keras_probabilities(run.model_file, part)
     if path.suffix == ".keras":
         return _keras_probabilities(path, part)

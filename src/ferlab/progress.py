@@ -9,16 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ferlab.recipes import Recipe
+from ferlab.wording import duration
 
 PLAIN_INTERVAL = 60.0  # seconds between plain lines within an epoch
-
-
-def duration(seconds: float) -> str:
-    """A duration in words that people read: `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def console() -> Console:

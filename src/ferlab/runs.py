@@ -24,10 +24,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from ferlab.data import Dataset
 from ferlab.errors import MissingExtraError, RunError
 from ferlab.recipes import Recipe
 
 SCHEMA = 1
+NUM_EXAMPLES = 12  # pictures of each kind that are kept for a report
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -41,8 +43,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         RunError: if the disk is full or the folder cannot be written to; the old file, if any, is untouched.
     """
     temporary = None
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             write(file)
@@ -57,6 +59,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, where they are missing.
+
+    Raises:
+        RunError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be made: {error.strerror or error}. Choose another --out.") from error
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -136,17 +150,45 @@ class RunFolder:
         """Writes `<name>.json`."""
         write_json(self.path / f"{name}.json", values)
 
+    def dataset(self) -> dict[str, Any]:
+        """What was trained on: `source, class_names, splits`, as in `Dataset.describe`."""
+        return self.environment()["dataset"]
+
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.environment()["seed"])
+
+    def num_training_images(self) -> int:
+        """How many images the training split had."""
+        return int(self.dataset()["splits"]["train"]["images"])
+
     def predictions(self) -> dict[str, np.ndarray]:
-        """Per scored split the arrays `<split>_probabilities` `(N, K)`, `<split>_labels` and `<split>_names`."""
+        """Per scored split the arrays `<split>_probabilities` `(N, K)`, `<split>_labels`, `<split>_names` `(N,)`.
+
+        With them `<split>_keys` `(N,)` uint64, by which images are told apart whatever their order; and, to be shown,
+        the positions `<split>_examples` `(M,)` and pictures `<split>_example_images` `(M, 48, 48)` uint8 of a few.
+        """
         return read_arrays(self.path / "predictions.npz") if (self.path / "predictions.npz").is_file() else {}
 
-    def write_predictions(self, split: str, probabilities: np.ndarray, labels: np.ndarray, names: np.ndarray) -> None:
+    def write_predictions(self, split: str, probabilities: np.ndarray, part: Dataset) -> None:
         """Adds or replaces the predictions on one split."""
-        arrays = self.predictions()
-        arrays[f"{split}_probabilities"] = probabilities.astype(np.float32)
-        arrays[f"{split}_labels"] = labels
-        arrays[f"{split}_names"] = names
-        write_arrays(self.path / "predictions.npz", arrays)
+        examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
+        arrays = {
+            "probabilities": probabilities.astype(np.float32),
+            "labels": part.labels,
+            "names": part.names,
+            "keys": np.array([int.from_bytes(digest[:8], "big") for digest in part.digests()], np.uint64),
+            "examples": examples,
+            "example_images": part.images[examples],
+        }
+        named = {f"{split}_{name}": array for name, array in arrays.items()}
+        write_arrays(self.path / "predictions.npz", self.predictions() | named)
+
+    def hits(self, split: str) -> np.ndarray:
+        """Which images of a scored split were answered rightly: `(N,)` bool, ordered by the images' keys."""
+        stored = self.predictions()
+        right = stored[f"{split}_probabilities"].argmax(axis=1) == stored[f"{split}_labels"]
+        return right[np.argsort(stored[f"{split}_keys"], kind="stable")]
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -167,6 +209,23 @@ class RunFolder:
                 yield
         except filelock.Timeout:
             raise RunError(f"{self.path} is in use by another process. Wait for it, or choose another --out.") from None
+
+
+def random_examples(num_images: int) -> np.ndarray:
+    """Positions of a few images, in random order, the same ones for every run on the same data."""
+    return np.random.default_rng(0).permutation(num_images)[:NUM_EXAMPLES]
+
+
+def confident_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Positions of the wrong answers `(M,)` that were given with the highest probability, highest first.
+
+    Args:
+        labels: `(N,)`.
+        probabilities: `(N, K)`.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    return order[predicted[order] != labels[order]][:NUM_EXAMPLES]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -85,9 +85,7 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
         environment = backends.describe() | {
             "policy": backends.resolve_policy(recipe.policy),
             "seed": seed,
-            "source": Path(dataset.source).name,
-            "class_names": dataset.class_names,
-            "fingerprints": dataset.fingerprints,
+            "dataset": dataset.describe(),
             "skipped": [vars(item) for item in dataset.skipped],
         }
         run.write("environment", environment)
@@ -97,7 +95,7 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
         raise RunError(f"{run.path} already holds a run. Go on with it by --resume, or choose another --out.")
     if run.recipe().training_fields() != recipe.training_fields() or run.environment()["seed"] != seed:
         raise RunError(f"{run.path} holds a run of another recipe or seed. Choose another --out.")
-    if run.environment()["fingerprints"] != dataset.fingerprints:
+    if run.dataset() != dataset.describe() | {"source": run.dataset()["source"]}:
         raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")
     return run.result()
 
@@ -232,7 +230,7 @@ class _Training:
         if self.dataset.has(Split.VALIDATION):
             validation = self.dataset.take(Split.VALIDATION)
             probabilities = np.exp(log_softmax(predict_logits(final, validation.images)))
-            self.run.write_predictions("validation", probabilities, validation.labels, validation.names)
+            self.run.write_predictions("validation", probabilities, validation)
             metrics = score(validation.labels, probabilities, validation.class_names)
             metrics["fingerprint"] = validation.fingerprints["validation"]
             result |= {"validation": metrics, "validation_reason": None}

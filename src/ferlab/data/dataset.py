@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,20 @@ class Dataset:
             for name, part in parts.items()
         }
 
+    def describe(self) -> dict[str, Any]:
+        """What a result depends on: `source` (its last name), `class_names`, and `splits` as in `summary`."""
+        return {
+            "source": Path(self.source).name,
+            "class_names": list(self.class_names),
+            "splits": self.summary(),
+        }
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each image with its label: the same in whatever order and format the data comes."""
+        names = [name.encode() for name in self.class_names]
+        pairs = zip(self.images, self.labels, strict=True)
+        return [hashlib.sha256(image.tobytes() + names[label]).digest() for image, label in pairs]
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 per split that is present: equal for equal images and labels, whatever their names and order."""
@@ -117,9 +132,4 @@ class Dataset:
 
 
 def _fingerprint(part: Dataset) -> str:
-    names = [name.encode() for name in part.class_names]
-    digests = sorted(
-        hashlib.sha256(image.tobytes() + names[label]).digest()
-        for image, label in zip(part.images, part.labels, strict=True)
-    )
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+    return hashlib.sha256(b"".join(sorted(part.digests()))).hexdigest()

@@ -1,5 +1,5 @@
 """Reports on finished work. They read run folders and comparisons, never a model."""
 
-from ferlab.report.html import write_report
+from ferlab.report.writing import write_report
 
 __all__ = ["write_report"]

@@ -1,0 +1,159 @@
+"""Charts as Vega-Lite specifications: interactive in the HTML report, still pictures in the Markdown one.
+
+Altair builds them (https://altair-viz.github.io); nothing here knows how a page looks. Colours are those of Okabe and
+Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers; lines differ in their dashes as well.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
+HEIGHT = 260
+CELL = 34  # pixels, of a matrix
+
+Values = list[dict[str, Any]]
+
+
+def learning_curves(epochs: Values, measure: str) -> alt.TopLevelMixin:
+    """Training and validation accuracy or loss of one run over epochs.
+
+    Args:
+        epochs: `epoch, training, validation` for each epoch.
+        measure: `accuracy` or `loss`.
+    """
+    long = [
+        {"epoch": entry["epoch"], "images": part, measure: entry[part]}
+        for entry in epochs
+        for part in ("training", "validation")
+    ]
+    title = f"{measure}, %" if measure == "accuracy" else measure
+    return _lines(long, measure, title, "images", ["training", "validation"])
+
+
+def overlaid_curves(epochs: Values, measure: str, recipes: Sequence[str]) -> alt.TopLevelMixin:
+    """Validation accuracy or loss of all runs over epochs, one colour a recipe, one line a seed."""
+    title = "validation accuracy, %" if measure == "accuracy" else "validation loss"
+    return _lines(epochs, measure, title, "recipe", recipes)
+
+
+def _lines(values: Values, measure: str, title: str, series: str, names: Sequence[str]) -> alt.TopLevelMixin:
+    chosen = alt.selection_point(fields=[series], bind="legend", name="chosen")
+    tooltip = [alt.Tooltip(f"{series}:N"), alt.Tooltip("epoch:Q"), alt.Tooltip(f"{measure}:Q", format=".3f")]
+    if series == "recipe":
+        tooltip.insert(1, alt.Tooltip("seed:N"))
+    colour = alt.Color(
+        f"{series}:N",
+        scale=_scale(names),
+        legend=alt.Legend(orient="top", title=None, columns=2, labelLimit=400),
+    )
+    return (
+        alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
+        .mark_line(point=alt.OverlayMarkDef(size=30, filled=True))
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(values=_ticks(values), grid=False), scale=alt.Scale(nice=False)),
+            y=alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=False)),
+            color=colour,
+            strokeDash=alt.StrokeDash(f"{series}:N", scale=alt.Scale(domain=list(names)), legend=None),
+            detail="seed:N" if series == "recipe" else alt.Undefined,
+            opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
+            tooltip=tooltip,
+        )
+        .add_params(chosen)
+    )
+
+
+def _ticks(values: Values) -> list[int]:
+    """Whole epochs, at most a dozen."""
+    last = max(value["epoch"] for value in values)
+    return list(range(1, last + 1, math.ceil(last / 12)))
+
+
+def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin:
+    """Accuracy with its interval against a cost, on a logarithmic axis.
+
+    Args:
+        values: `recipe, accuracy, low, high` in per cent, and the cost, one of each for a recipe.
+        cost: name of the cost.
+        title: of its axis.
+    """
+    names = [value["recipe"] for value in values]
+    legend = alt.Legend(orient="top", title=None, columns=2, labelLimit=400)
+    axis = alt.Axis(format="~s", tickCount=4, labelOverlap="greedy", grid=False)
+    base = alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container").encode(
+        x=alt.X(f"{cost}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=axis),
+        color=alt.Color("recipe:N", legend=legend, scale=_scale(names)),
+        tooltip=["recipe:N", alt.Tooltip("accuracy:Q", format=".2f"), alt.Tooltip(f"{cost}:Q", format=",.4~s")],
+    )
+    scale = alt.Scale(zero=False)
+    shape = alt.Shape("recipe:N", legend=legend, scale=alt.Scale(domain=names))
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        y=alt.Y("accuracy:Q", title="accuracy, %", scale=scale), shape=shape
+    )
+    return base.mark_rule().encode(y=alt.Y("low:Q", title="accuracy, %", scale=scale), y2="high:Q") + points
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> alt.TopLevelMixin:
+    """How often each class is taken for each: shares of the true class as colours, with the counts on hover."""
+    values = [
+        {"true": true, "predicted": predicted, "images": row[column], "share": row[column] / max(1, sum(row))}
+        for true, row in zip(class_names, counts, strict=True)
+        for column, predicted in enumerate(class_names)
+    ]
+    return _matrix(values, ("predicted", list(class_names)), ("true", list(class_names)), "share", ["images:Q"])
+
+
+def class_scores(values: Values, recipes: Sequence[str], class_names: Sequence[str]) -> alt.TopLevelMixin:
+    """F1 of each class by recipe, with precision and recall on hover.
+
+    Args:
+        values: `recipe, class, f1, precision, recall`, 0..1.
+        recipes: their order.
+        class_names: their order.
+    """
+    more = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("precision", "recall")]
+    return _matrix(values, ("class", list(class_names)), ("recipe", list(recipes)), "f1", more)
+
+
+def _matrix(
+    values: Values, across: tuple[str, list[str]], down: tuple[str, list[str]], value: str, more: list[Any]
+) -> alt.TopLevelMixin:
+    (column, columns), (row, rows) = across, down
+    base = alt.Chart(alt.InlineData(values=values), height=CELL * len(rows), width="container").encode(
+        x=alt.X(f"{column}:N", sort=columns, axis=alt.Axis(orient="top", labelAngle=-40, domain=False, ticks=False)),
+        y=alt.Y(f"{row}:N", sort=rows, axis=alt.Axis(domain=False, ticks=False, labelLimit=220), title=None),
+        tooltip=[f"{row}:N", f"{column}:N", alt.Tooltip(f"{value}:Q", format=".3f"), *more],
+    )
+    scale = alt.Scale(domain=[0, 1], scheme="blues")
+    cells = base.mark_rect().encode(color=alt.Color(f"{value}:Q", scale=scale, legend=None))
+    dark = alt.condition(f"datum['{value}'] > 0.55", alt.value("#fff"), alt.value("#111"))
+    return cells + base.mark_text(fontSize=11).encode(text=alt.Text(f"{value}:Q", format=".2f"), color=dark)
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name, in order; from the eighth on they repeat."""
+    return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
+
+
+def _scale(names: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(names), range=list(colours(names).values()))
+
+
+def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, Any]:
+    """A chart as a JSON object, with a text for readers who do not see it."""
+    spec = chart.to_dict()
+    spec.pop("$schema")
+    spec["description"] = description
+    spec["background"] = "transparent"
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    spec["config"] = {"view": {"stroke": None}, "axis": {"labelFontSize": 11, "titleFontWeight": "normal"}}
+    return spec
+
+
+def still_picture(spec: Mapping[str, Any], width: int = 560) -> str:
+    """A specification drawn as SVG text, `width` pixels wide, on white."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg({**spec, "width": width, "background": "white"})

@@ -1,0 +1,131 @@
+"""The report, from run folders that no network had to be trained for."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from ferlab import Dataset
+from ferlab.compare import collect
+from ferlab.errors import RunError
+from ferlab.report import write_report
+from tests.comparisons import write_run
+
+RECIPES = {"fair_newmodel": 0.7, "fair_mobilenetv2": 0.6, "study_newmodel": 0.5}
+HEADINGS = (
+    "Summary", "Learning curves", "What accuracy costs", "Confusion matrices", "Predictions on random test images",
+    "Most confident mistakes", "To repeat it",
+)  # fmt: skip
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+@pytest.fixture(scope="module")
+def folder(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("report")
+    runs = [
+        write_run(base / "elsewhere" / f"{recipe}-{seed}", demo, recipe, seed, accuracy)
+        for recipe, accuracy in RECIPES.items()
+        for seed in (0, 1)
+    ]
+    collect(runs, base / "out")
+    write_report(base / "out")
+    return base / "out"
+
+
+class Outline(HTMLParser):
+    """Checks that elements close in order, and collects texts, addresses and ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.without_text: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        self.addresses += [values[key] or "" for key in ("src", "href") if key in values]
+        self.ids += [values["id"] or ""] if "id" in values else []
+        if (tag == "img" and not values.get("alt")) or (values.get("role") == "img" and not values.get("aria-label")):
+            self.without_text.append(str(values))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_html_stands_alone_and_has_texts_for_its_pictures(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    assert len(page) < 5e6
+    outline = Outline()
+    outline.feed(page)
+    assert not outline.open
+    assert not outline.without_text
+    assert all(address.startswith(("#", "data:")) for address in outline.addresses)
+    links = {address[1:] for address in outline.addresses if address.startswith("#")}
+    assert links <= set(outline.ids)
+    charts = json.loads(re.search(r"window\.charts = (\{.*?\});</script>", page, re.DOTALL)[1])
+    # two of all runs, two of each run, three of costs, one of classes, and a matrix for each recipe
+    assert len(charts) == 2 + 2 * 6 + 3 + 1 + 3
+    assert set(charts) <= set(outline.ids)
+    assert all(chart["description"] for chart in charts.values())
+
+
+def test_both_forms_say_the_same(folder: Path) -> None:
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    comparison = json.loads((folder / "comparison.json").read_text())
+    departure = comparison["entries"][-2]["departures"][0]
+    commands = ["--seed 1 --set epochs=4", "ferlab train study_newmodel --data demo --out runs/study_newmodel-seed0"]
+    fingerprint = comparison["dataset"]["splits"]["test"]["fingerprint"]
+    for said in (*commands, fingerprint, "a machine", departure, *comparison["findings"]):
+        assert said in text
+        assert said.replace("'", "&#39;").replace(">", "&gt;") in page
+    for heading in HEADINGS:
+        assert heading in text
+        assert heading in page
+    pictures = re.findall(r"\]\((report-files/[^)]+)\)", text)
+    assert len(pictures) == 2 + 12 + 3 + 1 + 3 + 12 + 3 * 8
+    assert all((folder / picture).stat().st_size > 100 for picture in pictures)
+
+
+def test_examples_are_the_same_for_all_models_and_mistakes_are_mistakes(folder: Path) -> None:
+    from ferlab.report.contents import gather
+
+    contents = gather(folder)
+    assert [answer.recipe for answer in contents.examples[0].answers] == list(RECIPES)
+    assert len({example.name for example in contents.examples}) == 12
+    for example in contents.examples:
+        for answer in example.answers:
+            assert answer.right == (answer.predicted == example.true)
+            assert sum(answer.probabilities) == pytest.approx(1, abs=1e-5)
+    assert list(contents.mistakes) == list(RECIPES)
+    assert not any(example.answers[0].right for shown in contents.mistakes.values() for example in shown)
+
+
+def test_without_pictures(folder: Path, tmp_path: Path, demo: Dataset) -> None:
+    run = write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6)
+    collect([run], tmp_path / "out")
+    page = write_report(tmp_path / "out", pictures=False).read_text()
+    assert "data:image" not in page
+    assert "Predictions on random" not in page
+    assert not list((tmp_path / "out" / "report-files").glob("*.png"))
+
+
+def test_hostile_names_stay_text(tmp_path: Path, demo: Dataset) -> None:
+    names = tuple(f"</script><b>{number}" for number in range(7))
+    run = write_run(tmp_path / "run", replace(demo, class_names=names), "fair_newmodel", 0, 0.6)
+    collect([run], tmp_path / "out")
+    page = write_report(tmp_path / "out").read_text()
+    assert "</script><b>" not in page
+    outline = Outline()
+    outline.feed(page)
+    assert not outline.open
+
+
+def test_no_comparison(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"comparison\.json does not exist"):
+        write_report(tmp_path)
