@@ -17,12 +17,14 @@ from ferlab.recipes import Recipe, get_recipe
 
 FILE = Path(__file__).with_name("costs.json")
 
-# Fitted to two trainings on two cores of an AMD EPYC 9004 (AVX-512, mixed_bfloat16), which multiplies float32 matrices
-# at REFERENCE_RATE: newmodel at 149 and MobileNetV2 at 180 images a second. An estimate, good to a factor of two.
-SECONDS_PER_MULTIPLY_ADD = 1.34e-12
-SECONDS_PER_ACTIVATION = 0.96e-9
+# Fitted to trainings on two cores of an AMD EPYC 9004 (AVX-512, mixed_bfloat16), which multiplies float32 matrices at
+# REFERENCE_RATE: newmodel at 190 and MobileNetV2 (48 pixels) at 310 images a second in batches of 64, ResNet50 and VGG16
+# at 60 in batches of 16. An estimate, good to a factor of two.
+SECONDS_PER_MULTIPLY_ADD = 2.9e-12
+SECONDS_PER_ACTIVATION = 0.88e-9
+SECONDS_PER_UPDATE = 6.8e-9  # of one parameter in one step
 REFERENCE_RATE = 2.1e11  # floating-point operations a second
-START_SECONDS = 0.12  # per layer: building and tracing the graph
+START_SECONDS = 0.2  # per layer: building and tracing the graph, and what follows a training
 BACKWARD = 3  # a training step costs about three forward passes
 
 
@@ -94,6 +96,7 @@ def estimate_seconds(recipe: Recipe, num_images: int) -> float:
         work = forward * min(passes, num_images)
     else:
         work = forward * passes * (1 if frozen else BACKWARD)
+    work += passes / recipe.batch_size * costs.trainable_parameters * SECONDS_PER_UPDATE
     return (work + costs.layers * START_SECONDS) * REFERENCE_RATE / machine_rate()
 
 
