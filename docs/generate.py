@@ -157,8 +157,8 @@ def reproduction() -> str:
         notes = [f"- `{recipe}`: {note}.\n" for recipe, note in comparison["notes"].items()]
         parts += [
             "```bash\n" + "".join(f"{_train_command(entry)}\n" for entry in trained) + "```\n",
-            f"They were made with Python {made_with['python']}, {versions}, in {made_with['policy']}, on "
-            f"{made_with['cores']} cores of an {made_with['device']}.\n",
+            f"They were made with Python {made_with['python']}, {versions}.\n"
+            f"Numeric policy: {made_with['policy']}. Device: {made_with['device']}, {made_with['cores']} cores.\n",
             *(["Notes on single runs:\n", "".join(notes)] if notes else []),
         ]
     return "\n".join(parts)
