@@ -112,7 +112,7 @@ def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> st
         passes = f"{entry['image_passes']:,}" if entry["image_passes"] else "–"
         selected_on = SPLIT_TITLES[row["selected_on"]] if row["selected_on"] else "–"
         lines.append(
-            f"| {name} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f}\u00a0–\u00a0{high:.1f} "
+            f"| {name} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f} – {high:.1f} "
             f"| {seeds} | {passes} | {selected_on} |"
         )
     return "\n".join(lines) + "\n"
@@ -121,8 +121,8 @@ def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> st
 def notebooks() -> str:
     """The study's four notebooks, as its recipes hold them."""
     lines = [
-        "| recipe | picture | what learns | parameters (trained) | optimiser, learning rate | epochs "
-        "| share of Training in an epoch | the study's best accuracy, % |",
+        "| recipe | pixels a side | what learns | parameters (trained) | optimiser, learning rate | epochs "
+        "| share of Training in an epoch | best accuracy, % |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in recipe_groups()["study"]:
@@ -131,7 +131,7 @@ def notebooks() -> str:
         learns = "everything" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
         share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
         lines.append(
-            f"| {name} | {side}\u00a0×\u00a0{side} | {learns} | {costs.parameters:,} ({costs.trainable_parameters:,}) "
+            f"| {name} | {side} | {learns} | {costs.parameters:,} ({costs.trainable_parameters:,}) "
             f"| {recipe.optimizer}, {recipe.learning_rate:g} | {recipe.epochs} | {100 * share:.0f} % "
             f"| {100 * (recipe.expected_accuracy or 0):.2f} |"
         )
