@@ -1,14 +1,17 @@
 # make compare   the main job: four architectures on drawn faces, with a report
 # make test      the fast tests
-# make check     what CI runs: format, lint, types, all tests, stale documents
-# make docs      write anew what is generated: README table and plot, CLI page, bad-data page, costs
+# make check     what CI runs: format, lint, types, all tests, stale documents, broken links
+# make docs      write anew what is generated: tables and plot of results, CLI page, bad-data page, costs
+# make site      the documentation as a web site; open site/index.html
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Not --quiet: warnings that are not shown do not fail a strict build.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: compare test check docs clean
+.PHONY: compare test check docs site clean
 
 compare: $(VENV)/train
 	$(BIN)/ferlab compare --out comparison --resume
@@ -22,17 +25,22 @@ check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
+	$(MKDOCS)
 	$(BIN)/python -m pytest
 
 docs: $(VENV)/dev
 	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_bad_data.py
 	$(BIN)/python docs/generate.py
 
+site: $(VENV)/docs
+	$(MKDOCS)
+	@echo "Open site/index.html in a browser."
+
 clean:
-	rm -rf $(VENV) comparison .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) comparison site .pytest_cache .ruff_cache .mypy_cache
 
 # Each file marks an environment with the extra of its name installed.
-$(VENV)/train $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/train $(VENV)/dev $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 

@@ -1,11 +1,18 @@
-"""Writes what is generated: the CLI reference, the README's table and plot of results, and the costs of recipes.
+"""Writes what is generated: the CLI reference, tables of results, their plot, and the costs of recipes.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    fails if a document is stale (a test holds the costs true)
+
+A page asks for a table by its name in `BLOCKS`, and this file fills in what stands between the two lines:
+
+    <!-- results: begin -->
+    <!-- results: end -->
 """
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +20,23 @@ import typer
 
 from ferlab.cli import app
 from ferlab.costs import FILE as COSTS
-from ferlab.costs import count_costs
+from ferlab.costs import count_costs, image_passes, known_costs
 from ferlab.recipes import get_recipe, recipe_groups
 
 ROOT = Path(__file__).parents[1]
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # https://jfly.uni-koeln.de/color/
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
+SPLIT_TITLES = {"validation": "PublicTest", "test": "PrivateTest", "validation+test": "PublicTest and PrivateTest"}
+FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
 def cli_page() -> str:
     """The CLI reference, from the commands themselves."""
     lines = ["# Command line", "", "Generated from the commands by `make docs`.", ""]
     for name, command in _commands(typer.main.get_command(app), "ferlab"):
-        lines += [f"## `{name}`", "", *(line.strip() for line in (command.help or "").splitlines()), ""]
-        lines += ["| option | meaning | default |", "|---|---|---|"]
-        lines += [_option_line(parameter) for parameter in command.params if parameter.name != "help"]
-        lines.append("")
+        lines += [f"## `{name}`", "", *_help_lines(command.help or ""), ""]
+        options = [_option_line(parameter) for parameter in command.params if parameter.name != "help"]
+        lines += ["| option | meaning | default |", "|---|---|---|", *options, ""] if options else []
     return "\n".join(lines)
 
 
@@ -40,20 +48,31 @@ def _commands(group: Any, prefix: str) -> list[tuple[str, Any]]:
     return found
 
 
+def _help_lines(text: str) -> list[str]:
+    """The lines of a command's help, with its examples in blocks of their own."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [f"```bash\n{line}\n```" if line.startswith("ferlab ") else line for line in lines]
+
+
 def _option_line(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
     if parameter.param_type_name == "argument":
-        names = f"`{parameter.metavar or parameter.name.upper()}`"
+        names = f"`{(parameter.metavar or parameter.name.upper()).replace('|', '/')}`"
     default = parameter.default if isinstance(parameter.default, str | int | Path) else None
     shown = "" if default is None or isinstance(default, bool) else f"`{default}`"
     return f"| {names} | {(parameter.help or '').replace('|', '/')} | {'required' if parameter.required else shown} |"
 
 
-def readme() -> str:
-    """The README, with its table of results made anew."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + "\n" + results_table() + END + rest.split(END)[1]
+def filled(path: Path) -> str:
+    """A page, with every marked block in it made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        begin, name, end = match.groups()
+        if name not in BLOCKS:
+            sys.exit(f"{path.name}: unknown block '{name}'. Known are {', '.join(BLOCKS)}.")
+        return f"{begin}{BLOCKS[name]()}{end}"
+
+    return MARKED.sub(fill, path.read_text(encoding="utf-8"))
 
 
 def results() -> list[dict[str, Any]]:
@@ -63,26 +82,117 @@ def results() -> list[dict[str, Any]]:
 
 def results_table() -> str:
     """One line for each recipe of the comparisons under `results/`."""
-    lines = [
-        "| recipe | parameters | PublicTest, % | 95 % interval | image passes | selected on |",
-        "|---|---|---|---|---|---|",
-    ]
+    return "\n".join(_ranking_table(comparison, comparison["ranking"]) for comparison in results())
+
+
+def twins() -> str:
+    """The study's recipes beside their fair twins, what their comparison finds, and what is not measured yet."""
+    parts, measured = [], set()
     for comparison in results():
-        for row in comparison["ranking"]:
-            entry = next(entry for entry in comparison["entries"] if entry["recipe"] == row["recipe"])
-            note = comparison["notes"].get(row["recipe"])
-            name = f"{row['recipe']} ({note})" if note else row["recipe"]
-            low, high = (100 * bound for bound in row["interval"])
-            passes = f"{entry['image_passes']:,}" if entry["image_passes"] else "–"
-            lines.append(
-                f"| {name} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f} – {high:.1f} "
-                f"| {passes} | {row['selected_on'] or '–'} |"
-            )
+        rows = [row for row in comparison["ranking"] if not row["recipe"].startswith("baseline_")]
+        rows.sort(key=lambda row: (_architecture(row["recipe"]), not row["recipe"].startswith("study_")))
+        measured |= {row["recipe"] for row in rows}
+        parts += [_ranking_table(comparison, rows), "".join(f"- {finding}\n" for finding in comparison["findings"])]
+    missing = [name for name in _recipe_names() if name not in measured]
+    return "\n".join([*parts, f"Not measured by us yet: {', '.join(f'`{name}`' for name in missing)}.\n"])
+
+
+def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    title = SPLIT_TITLES[comparison["ranked_on"]]
+    lines = [
+        f"| recipe | parameters | {title}, % | 95 % interval | seeds | image passes | selected on |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        entry = next(entry for entry in comparison["entries"] if entry["recipe"] == row["recipe"])
+        note = comparison["notes"].get(row["recipe"])
+        name = f"{row['recipe']} ({note})" if note else row["recipe"]
+        low, high = (100 * bound for bound in row["interval"])
+        seeds = f"{row['seeds']}" if row["selected_on"] else "–"
+        passes = f"{entry['image_passes']:,}" if entry["image_passes"] else "–"
+        selected_on = SPLIT_TITLES[row["selected_on"]] if row["selected_on"] else "–"
+        lines.append(
+            f"| {name} | {entry['parameters']:,} | {100 * row['accuracy']:.2f} | {low:.1f} – {high:.1f} "
+            f"| {seeds} | {passes} | {selected_on} |"
+        )
     return "\n".join(lines) + "\n"
+
+
+def notebooks() -> str:
+    """The study's four notebooks, as its recipes hold them."""
+    lines = [
+        "| recipe | pixels a side | what learns | parameters (trained) | optimiser, learning rate | epochs "
+        "| share of Training in an epoch | best accuracy, % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in recipe_groups()["study"]:
+        recipe, costs = get_recipe(name), known_costs()[name]
+        side = recipe.model.get("input_size", 48)
+        learns = "everything" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
+        share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
+        lines.append(
+            f"| {name} | {side} | {learns} | {costs.parameters:,} ({costs.trainable_parameters:,}) "
+            f"| {recipe.optimizer}, {recipe.learning_rate:g} | {recipe.epochs} | {100 * share:.0f} % "
+            f"| {100 * (recipe.expected_accuracy or 0):.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def departures() -> str:
+    """The study's departures from good practice, and the recipes that make each."""
+    recipes: dict[str, list[str]] = {}
+    for name in recipe_groups()["study"]:
+        for departure in get_recipe(name).departures:
+            recipes.setdefault(departure, []).append(f"`{name}`")
+    return "".join(f"- {departure}: {', '.join(names)}\n" for departure, names in recipes.items())
+
+
+def reproduction() -> str:
+    """The commands that train the published runs again, and what they were made with."""
+    parts = []
+    for comparison in results():
+        trained = [entry for entry in comparison["entries"] if entry["run"]]
+        made_with = comparison["environment"]
+        versions = ", ".join(f"{name} {version}" for name, version in made_with["versions"].items())
+        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in comparison["notes"].items()]
+        parts += [
+            "```bash\n" + "".join(f"{_train_command(entry)}\n" for entry in trained) + "```\n",
+            f"They were made with Python {made_with['python']}, {versions}.\n"
+            f"Numeric policy: {made_with['policy']}. Device: {made_with['device']}, {made_with['cores']} cores.\n",
+            *(["Notes on single runs:\n", "".join(notes)] if notes else []),
+        ]
+    return "\n".join(parts)
+
+
+def _train_command(entry: dict[str, Any]) -> str:
+    """The command of one published run; the number of epochs is named where it is not the recipe's own."""
+    recipe = get_recipe(entry["recipe"])
+    changed = entry["epochs"] != recipe.epochs and not recipe.early_stopping.patience
+    setting = f" --set epochs={entry['epochs']}" if changed else ""
+    out = f"runs/{entry['recipe']}-seed{entry['seed']}"
+    return f"ferlab train {entry['recipe']} --data fer2013.zip \\\n    --seed {entry['seed']} --out {out}{setting}"
+
+
+def _architecture(recipe: str) -> str:
+    return get_recipe(recipe).architecture
+
+
+def _recipe_names() -> list[str]:
+    return [name for group in recipe_groups().values() for name in group]
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "results": results_table,
+    "twins": twins,
+    "notebooks": notebooks,
+    "departures": departures,
+    "reproduction": reproduction,
+}
 
 
 def write_curves() -> None:
     """Plots validation accuracy over epochs of every run under `results/`."""
+    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -100,19 +210,20 @@ def write_curves() -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(ROOT / "docs" / "learning-curves.svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "learning curves"}):  # the same plot has the same bytes
+        figure.savefig(ROOT / "docs" / "learning-curves.svg", metadata={"Date": None})
 
 
 def write_costs() -> None:
     """Counts the parameters and multiply-adds of every recipe."""
-    names = [name for group in recipe_groups().values() for name in group]
-    counted = {name: vars(count_costs(get_recipe(name))) for name in names}
+    counted = {name: vars(count_costs(get_recipe(name))) for name in _recipe_names()}
     COSTS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Writes or checks every generated document."""
-    documents = {ROOT / "docs" / "cli.md": cli_page(), ROOT / "README.md": readme()}
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         if stale:
