@@ -22,9 +22,9 @@ from ferlab.cli import app
 from ferlab.costs import FILE as COSTS
 from ferlab.costs import count_costs, image_passes, known_costs
 from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.report import charts
 
 ROOT = Path(__file__).parents[1]
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # https://jfly.uni-koeln.de/color/
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
 SPLIT_TITLES = {"validation": "PublicTest", "test": "PrivateTest", "validation+test": "PublicTest and PrivateTest"}
 FULL_TRAINING = 28709  # images in FER2013's Training split
@@ -192,26 +192,17 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def write_curves() -> None:
     """Plots validation accuracy over epochs of every run under `results/`."""
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for comparison in results():
-        for number, (run, history) in enumerate(comparison["histories"].items()):
-            accuracy = [epoch["val_accuracy"] for epoch in history]
-            style = "--" if "study_" in run else "-"
-            colour = OKABE_ITO[number % len(OKABE_ITO)]
-            axes.plot(range(1, len(accuracy) + 1), accuracy, style, color=colour, label=Path(run).name, linewidth=2)
-    axes.set(xlabel="epoch", ylabel="PublicTest accuracy", title="Validation accuracy on FER2013")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    with matplotlib.rc_context({"svg.hashsalt": "learning curves"}):  # the same plot has the same bytes
-        figure.savefig(ROOT / "docs" / "learning-curves.svg", metadata={"Date": None})
+    values = [
+        {"recipe": recipe, "seed": seed, "epoch": epoch["epoch"], "accuracy": 100 * epoch["val_accuracy"]}
+        for comparison in results()
+        for run, history in comparison["histories"].items()
+        for recipe, seed in [run.rsplit("-seed", 1)]
+        for epoch in history
+    ]
+    recipes = list(dict.fromkeys(value["recipe"] for value in values))
+    chart = charts.overlaid_curves(values, "accuracy", recipes)
+    spec = charts.specification(chart, "Validation accuracy on FER2013 over epochs, by recipe")
+    (ROOT / "docs" / "learning-curves.svg").write_text(charts.still_picture(spec, width=760), encoding="utf-8")
 
 
 def write_costs() -> None:

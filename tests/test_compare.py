@@ -11,7 +11,7 @@ import pytest
 
 from ferlab import Dataset, Split, compare
 from ferlab.baselines import baseline_entries
-from ferlab.compare import collect
+from ferlab.compare import compare_runs
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
@@ -80,7 +80,7 @@ def test_baselines(demo: Dataset) -> None:
 
 def test_a_comparison_of_finished_runs(demo: Dataset, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, demo, "fair_newmodel", seed, 0.6) for name, seed in (("a", 0), ("b", 1))]
-    comparison = collect(runs, tmp_path / "out")
+    comparison = compare_runs(runs, tmp_path / "out")
     assert {row["recipe"]: row["seeds"] for row in comparison["ranking"]} == {
         "fair_newmodel": 2,
         "baseline_majority": 1,
@@ -88,7 +88,7 @@ def test_a_comparison_of_finished_runs(demo: Dataset, tmp_path: Path) -> None:
     assert comparison["ranked_on"] == "test"
     assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == comparison
     longer = write_run(tmp_path / "longer", demo, "fair_newmodel", 0, 0.6, epochs=5)
-    mixed = collect([runs[0], longer], tmp_path / "mixed")
+    mixed = compare_runs([runs[0], longer], tmp_path / "mixed")
     assert {entry["recipe"] for entry in mixed["entries"]} >= {"fair_newmodel (a)", "fair_newmodel (longer)"}
 
 
@@ -99,7 +99,7 @@ def test_runs_that_cannot_be_compared(demo: Dataset, tmp_path: Path) -> None:
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
     for bad, message in ((other, "other test images"), (strange, "other classes"), (tmp_path, "no finished run")):
         with pytest.raises(RunError, match=message):
-            collect([run, bad], tmp_path / "no")
+            compare_runs([run, bad], tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 
@@ -110,5 +110,5 @@ def test_runs_in_another_order_of_images_are_compared_image_by_image(demo: Datas
     two = write_run(tmp_path / "two", shuffled, "study_newmodel", 0, 1.0)
     hits = [RunFolder(path).predictions() for path in (one, two)]
     assert list(hits[0]["test_keys"]) != list(hits[1]["test_keys"])
-    (difference,) = collect([one, two], tmp_path / "out")["differences"]
+    (difference,) = compare_runs([one, two], tmp_path / "out")["differences"]
     assert (difference["difference"], difference["interval"]) == (0, [0, 0])

@@ -3,7 +3,7 @@
 Importing it loads no machine-learning framework.
 """
 
-from ferlab.compare import compare
+from ferlab.compare import compare, compare_runs
 from ferlab.data import Dataset, Split, load_dataset
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import FerlabError
@@ -12,4 +12,15 @@ from ferlab.train import train
 
 __version__ = "0.1.0"
 
-__all__ = ["EMOTIONS", "Dataset", "FerlabError", "Split", "__version__", "compare", "evaluate", "load_dataset", "train"]
+__all__ = [
+    "EMOTIONS",
+    "Dataset",
+    "FerlabError",
+    "Split",
+    "__version__",
+    "compare",
+    "compare_runs",
+    "evaluate",
+    "load_dataset",
+    "train",
+]

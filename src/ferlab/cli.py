@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 import ferlab
-from ferlab.compare import collect
 from ferlab.costs import costs_of, estimate_seconds, image_passes, known_costs
 from ferlab.data import Dataset, Split, load_dataset
 from ferlab.errors import FerlabError
@@ -202,7 +201,7 @@ def report(
     """
     from ferlab.report import write_report
 
-    comparison = collect(runs, out)
+    comparison = ferlab.compare_runs(runs, out)
     _print_ranking(comparison)
     print(f"\nReport: {write_report(out, pictures=pictures)}")
 

@@ -176,7 +176,7 @@ def _stop_reason(recipe: Recipe, status: str) -> str | None:
     return f"{stopping.monitor} had not improved for {stopping.patience} epochs, of {recipe.epochs} planned"
 
 
-def collect(runs: Iterable[str | Path], out: str | Path) -> dict[str, Any]:
+def compare_runs(runs: Iterable[str | Path], out: str | Path) -> dict[str, Any]:
     """Makes a comparison from finished runs, wherever they were trained; `ferlab.report.write_report` shows it.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ferlab import Dataset
-from ferlab.compare import collect
+from ferlab.compare import compare_runs
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from tests.comparisons import write_run
@@ -30,7 +30,7 @@ def folder(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for recipe, accuracy in RECIPES.items()
         for seed in (0, 1)
     ]
-    collect(runs, base / "out")
+    compare_runs(runs, base / "out")
     write_report(base / "out")
     return base / "out"
 
@@ -108,7 +108,7 @@ def test_examples_are_the_same_for_all_models_and_mistakes_are_mistakes(folder: 
 
 def test_without_pictures(folder: Path, tmp_path: Path, demo: Dataset) -> None:
     run = write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6)
-    collect([run], tmp_path / "out")
+    compare_runs([run], tmp_path / "out")
     page = write_report(tmp_path / "out", pictures=False).read_text()
     assert "data:image" not in page
     assert "Predictions on random" not in page
@@ -118,7 +118,7 @@ def test_without_pictures(folder: Path, tmp_path: Path, demo: Dataset) -> None:
 def test_hostile_names_stay_text(tmp_path: Path, demo: Dataset) -> None:
     names = tuple(f"</script><b>{number}" for number in range(7))
     run = write_run(tmp_path / "run", replace(demo, class_names=names), "fair_newmodel", 0, 0.6)
-    collect([run], tmp_path / "out")
+    compare_runs([run], tmp_path / "out")
     page = write_report(tmp_path / "out").read_text()
     assert "</script><b>" not in page
     outline = Outline()

@@ -47,7 +47,7 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
     colour = alt.Color(
         f"{series}:N",
         scale=_scale(names),
-        legend=alt.Legend(orient="top", title=None, columns=2, labelLimit=400),
+        legend=alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400),
     )
     return (
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
@@ -80,7 +80,7 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
         title: of its axis.
     """
     names = [value["recipe"] for value in values]
-    legend = alt.Legend(orient="top", title=None, columns=2, labelLimit=400)
+    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     axis = alt.Axis(format="~s", tickCount=4, labelOverlap="greedy", grid=False)
     base = alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container").encode(
         x=alt.X(f"{cost}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=axis),
