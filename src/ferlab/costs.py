@@ -18,8 +18,8 @@ from ferlab.recipes import Recipe, get_recipe
 FILE = Path(__file__).with_name("costs.json")
 
 # Fitted to trainings on two cores of an AMD EPYC 9004 (AVX-512, mixed_bfloat16), which multiplies float32 matrices at
-# REFERENCE_RATE: newmodel at 190 and MobileNetV2 (48 pixels) at 310 images a second in batches of 64, ResNet50 and VGG16
-# at 60 in batches of 16. An estimate, good to a factor of two.
+# REFERENCE_RATE: newmodel at 190 and MobileNetV2 (48 pixels) at 310 images a second in batches of 64, ResNet50 and
+# VGG16 at 60 in batches of 16. An estimate, good to a factor of two.
 SECONDS_PER_MULTIPLY_ADD = 2.9e-12
 SECONDS_PER_ACTIVATION = 0.88e-9
 SECONDS_PER_UPDATE = 6.8e-9  # of one parameter in one step
