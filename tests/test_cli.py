@@ -46,7 +46,8 @@ def test_every_command_and_option_has_help_and_a_place_in_the_docs(path: tuple[s
 def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
     result = run("data", "info", "demo", "--json", "--sheet", str(tmp_path / "sheet.png"))
     info = json.loads(result.stdout)
-    assert set(info) == {"schema", "source", "splits"}
+    assert set(info) == {"schema", "source", "splits", "notes"}
+    assert info["notes"] == []
     assert set(info["splits"]) == {"train", "validation", "test"}
     assert set(info["splits"]["test"]) == {"images", "classes", "fingerprint"}
     assert sum(info["splits"]["train"]["classes"].values()) == info["splits"]["train"]["images"]

@@ -89,6 +89,7 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
             "class_names": dataset.class_names,
             "fingerprints": dataset.fingerprints,
             "skipped": [vars(item) for item in dataset.skipped],
+            "notes": dataset.notes,
         }
         run.write("environment", environment)
         run.write("config", {"recipe": recipe.as_dict(), "seed": seed})

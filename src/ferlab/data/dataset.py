@@ -51,6 +51,7 @@ class Dataset:
         class_names: K names, in the order of the labels.
         source: where the data came from, as the user wrote it.
         skipped: what was left out because it could not be read.
+        notes: sentences on what was done to the data beyond reading it, such as splits carved out of training.
     """
 
     images: np.ndarray
@@ -60,6 +61,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     skipped: tuple[Skipped, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,6 +80,7 @@ class Dataset:
             class_names=self.class_names,
             source=self.source,
             skipped=self.skipped,
+            notes=self.notes,
         )
 
     def has(self, split: Split) -> bool:
