@@ -135,7 +135,7 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
     "own pictures: one outside of the class folders": (with_picture("5.jpg", JPEG), ["5.jpg", "<class>/"], 8),
     "own pictures: one deeper than the class folders": (with_picture("cat/old/5.jpg", JPEG), ["cat/old/5.jpg", "<class>/"], 8),
     "own pictures: one beside the splits": (
-        with_picture("more/cat/5.jpg", JPEG, "train/cat", "train/dog"), ["more/cat/5.jpg", "val/"], 8
+        with_picture("more/cat/5.jpg", JPEG, "train/cat", "train/dog"), ["more/cat/5.jpg", "train/<class>/"], 8
     ),
     "own pictures: no class folders": (
         lambda: write_folder(Path("pictures"), {"5.jpg": JPEG}), ["class folders", "train/<class>"], None

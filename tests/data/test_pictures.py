@@ -1,6 +1,8 @@
 """Pictures of one's own: where they may lie, what becomes of each, and how missing splits are carved out."""
 
+import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +163,15 @@ def test_what_is_not_meant_is_passed_over(tmp_path: Path) -> None:
     others = {"notes.txt": b"", "cat/Thumbs.db": b"", "dog/._1.png": b"", ".trash/cat/1.png": b"", "labels.csv": b"a,b"}
     for kind in ("folder", "zip"):
         assert len(load_dataset(write(tmp_path, files | others, kind))) == len(files)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such names")
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    source = write(tmp_path, own_pictures("katze", "vögel"), "folder")
+    (source / "katze" / "0.png").rename(os.fsdecode(os.fsencode(source) + b"/katze/\xfc.png"))
+    first, second = load_dataset(source), load_dataset(source)
+    assert r"katze/\udcfc.png" in first.names
+    assert second.fingerprints == first.fingerprints
 
 
 def test_fer2013_is_told_by_its_file_names(tmp_path: Path) -> None:

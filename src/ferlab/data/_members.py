@@ -43,17 +43,22 @@ def empty_folders(source: Path) -> Iterator[PurePosixPath]:
     for folder, subfolders, files in os.walk(source):
         subfolders.sort()
         if not files and not subfolders:
-            yield PurePosixPath(Path(folder).relative_to(source).as_posix())
+            yield _printable(PurePosixPath(Path(folder).relative_to(source).as_posix()))
 
 
 @contextmanager
 def open_members(source: Path, bad: BadItems) -> Iterator[list[Member]]:
     """Lists all files of a folder or a zip. The zip stays open meanwhile; members outside of it are bad items."""
     if source.is_dir():
-        yield [(path, (source / path).read_bytes) for path in file_paths(source)]
+        yield [(_printable(path), (source / path).read_bytes) for path in file_paths(source)]
         return
     with open_zip(source) as archive:
         yield list(_zip_members(archive, bad))
+
+
+def _printable(path: PurePosixPath) -> PurePosixPath:
+    """The path with escapes for bytes that are no UTF-8, as old archives leave them behind."""
+    return PurePosixPath(str(path).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _zip_members(archive: zipfile.ZipFile, bad: BadItems) -> Iterator[Member]:

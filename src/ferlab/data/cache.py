@@ -24,9 +24,9 @@ def cache_folder() -> Path:
 
 def key_of(path: Path, *, skip_bad: bool, faces: bool) -> str:
     """A key of how the data is read, and of the path, size and time stamp of a file, or of every file of a folder."""
-    digest = hashlib.sha256(f"{FORMAT} {path.resolve()} {skip_bad} {faces}".encode())
+    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {path.resolve()} {skip_bad} {faces}"))
     for name, status in _statuses(path):
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
     return digest.hexdigest()[:32]
 
 

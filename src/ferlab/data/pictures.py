@@ -88,8 +88,8 @@ class _Layout:
             ValueError: with the reason, if it is no picture of a class.
         """
         if not self.holds_class(path.parent):
-            wanted = "<class>/ in train/, val/ or test/" if self.splits else "<class>/"
-            raise ValueError(f"it does not lie in a class folder (expected: {wanted})")
+            expected = self.root / ("train/<class>" if self.splits else "<class>")
+            raise ValueError(f"it does not lie in a class folder, such as {expected}/")
         if path.suffix.lower() in UNREAD_SUFFIXES:
             raise ValueError(f"pictures of the kind {path.suffix} are not read (known: {', '.join(SUFFIXES)})")
         name = path.parent.name
