@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from ferlab.cli import app
+from tests.data.builders import own_pictures, write_folder
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -46,11 +47,24 @@ def test_every_command_and_option_has_help_and_a_place_in_the_docs(path: tuple[s
 def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
     result = run("data", "info", "demo", "--json", "--sheet", str(tmp_path / "sheet.png"))
     info = json.loads(result.stdout)
-    assert set(info) == {"schema", "source", "splits"}
+    assert set(info) == {"schema", "source", "splits", "notes"}
+    assert info["notes"] == []
     assert set(info["splits"]) == {"train", "validation", "test"}
     assert set(info["splits"]["test"]) == {"images", "classes", "fingerprint"}
     assert sum(info["splits"]["train"]["classes"].values()) == info["splits"]["train"]["images"]
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 7 * 48
+
+
+def test_data_info_of_own_pictures(tmp_path: Path) -> None:
+    """Any class name is shown as it is, and what was carved out is said."""
+    source = str(write_folder(tmp_path / "pictures", own_pictures("[bold]", "cat")))
+    result = run("data", "info", source)
+    assert "[bold]  cat" in result.stdout.splitlines()[0]
+    assert result.stderr.startswith("validation and test: 15 % each of the pictures, stratified by class")
+    assert json.loads(run("data", "info", source, "--json").stdout)["notes"] == [result.stderr.strip()]
+    with_faces = as_a_user("data", "info", source, "--faces")
+    assert (with_faces.returncode, with_faces.stdout) == (1, "")
+    assert "no face found" in with_faces.stderr
 
 
 def test_lists() -> None:

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from ferlab import Dataset, Split, train
+from ferlab import Dataset, Split, evaluate, train
+from ferlab.baselines import baseline_entries
 from ferlab.batches import as_input
 from ferlab.errors import DataError, RunError, TrainingError
 from ferlab.models import build_model, count_parameters, predict_logits
@@ -51,6 +53,19 @@ def test_run_folder(small: Dataset, tmp_path: Path) -> None:
     assert result["validation"]["accuracy"] == pytest.approx(accuracy)
     assert run.predictions()["validation_probabilities"].shape == (len(validation), 7)
     assert not list(run.path.rglob("*.tmp")) + list(run.path.glob(".model*"))
+
+
+def test_other_classes_are_followed(small: Dataset, tmp_path: Path) -> None:
+    """Three classes of other names: in the model, the run folder and every score."""
+    names = ("cat", "dog", "eel")
+    three = replace(small.where(small.labels < 3), class_names=names, notes=("validation: carved",))
+    run = train("study_newmodel", three, tmp_path / "run", epochs=1, batch_size=16)
+    assert (run.dataset()["class_names"], run.dataset()["notes"]) == (list(names), ["validation: carved"])
+    assert run.predictions()["validation_probabilities"].shape[1] == 3
+    scored = evaluate(run.path, three, "test")
+    assert tuple(scored["per_class"]) == tuple(run.result()["validation"]["per_class"]) == names
+    for entry in baseline_entries(three):
+        assert np.shape(entry["test"]["confusion"]) == (3, 3)
 
 
 def test_the_best_epoch_is_kept(small: Dataset, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import ferlab
@@ -34,13 +35,10 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data sets, and fetch FER2013.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-SourceArgument = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`.")
-]
-DataOption = Annotated[
-    str,
-    typer.Option("--data", metavar="SOURCE", help="Folder or zip of FER2013 (Kaggle layout), fer2013.csv, or `demo`."),
-]
+SOURCE_HELP = "Folder or zip of FER2013 or of your own pictures, fer2013.csv, or `demo`."
+SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP)]
+DataOption = Annotated[str, typer.Option("--data", metavar="SOURCE", help=SOURCE_HELP)]
+FacesOption = Annotated[bool, typer.Option("--faces", help="Cut the largest face out of each of your own pictures.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and list them.")]
 CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -99,6 +97,7 @@ def compare(
     backend: BackendOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
+    faces: FacesOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train and score several recipes, and write a comparison with a report.
@@ -111,7 +110,7 @@ def compare(
 
         ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
     """
-    dataset = _load(data, skip_bad, cache)
+    dataset = _load(data, skip_bad, cache, faces)
     small = data == "demo" if quick is None else quick
     try:
         comparison = ferlab.compare(
@@ -144,6 +143,7 @@ def train(
     backend: BackendOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
+    faces: FacesOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train one recipe into a run folder.
@@ -154,7 +154,7 @@ def train(
 
     A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
     """
-    dataset = _load(data, skip_bad, cache)
+    dataset = _load(data, skip_bad, cache, faces)
     run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_))
     result = run.result()
     if result is None or result["status"] == "interrupted":
@@ -172,6 +172,7 @@ def evaluate(
     json_: JsonOption = False,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
+    faces: FacesOption = False,
 ) -> None:
     """Score a model on one split: accuracy with its interval, and every class's scores.
 
@@ -180,7 +181,7 @@ def evaluate(
     labels = [known.label for known in Split]
     if split not in labels:
         raise typer.BadParameter(f"'{split}' is none of {', '.join(labels)}.", param_hint="--split")
-    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache), split)
+    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache, faces), split)
     if json_:
         print(json.dumps(metrics))
     else:
@@ -265,9 +266,10 @@ def data_info(
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet, a PNG with images of every class.")] = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
+    faces: FacesOption = False,
 ) -> None:
     """Show the splits, class counts and fingerprints of a data set."""
-    dataset = _load(source, skip_bad, cache)
+    dataset = _load(source, skip_bad, cache, faces)
     splits = dataset.summary()
     if sheet:
         from ferlab.data.sheet import write_sheet
@@ -275,9 +277,9 @@ def data_info(
         write_sheet(dataset, sheet)
         console().print(f"contact sheet: {sheet}")
     if json_:
-        print(json.dumps({"schema": SCHEMA, "source": source, "splits": splits}))
+        print(json.dumps({"schema": SCHEMA, "source": source, "splits": splits, "notes": dataset.notes}))
         return
-    table = Table("split", "images", *dataset.class_names, "fingerprint", box=None)
+    table = Table("split", "images", *map(escape, dataset.class_names), "fingerprint", box=None)
     for name, split in splits.items():
         counts = [f"{count:,}" for count in split["classes"].values()]
         table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
@@ -292,12 +294,15 @@ def data_download() -> None:
     print(download())
 
 
-def _load(source: str, skip_bad: bool, cache: bool) -> Dataset:
-    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache)
+def _load(source: str, skip_bad: bool, cache: bool, faces: bool) -> Dataset:
+    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache, faces=faces)
+    for note in dataset.notes:
+        console().print(note, markup=False)
     if dataset.skipped:
         names = ", ".join(item.name for item in dataset.skipped[:3])
         console().print(
-            f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}"
+            f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}",
+            markup=False,
         )
     return dataset
 
@@ -341,7 +346,7 @@ def _print_metrics(metrics: Mapping[str, Any]) -> None:
     table = Table("class", "precision", "recall", "f1", "images", box=None)
     for name, row in metrics["per_class"].items():
         scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-        table.add_row(name, *scores, f"{row['images']:,}")
+        table.add_row(escape(name), *scores, f"{row['images']:,}")
     _output().print(table)
 
 

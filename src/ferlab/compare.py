@@ -33,7 +33,6 @@ QUICK: dict[str, Any] = {
     "epochs": 3,
     "steps_per_epoch": 40,
     "batch_size": 16,
-    "averaging": 0.9,
     "augmentation.rotation": 0.0,
     "augmentation.shift": 0.0,
     "augmentation.zoom": 0.0,

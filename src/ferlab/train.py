@@ -24,6 +24,8 @@ from ferlab.runs import RunFolder, read_arrays
 if TYPE_CHECKING:
     import keras
 
+AVERAGED_SHARE = 0.1  # of a training's steps: averages of weights reach back no further
+
 
 def train(
     recipe: str | Recipe,
@@ -277,7 +279,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
         )
     settings: dict[str, Any] = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None}
     if recipe.averaging:
-        settings |= {"use_ema": True, "ema_momentum": recipe.averaging}
+        longest = 1 - 1 / max(1, AVERAGED_SHARE * recipe.epochs * steps_per_epoch)
+        settings |= {"use_ema": True, "ema_momentum": min(recipe.averaging, longest)}
     if recipe.optimizer == "sgd":
         optimizer = optimizers.SGD(momentum=0.9, nesterov=True, **settings)
     else:

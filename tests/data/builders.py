@@ -41,6 +41,7 @@ def write_folder(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
@@ -58,3 +59,14 @@ def table(
         pixels = number if isinstance(number, str) else " ".join(map(str, picture(number).ravel()))
         writer.writerow([{"e": emotion, "p": pixels, "u": usage}[column] for column in order])
     return text.getvalue()
+
+
+def noise(number: int, height: int = 60, width: int = 80, channels: int = 3) -> np.ndarray:
+    """A picture in colour that no other number gives, `(height, width, channels)` uint8."""
+    return np.random.default_rng(number).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def own_pictures(*class_folders: str, count: int = 4) -> dict[str, bytes]:
+    """`count` pictures in each class folder, none like another."""
+    names = [f"{folder}/{number}.png" for folder in class_folders for number in range(count)]
+    return {name: cv2.imencode(".png", noise(index))[1].tobytes() for index, name in enumerate(names)}

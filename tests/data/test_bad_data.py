@@ -17,7 +17,7 @@ import pytest
 
 from ferlab import load_dataset
 from ferlab.errors import DataError
-from tests.data.builders import ROWS, contents, png, table, write_folder, write_zip
+from tests.data.builders import ROWS, contents, own_pictures, png, table, write_folder, write_zip
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-data.md"
 INTRODUCTION = """# What is said of bad data
@@ -40,6 +40,11 @@ def with_member(name: str, content: bytes) -> Callable[[], Path]:
     return lambda: write_zip(Path("fer2013.zip"), contents() | {name: content})
 
 
+def with_picture(name: str, content: bytes, *class_folders: str) -> Callable[[], Path]:
+    """Eight pictures of one's own in two class folders, and one more."""
+    return lambda: write_zip(Path("pictures.zip"), own_pictures(*(class_folders or ("cat", "dog"))) | {name: content})
+
+
 def with_row(emotion: object, pixels: object, usage: str) -> Callable[[], Path]:
     return lambda: write(Path("fer2013.csv"), table([*ROWS, (emotion, pixels, usage)]).encode())
 
@@ -52,6 +57,12 @@ def write(path: Path, content: bytes) -> Path:
 def with_empty_class_folder() -> Path:
     folder = write_folder(Path("fer2013"), contents())
     (folder / "train" / "sad").mkdir()
+    return folder
+
+
+def with_empty_class_of_pictures() -> Path:
+    folder = write_folder(Path("pictures"), own_pictures("cat", "dog"))
+    (folder / "eel").mkdir()
     return folder
 
 
@@ -115,6 +126,26 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
     "an image of another size": (with_member("train/sad/Training_5.png", large(96)), ["Training_5.png", "96x96", "48x48"], 4),
     "an unknown class folder": (with_member("train/bored/Training_5.png", png(5)), ["'bored'", "angry, disgust"], 4),
     "a file name that tells no split": (with_member("test/sad/5.png", png(5)), ["test/sad/5.png", "PublicTest_*"], 4),
+    "own pictures: an empty class folder": (with_empty_class_of_pictures, ["eel", "no images"], 8),
+    "own pictures: a zip member with `..` in its name": (with_picture("../cat/5.png", png(5)), ["../cat/5.png"], 8),
+    "own pictures: an image of zero bytes": (with_picture("cat/5.jpg", b""), ["cat/5.jpg", "0 bytes"], 8),
+    "own pictures: a file that is no image": (with_picture("cat/5.jpg", b"text"), ["cat/5.jpg", "decoded"], 8),
+    "own pictures: a JPEG cut short": (with_picture("cat/5.jpg", JPEG[: len(JPEG) // 2]), ["cat/5.jpg", "cut short"], 8),
+    "own pictures: a format that is not read": (with_picture("cat/5.heic", b"heic"), ["cat/5.heic", ".webp"], 8),
+    "own pictures: one outside of the class folders": (with_picture("5.jpg", JPEG), ["5.jpg", "<class>/"], 8),
+    "own pictures: one deeper than the class folders": (with_picture("cat/old/5.jpg", JPEG), ["cat/old/5.jpg", "<class>/"], 8),
+    "own pictures: one beside the splits": (
+        with_picture("more/cat/5.jpg", JPEG, "train/cat", "train/dog"), ["more/cat/5.jpg", "train/<class>/"], 8
+    ),
+    "own pictures: no class folders": (
+        lambda: write_folder(Path("pictures"), {"5.jpg": JPEG}), ["class folders", "train/<class>"], None
+    ),
+    "own pictures: one class only": (
+        lambda: write_folder(Path("pictures"), own_pictures("train/cat", "test/cat")), ["test/cat", "at least two"], None
+    ),
+    "own pictures: a class without training images": (
+        lambda: write_folder(Path("pictures"), own_pictures("train/cat", "train/dog", "test/eel")), ["'eel'"], None
+    ),
     "a table without a column": (lambda: write(Path("fer2013.csv"), b"emotion,Usage\n0,Training\n"), ["'pixels'"], None),
     "a table without rows": (lambda: write(Path("fer2013.csv"), table([]).encode()), ["fer2013.csv", "no usable row"], None),
     "a row with 2,303 pixels": (with_row(0, pixels("7", 2303), "Training"), ["row 4 (line 6)", "2,303 pixels", "2,304"], 4),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, load_dataset
+from ferlab.data import formats
 from ferlab.emotions import EMOTIONS
-from tests.data.builders import FILES, contents, picture, table, write_folder, write_zip
+from tests.data.builders import FILES, contents, own_pictures, picture, table, write_folder, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
 ICML = ("emotion", " Usage", " pixels")  # the header of icml_face_data.csv
@@ -68,6 +69,21 @@ def test_contract(name: str, tmp_path: Path) -> None:
         assert (dataset.labels[index], dataset.splits[index]) == (label, split)
     expected = load_dataset(write_folder(tmp_path / "expected", contents()))
     assert dataset.fingerprints == expected.fingerprints
+
+
+OWN = {
+    "own folder": lambda root: write_folder(root / "pictures", own_pictures("cat", "dog")),
+    "own zip": lambda root: write_zip(root / "pictures.zip", own_pictures("train/cat", "train/dog")),
+    "own zip with a table": lambda root: write_zip(root / "own.zip", own_pictures("a", "b") | {"labels.csv": b"a,b"}),
+    "empty folder": lambda root: write_folder(root, {"empty/readme.txt": b""}),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES | OWN)
+def test_every_source_is_of_one_format(name: str, tmp_path: Path) -> None:
+    source = (SOURCES | OWN)[name](tmp_path)
+    matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(source)]
+    assert matching == ["pictures" if name in OWN else "csv" if "csv" in name else "kaggle"]
 
 
 def test_fingerprints_tell_pixels_labels_and_splits_apart(tmp_path: Path) -> None:

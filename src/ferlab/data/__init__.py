@@ -5,7 +5,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from ferlab.data import cache
+from ferlab.data import cache, pictures
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
@@ -19,21 +19,23 @@ def formats() -> list[ModuleType]:
     return [module for module in modules if hasattr(module, "matches")]
 
 
-def load_dataset(source: str | Path, *, skip_bad: bool = False, use_cache: bool = True) -> Dataset:
-    """Loads FER2013, or the procedural demo data.
+def load_dataset(source: str | Path, *, skip_bad: bool = False, use_cache: bool = True, faces: bool = False) -> Dataset:
+    """Loads pictures of one's own, FER2013, or the procedural demo data.
 
     Args:
-        source: a folder or zip in the Kaggle layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or
-            zipped), or the word `demo`.
+        source: a folder or zip of pictures in class folders (see `ferlab.data.pictures`) or of FER2013 in the Kaggle
+            layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or zipped), or the word `demo`.
         skip_bad: leave out images and rows that cannot be read, and list them in `Dataset.skipped`.
         use_cache: keep a decoded copy in the user's cache folder, and read it next time. It is keyed by path,
             size and time stamp.
+        faces: cut the largest face out of each picture; for pictures of one's own only.
 
     Returns:
         The data set, with uint8 images `(N, 48, 48)`.
 
     Raises:
-        DataError: if the source is missing, of no known format, or holds a bad item and `skip_bad` is off.
+        DataError: if the source is missing, of no known format, or holds a bad item and `skip_bad` is off; or if
+            `faces` is asked for where the images are faces already.
 
     Example:
         >>> dataset = load_dataset("demo")
@@ -43,21 +45,36 @@ def load_dataset(source: str | Path, *, skip_bad: bool = False, use_cache: bool 
     if str(source) == "demo":
         from ferlab.data import demo
 
+        _refuse_faces("demo", faces)
         return demo.load()
     path = Path(source).expanduser()
     if not path.exists():
-        raise DataError(f"{source} does not exist. Give a folder, zip or CSV file of FER2013, or the word 'demo'.")
-    key = cache.key_of(path, skip_bad) if use_cache else ""
+        raise DataError(
+            f"{source} does not exist. Give a folder or zip of pictures in class folders, "
+            "a folder, zip or CSV file of FER2013, or the word 'demo'."
+        )
+    key = cache.key_of(path, skip_bad=skip_bad, faces=faces) if use_cache else ""
     dataset = cache.read(key, str(source)) if use_cache else None
     if dataset is None:
-        dataset = _read(path, BadItems(source=str(source), skip=skip_bad))
+        dataset = _read(path, BadItems(source=str(source), skip=skip_bad), faces)
         if use_cache:
             cache.write(key, dataset)
     return dataset
 
 
-def _read(path: Path, bad: BadItems) -> Dataset:
-    for module in formats():
-        if module.matches(path):
-            return module.load(path, bad)
-    raise DataError(f"{path} is of no known format. Known are a folder or zip in the Kaggle layout, and fer2013.csv.")
+def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
+    module = next((module for module in formats() if module.matches(path)), None)
+    if module is None:
+        raise DataError(
+            f"{path} is of no known format. Known are a folder or zip of pictures in class folders or in the Kaggle "
+            "layout, and fer2013.csv."
+        )
+    if module is pictures:
+        return pictures.load(path, bad, faces=faces)
+    _refuse_faces(bad.source, faces)
+    return module.load(path, bad)
+
+
+def _refuse_faces(source: str, faces: bool) -> None:
+    if faces:
+        raise DataError(f"{source}: its images are faces already. Leave --faces out: it is for pictures of your own.")

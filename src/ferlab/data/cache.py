@@ -13,7 +13,7 @@ import platformdirs
 
 from ferlab.data.dataset import Dataset, Skipped
 
-FORMAT = 1  # part of the key: raise it when what is stored changes
+FORMAT = 2  # part of the key: raise it when what is stored changes
 ARRAYS = ("images", "labels", "splits", "names")
 
 
@@ -22,11 +22,11 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("ferlab") / "datasets"
 
 
-def key_of(path: Path, skip_bad: bool) -> str:
-    """A key of the path, size and time stamp of a file, or of every file of a folder."""
-    digest = hashlib.sha256(f"{FORMAT} {path.resolve()} {skip_bad}".encode())
+def key_of(path: Path, *, skip_bad: bool, faces: bool) -> str:
+    """A key of how the data is read, and of the path, size and time stamp of a file, or of every file of a folder."""
+    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {path.resolve()} {skip_bad} {faces}"))
     for name, status in _statuses(path):
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
     return digest.hexdigest()[:32]
 
 
@@ -56,7 +56,8 @@ def read(key: str, source: str) -> Dataset | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     skipped = tuple(Skipped(**item) for item in meta["skipped"])
-    return Dataset(**arrays, class_names=tuple(meta["class_names"]), source=source, skipped=skipped)
+    class_names, notes = tuple(meta["class_names"]), tuple(meta["notes"])
+    return Dataset(**arrays, class_names=class_names, source=source, skipped=skipped, notes=notes)
 
 
 def write(key: str, dataset: Dataset) -> None:
@@ -64,7 +65,8 @@ def write(key: str, dataset: Dataset) -> None:
 
     A cache folder that cannot be written to is no reason to fail: the data is simply decoded again next time.
     """
-    meta = {"class_names": dataset.class_names, "skipped": [vars(item) for item in dataset.skipped]}
+    skipped = [vars(item) for item in dataset.skipped]
+    meta = {"class_names": dataset.class_names, "skipped": skipped, "notes": dataset.notes}
     arrays = {name: getattr(dataset, name) for name in ARRAYS}
     temporary = None
     try:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ferlab.data._members import file_paths, is_picture
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 from ferlab.emotions import EMOTIONS
@@ -28,12 +29,15 @@ NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is a CSV file, plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or in a zip."""
+    """Whether `path` is a CSV file, plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or in a zip.
+
+    A table among pictures only describes them.
+    """
     if path.is_dir():
         return False
     if path.suffix.lower() == ".zip":
-        with open_zip(path) as archive:
-            return any(name.lower().endswith(".csv") for name in archive.namelist())
+        files = list(file_paths(path))
+        return any(file.suffix.lower() == ".csv" for file in files) and not any(map(is_picture, files))
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     return ".csv" in suffixes and suffixes[-1] in OPENERS
 

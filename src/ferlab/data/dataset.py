@@ -52,6 +52,7 @@ class Dataset:
         class_names: K names, in the order of the labels.
         source: where the data came from, as the user wrote it.
         skipped: what was left out because it could not be read.
+        notes: sentences on what was done to the data beyond reading it, such as splits carved out of training.
     """
 
     images: np.ndarray
@@ -61,6 +62,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     skipped: tuple[Skipped, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,6 +81,7 @@ class Dataset:
             class_names=self.class_names,
             source=self.source,
             skipped=self.skipped,
+            notes=self.notes,
         )
 
     def has(self, split: Split) -> bool:
@@ -112,11 +115,12 @@ class Dataset:
         }
 
     def describe(self) -> dict[str, Any]:
-        """What a result depends on: `source` (its last name), `class_names`, and `splits` as in `summary`."""
+        """What a result depends on: `source` (its last name), `class_names`, `splits` as in `summary`, and `notes`."""
         return {
             "source": Path(self.source).name,
             "class_names": list(self.class_names),
             "splits": self.summary(),
+            "notes": list(self.notes),
         }
 
     def digests(self) -> list[bytes]:

@@ -15,7 +15,7 @@ from ferlab.errors import DataError
 
 # What files that are damaged, encrypted, or packed by a method that Python lacks, raise when they are read.
 READING_ERRORS = (OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
-JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_BEGIN, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 @dataclass(kw_only=True)
@@ -40,14 +40,14 @@ class BadItems:
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decodes one 48x48 picture of any format that OpenCV reads into `(48, 48)` uint8 grey.
+    """Decodes a picture of any format that OpenCV reads, upright as its EXIF says, into `(H, W)` uint8 grey.
 
     Raises:
-        ValueError: with the reason, if it is empty, undecodable or of another size.
+        ValueError: with the reason, if it is empty, cut short or undecodable.
     """
     if not content:
         raise ValueError("the file is empty (0 bytes)")
-    if content.startswith(JPEG_BEGIN) and JPEG_END not in content[-64:]:
+    if content.startswith(JPEG_BEGIN) and _is_cut_short(content):
         raise ValueError("the JPEG is cut short")  # OpenCV would fill the rest with grey, and say nothing
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -55,6 +55,28 @@ def decode(content: bytes) -> np.ndarray:
         image = None
     if image is None:
         raise ValueError("it cannot be decoded as an image")
+    return image
+
+
+def _is_cut_short(jpeg: bytes) -> bool:
+    """Whether the end mark is missing after the header, whose thumbnail has an end mark of its own.
+
+    It need not be the end of the file: telephones put films and further pictures behind it.
+    """
+    position = len(JPEG_BEGIN)
+    while jpeg[position : position + 1] == b"\xff" and jpeg[position : position + 2] != JPEG_SCAN:
+        is_filler = jpeg[position + 1 : position + 2] == b"\xff"
+        position += 1 if is_filler else 2 + int.from_bytes(jpeg[position + 2 : position + 4])  # the segment's length
+    return jpeg.find(JPEG_END, position) < 0
+
+
+def decode_face(content: bytes) -> np.ndarray:
+    """Decodes one picture of FER2013 into `(48, 48)` uint8 grey.
+
+    Raises:
+        ValueError: with the reason, if it cannot be decoded or is of another size.
+    """
+    image = decode(content)
     if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
         height, width = image.shape
         raise ValueError(f"it is {width}x{height} pixels, and FER2013 images are {IMAGE_SIZE}x{IMAGE_SIZE}")

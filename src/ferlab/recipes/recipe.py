@@ -55,7 +55,8 @@ class Recipe:
         weight_decay: decoupled, as a rate per step times the learning rate; not on biases and normalisation.
         label_smoothing: share of probability spread over all classes.
         class_weights: `none`, or `balanced`: inversely proportional to the class's frequency.
-        averaging: decay per step of an exponential moving average of the weights; 0 for none. Where it is on, the
+        averaging: decay per step of an exponential moving average of the weights; 0 for none. In a short training it is
+            lowered, so that the average reaches back over a tenth of the steps at most. Where it is on, the
             averaged weights are selected and kept.
         early_stopping: when to end before the last epoch.
         reduce_on_plateau: when to lower the learning rate.

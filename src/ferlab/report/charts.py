@@ -53,7 +53,9 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
         .mark_line(point=alt.OverlayMarkDef(size=30, filled=True))
         .encode(
-            x=alt.X("epoch:Q", axis=alt.Axis(values=_ticks(values), format="d", grid=False), scale=alt.Scale(nice=False)),
+            x=alt.X(
+                "epoch:Q", axis=alt.Axis(values=_ticks(values), format="d", grid=False), scale=alt.Scale(nice=False)
+            ),
             y=alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=False)),
             color=colour,
             strokeDash=alt.StrokeDash(f"{series}:N", scale=alt.Scale(domain=list(names)), legend=None),
