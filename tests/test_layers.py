@@ -20,7 +20,7 @@ FLOORS = [
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "findings"},
     {"evaluate", "report", "train"},
-    {"compare"},
+    {"compare", "plugins"},
     {"cli", "__init__"},
     {"__main__"},
 ]

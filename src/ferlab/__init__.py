@@ -8,6 +8,7 @@ from ferlab.data import Dataset, Split, load_dataset
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import FerlabError
 from ferlab.evaluate import evaluate
+from ferlab.plugins import load_plugin
 from ferlab.train import train
 
 __version__ = "0.1.0"
@@ -22,5 +23,6 @@ __all__ = [
     "compare_runs",
     "evaluate",
     "load_dataset",
+    "load_plugin",
     "train",
 ]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import ferlab
-from ferlab.costs import costs_of, estimate_seconds, image_passes, known_costs
+from ferlab.costs import costs_of, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split, load_dataset
 from ferlab.errors import FerlabError
 from ferlab.models import model_names, model_options, model_summary
@@ -51,6 +51,10 @@ SetOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.", min=0)]
 BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder.")]
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="A file with a network or recipes of your own; may be repeated."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -98,6 +102,7 @@ def compare(
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
+    plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train and score several recipes, and write a comparison with a report.
@@ -110,6 +115,7 @@ def compare(
 
         ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
     """
+    _load_plugins(plugin, backend)
     dataset = _load(data, skip_bad, cache, faces)
     small = data == "demo" if quick is None else quick
     try:
@@ -144,6 +150,7 @@ def train(
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
+    plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train one recipe into a run folder.
@@ -154,6 +161,7 @@ def train(
 
     A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
     """
+    _load_plugins(plugin, backend)
     dataset = _load(data, skip_bad, cache, faces)
     run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_))
     result = run.result()
@@ -173,11 +181,13 @@ def evaluate(
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Score a model on one split: accuracy with its interval, and every class's scores.
 
     ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
     """
+    _load_plugins(plugin)
     labels = [known.label for known in Split]
     if split not in labels:
         raise typer.BadParameter(f"'{split}' is none of {', '.join(labels)}.", param_hint="--split")
@@ -208,8 +218,9 @@ def report(
 
 
 @app.command()
-def models(json_: JsonOption = False) -> None:
+def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:
     """List the architectures: their options, and their sizes in each recipe."""
+    _load_plugins(plugin)
     recipes = [get_recipe(recipe) for group in recipe_groups().values() for recipe in group]
     rows: list[dict[str, Any]] = [
         {
@@ -227,7 +238,7 @@ def models(json_: JsonOption = False) -> None:
         print(f"{row['model']}: {row['summary']}")
         print("    options: " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
         for recipe in row["recipes"]:
-            costs = known_costs()[recipe]
+            costs = costs_of(get_recipe(recipe))
             print(f"    {recipe}: {costs.parameters:,} parameters, {costs.multiply_adds / 1e6:,.0f} M multiply-adds")
 
 
@@ -235,8 +246,10 @@ def models(json_: JsonOption = False) -> None:
 def recipes(
     name: Annotated[str | None, typer.Argument(help="One recipe, with all its fields.")] = None,
     json_: JsonOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """List the recipes: parameters, multiply-adds, accuracy and time to expect on FER2013, and the command."""
+    _load_plugins(plugin)
     if name:
         _print_recipe(name, json_)
         return
@@ -307,6 +320,11 @@ def _load(source: str, skip_bad: bool, cache: bool, faces: bool) -> Dataset:
     return dataset
 
 
+def _load_plugins(paths: list[Path] | None, backend: str | None = None) -> None:
+    for path in paths or []:
+        ferlab.load_plugin(path, backend)
+
+
 def _changes(texts: list[str] | None) -> dict[str, str]:
     changes = {}
     for text in texts or []:
@@ -352,7 +370,7 @@ def _print_metrics(metrics: Mapping[str, Any]) -> None:
 
 def _recipe_row(name: str) -> dict[str, Any]:
     recipe = get_recipe(name)
-    costs = known_costs()[name]
+    costs = costs_of(recipe)
     return {
         "recipe": name,
         "group": recipe.group,

@@ -1,7 +1,10 @@
 """The errors that ferlab raises on purpose. Each message says what is wrong, where, and what to do next."""
 
 import difflib
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 
 class FerlabError(Exception):
@@ -37,3 +40,21 @@ class MissingExtraError(FerlabError):
         super().__init__(
             f"This needs '{module}', which is not installed. Install it with: pip install 'ferlab[{extra}]'"
         )
+
+
+class PluginError(FerlabError):
+    """A plugin that cannot be run or breaks a contract. The message begins with its file and line."""
+
+    @classmethod
+    def at(cls, function: Callable[..., Any], contract: str) -> "PluginError":
+        """One about a function that breaks a contract."""
+        code = function.__code__
+        return cls(f"{code.co_filename}, line {code.co_firstlineno}: {function.__name__}: {contract}.")
+
+    @classmethod
+    def caused_by(cls, error: Exception, path: str | Path, contract: str) -> "PluginError":
+        """One about an exception, at the innermost line of the plugin that it came from."""
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [1])[-1]
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        return cls(f"{path}, line {line}: {type(error).__name__}: {reason} ({contract}).")

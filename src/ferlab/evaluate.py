@@ -69,7 +69,9 @@ def _keras_probabilities(path: Path, part: Dataset) -> np.ndarray:
     try:
         model = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise FerlabError(f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]}") from error
+        raise FerlabError(
+            f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]} Layers of a plugin need --plugin."
+        ) from error
     if model.output_shape[-1] != len(part.class_names):
         raise FerlabError(
             f"{path} tells {model.output_shape[-1]} classes apart, and {part.source} has {len(part.class_names)}."

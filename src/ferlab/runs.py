@@ -172,9 +172,10 @@ class RunFolder:
 
     def write_predictions(self, split: str, probabilities: np.ndarray, part: Dataset) -> None:
         """Adds or replaces the predictions on one split."""
+        probabilities = probabilities.astype(np.float32)
         examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
         arrays = {
-            "probabilities": probabilities.astype(np.float32),
+            "probabilities": probabilities,
             "labels": part.labels,
             "names": part.names,
             "keys": np.array([int.from_bytes(digest[:8], "big") for digest in part.digests()], np.uint64),

@@ -6,12 +6,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ferlab import Dataset
+from ferlab import Dataset, Split
 from ferlab.compare import compare_runs
 from ferlab.errors import RunError
 from ferlab.report import write_report
+from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
 RECIPES = {"fair_newmodel": 0.7, "fair_mobilenetv2": 0.6, "study_newmodel": 0.5}
@@ -129,3 +131,13 @@ def test_hostile_names_stay_text(tmp_path: Path, demo: Dataset) -> None:
 def test_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"comparison\.json does not exist"):
         write_report(tmp_path)
+
+
+def test_answers_that_differ_in_the_last_digit(tmp_path: Path, demo: Dataset) -> None:
+    """Mistakes whose probabilities are equal once they are stored are chosen alike before and afterwards."""
+    run = RunFolder(write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6))
+    part = demo.take(Split.TEST)
+    wrong = np.full((len(part), 7), 0.05) + 0.65 * np.eye(7)[(part.labels + 1) % 7]
+    run.write_predictions("test", wrong + 1e-12 * np.arange(len(part))[:, None], part)
+    compare_runs([run.path], tmp_path / "out")
+    assert write_report(tmp_path / "out").is_file()

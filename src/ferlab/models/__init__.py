@@ -8,24 +8,29 @@ import importlib
 import inspect
 import math
 import pkgutil
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.errors import UnknownNameError
+from ferlab.errors import FerlabError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     import keras
 
 
+_PLUGINS: dict[str, ModuleType] = {}
+
+
 def model_names() -> list[str]:
     """The names of all architectures, sorted."""
-    return sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    own = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
+    return sorted([*own, *_PLUGINS])
 
 
 def model_summary(name: str) -> str:
     """The first line of the architecture's documentation."""
-    return (_module(name).__doc__ or "").strip().splitlines()[0]
+    return (_module(name).__doc__ or "no description").strip().splitlines()[0]
 
 
 def model_options(name: str) -> dict[str, Any]:
@@ -51,7 +56,8 @@ def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model
     """
     if unknown := set(options) - set(model_options(name)):
         raise UnknownNameError(f"option of the model '{name}'", unknown.pop(), model_options(name))
-    return _module(name).build(num_classes, **options)
+    module = _module(name)
+    return _built_by_plugin(module, num_classes, options) if name in _PLUGINS else module.build(num_classes, **options)
 
 
 def count_parameters(model: "keras.Model") -> tuple[int, int]:
@@ -75,7 +81,68 @@ def count_multiply_adds(model: "keras.Model") -> int:
 def _module(name: str) -> Any:
     if name not in model_names():
         raise UnknownNameError("model", name, model_names())
-    return importlib.import_module(f"{__name__}.{name}")
+    return _PLUGINS.get(name) or importlib.import_module(f"{__name__}.{name}")
+
+
+def add_plugin(module: ModuleType) -> bool:
+    """Makes a plugin's architecture known by the name of its file.
+
+    Returns:
+        Whether the module has one: a function `build`.
+
+    Raises:
+        PluginError: if `build` cannot be called as the contract has it, or the name is in use.
+    """
+    name, build = module.__name__.removeprefix("ferlab_plugin_"), getattr(module, "build", None)
+    if not inspect.isfunction(build):
+        return False
+    if name in model_names():
+        raise PluginError.at(build, f"a network called '{name}' is there already; rename the file")
+    first, *others = [*inspect.signature(build).parameters.values(), None]
+    if first is None or first.name != "num_classes":
+        raise PluginError.at(build, "its first parameter must be num_classes")
+    if any(other and other.default is other.empty and other.kind is not other.VAR_KEYWORD for other in others):
+        raise PluginError.at(build, "every parameter but num_classes must have a default")
+    _PLUGINS[name] = module
+    return True
+
+
+def remove_plugin(name: str) -> None:
+    """Forgets a plugin's architecture, if there is one of that name."""
+    _PLUGINS.pop(name, None)
+
+
+def _built_by_plugin(module: ModuleType, num_classes: int, options: dict[str, Any]) -> "keras.Model":
+    try:
+        model = module.build(num_classes, **options)
+    except FerlabError:
+        raise
+    except Exception as error:
+        raise PluginError.caused_by(error, str(module.__file__), f"build({num_classes}) must return a model") from error
+    if broken := _broken_contract(model, num_classes):
+        raise PluginError.at(module.build, broken)
+    return model
+
+
+def _broken_contract(model: Any, num_classes: int) -> str | None:
+    """What a model does otherwise than every architecture must, in words; None where it keeps the contract."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        return f"it must return a keras.Model, not {type(model).__name__}"
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if [tuple(tensor.shape) for tensor in inputs] != [(None, 48, 48, 1)]:
+        return f"its one input must be images (None, 48, 48, 1), not {[tuple(tensor.shape) for tensor in inputs]}"
+    if [tuple(tensor.shape) for tensor in outputs] != [(None, num_classes)]:
+        shapes = [tuple(tensor.shape) for tensor in outputs]
+        return f"its one output must be logits (None, {num_classes}), not {shapes}"
+    if outputs[0].dtype != "float32":
+        return f'its logits must be float32, not {outputs[0].dtype}: give the last layer dtype="float32"'
+    last = model.layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    if isinstance(last, keras.layers.Softmax) or activation in ("softmax", "sigmoid"):
+        return "its outputs must be logits, not probabilities: leave out the last activation"
+    return None
 
 
 def predict_logits(model: "keras.Model", inputs: np.ndarray, batch_size: int = 256) -> np.ndarray:

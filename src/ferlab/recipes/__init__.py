@@ -5,11 +5,15 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 
-from ferlab.errors import UnknownNameError
+from ferlab.errors import FerlabError, PluginError, UnknownNameError
+from ferlab.models import model_names
 from ferlab.recipes.recipe import EarlyStopping, Recipe, ReduceOnPlateau
 
 __all__ = ["EarlyStopping", "Recipe", "ReduceOnPlateau", "find_recipes", "get_recipe", "recipe_groups"]
+
+_PLUGINS: dict[str, ModuleType] = {}
 
 
 def recipe_groups() -> dict[str, list[str]]:
@@ -25,7 +29,8 @@ def get_recipe(name: str) -> Recipe:
     """
     for group, functions in _functions().items():
         if name in functions:
-            return replace(functions[name](), name=name, group=group)
+            made = _made_by_plugin(functions[name]) if group in _PLUGINS else functions[name]()
+            return replace(made, name=name, group=group)
     raise UnknownNameError("recipe", name, [name for names in recipe_groups().values() for name in names])
 
 
@@ -47,13 +52,62 @@ def find_recipes(names: list[str]) -> list[Recipe]:
 def _functions() -> dict[str, dict[str, Callable[[], Recipe]]]:
     groups: dict[str, dict[str, Callable[[], Recipe]]] = {}
     for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        groups[info.name] = {
-            name: function
-            for name, function in vars(module).items()
-            if inspect.isfunction(function)
-            and function.__module__ == module.__name__
-            and not name.startswith("_")
-            and inspect.signature(function).return_annotation is Recipe
-        }
-    return groups
+        groups[info.name] = _recipe_functions(importlib.import_module(f"{__name__}.{info.name}"))
+    return groups | {name: _recipe_functions(module) for name, module in _PLUGINS.items()}
+
+
+def _recipe_functions(module: ModuleType) -> dict[str, Callable[[], Recipe]]:
+    return {
+        name: function
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and function.__module__ == module.__name__
+        and not name.startswith("_")
+        and inspect.signature(function).return_annotation in (Recipe, "Recipe")
+    }
+
+
+def add_plugin(module: ModuleType) -> bool:
+    """Makes a plugin's recipes known, as a group named after its file.
+
+    Returns:
+        Whether the module has any.
+
+    Raises:
+        PluginError: if a name is in use, or a function gives no recipe of a known architecture.
+    """
+    group, functions = module.__name__.removeprefix("ferlab_plugin_"), _recipe_functions(module)
+    taken = {name for names in recipe_groups().values() for name in names} | set(recipe_groups())
+    for name, function in functions.items():
+        if name in taken or group in taken:
+            raise PluginError.at(
+                function, f"a recipe or group called '{name if name in taken else group}' is there already"
+            )
+        recipe = _made_by_plugin(function)
+        if recipe.architecture not in model_names():
+            raise PluginError.at(
+                function, str(UnknownNameError("model", recipe.architecture, model_names())).rstrip(".")
+            )
+    if functions:
+        _PLUGINS[group] = module
+    return bool(functions)
+
+
+def remove_plugin(group: str) -> None:
+    """Forgets a plugin's recipes, if there are any in a group of that name."""
+    _PLUGINS.pop(group, None)
+
+
+def _made_by_plugin(function: Callable[[], Recipe]) -> Recipe:
+    file = function.__code__.co_filename
+    if inspect.signature(function).parameters:
+        raise PluginError.at(function, "a recipe function takes no arguments")
+    try:
+        made = function()
+    except FerlabError:
+        raise
+    except Exception as error:
+        raise PluginError.caused_by(error, file, f"{function.__name__}() must return a Recipe") from error
+    if not isinstance(made, Recipe):
+        raise PluginError.at(function, f"it must return a Recipe, not {type(made).__name__}")
+    return made

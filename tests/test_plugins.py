@@ -1,0 +1,167 @@
+"""Plugins: the examples of CONTRIBUTING as a user runs them, and what is said of every mistake."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferlab import Dataset, FerlabError, compare, load_plugin, models, recipes, train
+from ferlab.costs import costs_of
+from ferlab.errors import PluginError
+from ferlab.models import build_model, model_names
+from ferlab.recipes import get_recipe, recipe_groups
+from tests.test_cli import as_a_user, run
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["--set", "epochs=1", "--set", "steps_per_epoch=2", "--set", "batch_size=8"]
+
+GOOD = """import keras
+from ferlab.recipes import Recipe
+
+def build(num_classes, *, width=4):
+    images = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(width, 3, strides=4)(images)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))
+
+def tiny_quick() -> Recipe:
+    return Recipe(summary="Quick", architecture="tiny", epochs=1, steps_per_epoch=2, batch_size=8)
+"""
+
+
+@pytest.fixture(autouse=True)
+def forget_plugins():
+    yield
+    for name in [name for name in sys.modules if name.startswith("ferlab_plugin_")]:
+        models.remove_plugin(name.removeprefix("ferlab_plugin_"))
+        recipes.remove_plugin(name.removeprefix("ferlab_plugin_"))
+        del sys.modules[name]
+
+
+def write(folder: Path, text: str, name: str = "tiny.py") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def examples() -> dict[str, str]:
+    """The Python files of CONTRIBUTING by their names, which stand in the line before each block."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    return dict(re.findall(r"`([a-z_]+\.py)`[^\n]*:\n\n```python\n(.*?)```", text, re.DOTALL))
+
+
+@pytest.mark.slow
+def test_the_examples_of_contributing(tmp_path: Path) -> None:
+    assert list(examples()) == ["tiny.py", "no_dropout.py"]
+    for name, text in examples().items():
+        assert len([line for line in text.splitlines() if line.strip()]) < 15
+        path = str(write(tmp_path, text, name))
+        listed = as_a_user("recipes", "--plugin", path)
+        recipe = re.search(rf"^\s*({Path(name).stem}\w*)", listed.stdout, re.MULTILINE)[1]
+        out = str(tmp_path / f"run-{recipe}")
+        trained = as_a_user("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
+        assert trained.returncode == 0, trained.stderr
+        scored = as_a_user("evaluate", out, "--data", "demo")
+        assert scored.stdout.startswith("accuracy "), scored.stderr
+
+
+def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path, small: Dataset) -> None:
+    path = write(tmp_path, GOOD)
+    load_plugin(path)
+    load_plugin(path)
+    assert "tiny" in model_names()
+    assert recipe_groups()["tiny"] == ["tiny_quick"]
+    assert costs_of(get_recipe("tiny_quick")).parameters == 4 * 10 + (12 * 12 * 4 + 1) * 7
+    assert "tiny_quick: " in run("models").stdout
+    finished = train("tiny_quick", small, tmp_path / "run")
+    assert train("tiny_quick", small, tmp_path / "run", resume=True).result() == finished.result()
+    comparison = compare(["tiny", "tiny_quick"], small, tmp_path / "out")
+    assert [entry["recipe"] for entry in comparison["entries"] if entry["run"]] == ["tiny_quick"]
+
+
+def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
+    load_plugin(write(tmp_path, GOOD))
+    finished = train("tiny_quick", small, tmp_path / "run")
+    models.remove_plugin("tiny")
+    recipes.remove_plugin("tiny")
+    assert finished.recipe().architecture == "tiny"
+    with pytest.raises(FerlabError, match="Unknown recipe 'tiny_quick'"):
+        get_recipe("tiny_quick")
+
+
+# What is wrong with a file, the line that is named, and the contract.
+MISTAKES = {
+    "syntax": ("x = 1\ndef build(:\n", 2, "SyntaxError"),
+    "import": ("x = 1\n\nx.missing\n", 3, "AttributeError"),
+    "in a function": ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero"),
+    "nothing": ("x = 1\n", 1, "neither a network nor a recipe"),
+    "no num_classes": ("def build(classes=7): ...\n", 1, "first parameter must be num_classes"),
+    "no default": ("def build(num_classes, width): ...\n", 1, "must have a default"),
+    "arguments": (GOOD.replace("tiny_quick()", "tiny_quick(x)"), 10, "takes no arguments"),
+    "no recipe": (GOOD.replace('Recipe(summary="Quick"', 'dict(summary="Quick"'), 10, "must return a Recipe, not dict"),
+    "field": (GOOD.replace("epochs=1", "epoch=1"), 11, "unexpected keyword argument 'epoch'"),
+    "architecture": (GOOD.replace('"tiny"', '"tiney"'), 10, "Did you mean 'tiny'?"),
+    "taken recipe": (GOOD.replace("tiny_quick", "fair_newmodel"), 10, "'fair_newmodel' is there already"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_in_a_file(case: str, tmp_path: Path) -> None:
+    text, line, message = MISTAKES[case]
+    path = write(tmp_path, text)
+    before = (model_names(), recipe_groups())
+    with pytest.raises(PluginError, match=re.escape(message)) as raised:
+        load_plugin(path)
+    assert str(raised.value).startswith(f"{path}, line {line}: ")
+    assert (model_names(), recipe_groups()) == before
+    assert "ferlab_plugin_tiny" not in sys.modules, "a file that is mended can be loaded"
+
+
+# What is wrong with a network, which shows when it is built.
+LAST = 'keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))'
+NETWORKS = {
+    "no model": (LAST, "None", 4, "must return a keras.Model, not NoneType"),
+    "input": ("(48, 48, 1)", "(64, 64, 1)", 4, "(None, 48, 48, 1)"),
+    "output": ("Dense(num_classes,", "Dense(5,", 4, "logits (None, 7)"),
+    "probabilities": ('dtype="float32"', 'dtype="float32", activation="softmax"', 4, "not probabilities"),
+    "dtype": (', dtype="float32"', "", 4, 'dtype="float32"'),
+    "exception": ("strides=4", "strides=0", 6, "ValueError"),
+}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_mistakes_in_a_network(case: str, tmp_path: Path) -> None:
+    import keras
+
+    good, bad, line, message = NETWORKS[case]
+    assert good in GOOD
+    path = write(tmp_path, GOOD.replace(good, bad))
+    load_plugin(path)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(PluginError, match=re.escape(message)) as raised:
+            build_model("tiny")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert str(raised.value).startswith(f"{path}, line {line}: ")
+
+
+def test_names_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="does not exist"):
+        load_plugin(tmp_path / "missing.py")
+    with pytest.raises(PluginError, match="is a Python name with"):
+        load_plugin(write(tmp_path, GOOD, "my-net.py"))
+    with pytest.raises(PluginError, match="a network called 'newmodel' is there already"):
+        load_plugin(write(tmp_path, GOOD, "newmodel.py"))
+    load_plugin(write(tmp_path, GOOD))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(PluginError, match="is called 'tiny' as well"):
+        load_plugin(write(tmp_path / "other", GOOD))
+
+
+def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "def build(:\n")
+    finished = as_a_user("recipes", "--plugin", str(path))
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines()[0].startswith(f"error: {path}, line 1: SyntaxError")
+    assert "Traceback" not in finished.stderr
