@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ferlab import Dataset, Split
+from ferlab.emotions import EMOTIONS
 from ferlab.findings import findings
 from ferlab.metrics import score
 from ferlab.ranking import differences, rank
@@ -16,7 +17,7 @@ NUM_IMAGES = 4000
 
 
 def entry(recipe: str, accuracy: float, seed: int | None = 0, **changes: Any) -> dict[str, Any]:
-    scores = {"accuracy": accuracy, "accuracy_interval": [accuracy - 0.015, accuracy + 0.015]}
+    scores = {"images": NUM_IMAGES, "accuracy": accuracy, "accuracy_interval": [accuracy - 0.015, accuracy + 0.015]}
     architecture = recipe.removeprefix("study_").removeprefix("fair_").removesuffix("_imagenet")
     return {
         "recipe": recipe,
@@ -49,7 +50,7 @@ def comparison(*entries: dict[str, Any], ranked_on: str = "validation") -> dict[
                 hits.setdefault(item["recipe"], []).append(answers(item[ranked_on]["accuracy"], len(hits)))
     splits = {"train": {"images": 28_000}, ranked_on: {"images": NUM_IMAGES}}
     return {
-        "dataset": {"source": "made-up", "splits": splits},
+        "dataset": {"source": "made-up", "class_names": EMOTIONS, "splits": splits},
         "entries": list(entries),
         "ranking": ranking,
         "ranked_on": ranked_on,

@@ -13,11 +13,17 @@ def about(texts: list[str], words: str) -> list[str]:
 def test_a_clear_winner_and_a_tie() -> None:
     (clear,) = about(found(MAJORITY, entry("a", 0.7), entry("b", 0.6)), "highest")
     assert "70.0 %, 10.0 points" in clear
-    assert "without the noise of training" in clear
+    assert "the noise of training is left out" in clear
     (tie,) = about(found(MAJORITY, entry("a", 0.7), entry("b", 0.695), entry("c", 0.69)), "highest")
     assert "does not tell them apart" in tie
     assert "nor is c clearly behind" in tie
     assert not about(found(MAJORITY, entry("a", 0.7)), "highest"), "one model has nobody to win against"
+
+
+def test_other_training_images_are_named() -> None:
+    made = [entry("a", 0.7, trained_on="x"), entry("b", 0.6, trained_on="y"), entry("c", 0.5, trained_on="x")]
+    assert about(found(MAJORITY, *made), "b and a were not trained on the same images.")
+    assert not about(found(MAJORITY, made[0], made[2]), "trained on the same")
 
 
 def test_seeds_that_scatter_make_a_tie() -> None:
@@ -27,7 +33,14 @@ def test_seeds_that_scatter_make_a_tie() -> None:
     (clear,) = about(
         found(MAJORITY, entry("a", 0.7), entry("a", 0.71, 1), *steady[:1], entry("b", 0.655, 1)), "highest"
     )
-    assert "without the noise" not in clear
+    assert "left out" not in clear
+    scattered_third = [entry("c", share, seed) for seed, share in enumerate((0.45, 0.6, 0.7))]
+    steady_first = [entry("a", share, seed) for seed, share in enumerate((0.7, 0.701))]
+    (partly,) = about(found(MAJORITY, *steady_first, entry("b", 0.6), *scattered_third), "highest")
+    assert "above b" in partly
+    assert "c is not clearly behind" in partly
+    equal = about(found(MAJORITY, entry("a", 0.7), entry("b", 0.7)), "share the highest")
+    assert equal == ["a and b share the highest validation accuracy, 70.0 %."]
 
 
 def test_near_chance_is_under_trained_and_nothing_follows() -> None:
@@ -55,7 +68,7 @@ def test_selection_on_the_test_split_is_named() -> None:
 def test_study_against_fair() -> None:
     texts = found(MAJORITY, entry("study_x", 0.5), entry("fair_x", 0.6), entry("fair_x_imagenet", 0.505))
     (clear,) = about(texts, "fair_x scores +10.0 points against study_x")
-    assert "noise" not in clear
+    assert "may be noise" not in clear
     (doubtful,) = about(texts, "fair_x_imagenet scores +0.5 points against study_x")
     assert "may be noise" in doubtful
 
@@ -94,7 +107,7 @@ def test_early_stopping_and_failures_are_named() -> None:
     texts = found(MAJORITY, entry("a", 0.5, status="stopped early", epochs=8, reason=reason))
     assert f"a (seed 0) stopped after 8 epochs: {reason}." in texts
     assert not about(found(MAJORITY, entry("a", 0.5)), "stopped after")
-    assert found(entry("a", 0.5, status="failed", reason="out of memory"))[0] == "a (seed 0) failed: out of memory"
+    assert found(entry("a", 0.5, status="failed", reason="out of memory"))[0] == "a (seed 0) failed: out of memory."
 
 
 def test_what_a_point_costs() -> None:

@@ -10,7 +10,7 @@ from tests.comparisons import entry
 
 def test_rank_averages_seeds_and_leaves_failures_out() -> None:
     rows = rank(
-        [entry("a", 0.60), entry("a", 0.64, 1), entry("b", 0.70), entry("c", 0.99, status="failed")], "validation"
+        [entry("a", 0.60), entry("a", 0.64, 1), entry("b", 0.70), entry("c", 0.99, validation=None)], "validation"
     )
     assert [(row["rank"], row["recipe"], row["seeds"]) for row in rows] == [(1, "b", 1), (2, "a", 2)]
     assert rows[1]["accuracy"] == pytest.approx(0.62)

@@ -232,7 +232,7 @@ def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:
         for name in model_names()
     ]
     if json_:
-        print(json.dumps({"schema": SCHEMA, "models": rows}))
+        print(json.dumps({"schema": SCHEMA, "models": rows}, default=str))
         return
     for row in rows:
         print(f"{row['model']}: {row['summary']}")
@@ -351,7 +351,9 @@ def _print_ranking(comparison: Mapping[str, Any]) -> None:
     for row in comparison["ranking"]:
         low, high = (100 * bound for bound in row["interval"])
         accuracy = f"{100 * row['accuracy']:.2f} %"
-        table.add_row(str(row["rank"]), row["recipe"], accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or "")
+        table.add_row(
+            str(row["rank"]), escape(row["recipe"]), accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or ""
+        )
     _output().print(table)
     for sentence in comparison["findings"]:
         print(f"- {sentence}")

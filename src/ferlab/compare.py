@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ferlab.backend import start_keras
 from ferlab.baselines import baseline_entries, majority_entry
 from ferlab.costs import estimate_disk, estimate_seconds, image_passes
@@ -26,6 +28,7 @@ from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, wri
 from ferlab.train import train
 from ferlab.wording import duration
 
+FINISHED = ("completed", "stopped early")
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
 # A budget to try the tool out with: enough to see a model learn on the demo data, and to rank none of them for good.
@@ -152,17 +155,21 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
 
 def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
     result = run.result() or {}
-    keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch", "validation", "test")
+    keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch")
     status = "failed" if reason else result.get("status", "interrupted")
+    scores = {split: result.get(split) if status in FINISHED else None for split in ("validation", "test")}
+    trained = replace(recipe, epochs=result.get("epochs") or recipe.epochs)
     return {
         "recipe": recipe.name,
         "model": recipe.architecture,
         "seed": seed,
         "status": status,
         "reason": reason.splitlines()[0] if reason else _stop_reason(recipe, status),
-        "run": Path(os.path.relpath(run.path, out)).as_posix(),
+        "run": Path(os.path.relpath(run.path.resolve(), out.resolve())).as_posix(),
         **{key: result.get(key) for key in keys},
-        "image_passes": image_passes(recipe, num_images),
+        **scores,
+        "image_passes": image_passes(trained, num_images),
+        "trained_on": run.dataset()["splits"]["train"]["fingerprint"] if run.exists() else None,
         "selected_on": result.get("selected_on"),
         "departures": list(recipe.departures),
     }
@@ -192,36 +199,55 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> dict[str, Any]:
     if not folders:
         raise RunError("No run folders given: name those that are to be compared.")
     for run in folders:
-        if not run.exists() or not (run.result() or {}).get("parameters"):
+        if not run.exists() or (run.result() or {}).get("status") not in FINISHED:
             raise RunError(f"{run.path} holds no finished run. Finish its training with --resume, or leave it out.")
-    first = folders[0]
-    described = first.dataset()
-    ranked_on = "test" if all((run.result() or {})["test"] for run in folders) else "validation"
+    ranked_on = _common_split(folders)
+    described = folders[0].dataset()
     for run in folders[1:]:
-        _check_comparable(first, run, ranked_on)
+        _check_comparable(folders[0], run, ranked_on)
     make_folder(out)
     entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in _named(folders)]
     return _conclude([*entries, majority_entry(described)], described, ranked_on, out)
 
 
+def _common_split(folders: list[RunFolder]) -> str:
+    """The split that all runs were scored on: test, if they were."""
+    for split in ("test", "validation"):
+        if all((run.result() or {}).get(split) for run in folders):
+            return split
+    raise RunError("The runs share no split that all of them were scored on. Score them with ferlab evaluate.")
+
+
 def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
-    """The recipes of runs; those that share a name but not their fields are named after their folders."""
-    recipes = [run.recipe() for run in folders]
-    fields: dict[str, list[Any]] = {}
-    for recipe in recipes:
-        fields.setdefault(recipe.name, []).append(recipe.training_fields())
-    mixed = {name for name, group in fields.items() if any(other != group[0] for other in group)}
-    return [
-        (replace(recipe, name=f"{recipe.name} ({run.path.name})") if recipe.name in mixed else recipe, run)
-        for recipe, run in zip(recipes, folders, strict=True)
-    ]
+    """The recipes of runs; those that share a name but not their fields are named after their first folders.
+
+    Raises:
+        RunError: if a recipe and seed is there twice.
+    """
+    recipes, paths = [run.recipe() for run in folders], [run.path.resolve() for run in folders]
+    parent = os.path.commonpath([path.parent for path in paths])
+    firsts: dict[str, list[tuple[Any, str]]] = {}  # name of the recipe -> its variants: fields and first folder
+    for recipe, path in zip(recipes, paths, strict=True):
+        variants, fields = firsts.setdefault(recipe.name, []), recipe.training_fields()
+        if not any(fields == known for known, _ in variants):
+            variants.append((fields, Path(os.path.relpath(path, parent)).as_posix()))
+    seen: dict[tuple[str, int], RunFolder] = {}
+    named = []
+    for recipe, run in zip(recipes, folders, strict=True):
+        variants, fields = firsts[recipe.name], recipe.training_fields()
+        folder = next(folder for known, folder in variants if known == fields)
+        name = f"{recipe.name} ({folder})" if len(variants) > 1 else recipe.name
+        twin = seen.setdefault((name, run.seed()), run)
+        if twin is not run:
+            raise RunError(f"{twin.path} and {run.path} are the same recipe and seed: leave one of them out.")
+        named.append((replace(recipe, name=name), run))
+    return named
 
 
 def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
-    one, two = first.dataset(), other.dataset()
-    if one["class_names"] != two["class_names"]:
+    if first.dataset()["class_names"] != other.dataset()["class_names"]:
         raise RunError(f"{other.path} tells other classes apart than {first.path}. Compare them in separate reports.")
-    if one["splits"][split]["fingerprint"] != two["splits"][split]["fingerprint"]:
+    if not np.array_equal(first.scored_images(split), other.scored_images(split)):
         raise RunError(f"{other.path} was scored on other {split} images than {first.path}: they cannot be ranked.")
 
 

@@ -52,7 +52,7 @@ class PluginError(FerlabError):
         return cls(f"{code.co_filename}, line {code.co_firstlineno}: {function.__name__}: {contract}.")
 
     @classmethod
-    def caused_by(cls, error: Exception, path: str | Path, contract: str) -> "PluginError":
+    def caused_by(cls, error: BaseException, path: str | Path, contract: str) -> "PluginError":
         """One about an exception, at the innermost line of the plugin that it came from."""
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [1])[-1]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ferlab.emotions import EMOTIONS
 from ferlab.wording import count, duration, listed
 
 Comparison = Mapping[str, Any]
@@ -26,8 +27,8 @@ KNOWN = ("mobilenetv2", "resnet50", "vgg16")
 def findings(comparison: Comparison, histories: Histories) -> list[str]:
     """All findings of a comparison, in the order in which a reader wants them."""
     kinds = (
-        failed, winner, under_trained, below_pixels, selected_on_test, study_against_fair, study_conclusion,
-        overfitting, still_improving, stopped_early, cost_of_accuracy,
+        failed, other_training_images, winner, under_trained, below_pixels, selected_on_test, study_against_fair,
+        study_conclusion, overfitting, still_improving, stopped_early, cost_of_accuracy,
     )  # fmt: skip
     return [sentence for kind in kinds for sentence in kind(comparison, histories)]
 
@@ -44,7 +45,7 @@ def summary(comparison: Comparison) -> list[str]:
     return [
         _what_was_done(comparison),
         leads[0] if leads else "Fewer than two models have clearly left the level of guessing, so there is no winner.",
-        answers[0] if answers else "It holds too few of the study's networks to test what the study concluded.",
+        answers[0] if answers else "It does not test what the study concluded.",
         prices[0] if prices else "Nothing can be said yet of what a point of accuracy costs.",
         _how_far_to_trust(comparison),
     ]
@@ -56,7 +57,18 @@ def failed(comparison: Comparison, histories: Histories) -> Iterator[str]:
         if entry["status"] in ("failed", "interrupted"):
             reason = f": {entry['reason']}" if entry["reason"] else ""
             verb = "failed" if entry["status"] == "failed" else "was interrupted"
-            yield f"{entry['recipe']} (seed {entry['seed']}) {verb}{reason}"
+            yield f"{_run_name(entry)} {verb}{reason}".rstrip(".") + "."
+
+
+def other_training_images(comparison: Comparison, histories: Histories) -> Iterator[str]:
+    """Runs that did not learn from the same images."""
+    recipes: dict[str, str] = {}
+    for entry in comparison["entries"]:
+        if entry.get("trained_on"):
+            recipes.setdefault(entry["trained_on"], entry["recipe"])
+    first, *others = [*recipes.values(), None]
+    if first and others[:-1]:
+        yield f"{listed([name for name in others if name])} and {first} were not trained on the same images."
 
 
 def winner(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -67,16 +79,21 @@ def winner(comparison: Comparison, histories: Histories) -> Iterator[str]:
     first, second = rows[0], rows[1]
     difference = _difference(comparison, first["recipe"], second["recipe"])
     leads = f"{first['recipe']} has the highest {comparison['ranked_on']} accuracy, {_percent(first)}"
-    if _sure(difference):
-        noise = "" if difference["seeds"] else ", from one seed, so without the noise of training"
-        yield f"{leads}, {_points(difference)} above {second['recipe']}{noise}."
-        return
     others = [row["recipe"] for row in rows[2:] if not _sure(_difference(comparison, first["recipe"], row["recipe"]))]
-    nor = f", nor is {listed(others)} clearly behind" if others else ""
-    yield (
-        f"{leads}, but {second['recipe']} is only {_points(difference)} behind{nor}: this comparison does not tell "
-        "them apart."
-    )
+    are = "are" if len(others) > 1 else "is"
+    if _sure(difference):
+        but = f"; {listed(others)} {are} not clearly behind" if others else ""
+        yield f"{leads}, {_points(difference)} above {second['recipe']}{_one_seed(difference)}{but}."
+    elif difference["difference"] == 0:
+        also = f" and {listed(others)} {are} not clearly behind" if others else ""
+        shared = f"share the highest {comparison['ranked_on']} accuracy, {_percent(first)}"
+        yield f"{first['recipe']} and {second['recipe']} {shared}{also}."
+    else:
+        nor = f", nor {are} {listed(others)} clearly behind" if others else ""
+        yield (
+            f"{leads}, but {second['recipe']} is only {_points(difference)} behind{nor}: this comparison does not "
+            "tell them apart."
+        )
 
 
 def under_trained(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -120,7 +137,7 @@ def study_against_fair(comparison: Comparison, histories: Histories) -> Iterator
         for twin in (f"fair_{name}", f"fair_{name}_imagenet"):
             if twin in _names(comparison):
                 difference = _difference(comparison, twin, row["recipe"])
-                doubt = "" if _sure(difference) else ", which may be noise"
+                doubt = _one_seed(difference) if _sure(difference) else ", which may be noise"
                 yield (
                     f"{twin} scores {100 * difference['difference']:+.1f} points against {row['recipe']}, the study's "
                     f"own recipe ({_interval(difference)}){doubt}."
@@ -136,6 +153,7 @@ def study_conclusion(comparison: Comparison, histories: Histories) -> Iterator[s
         return
     difference = _difference(comparison, simple["recipe"], known["recipe"])
     claim = "The study concluded that simple models suit FER2013 better than known architectures"
+    here = "here" if _may_be_fer2013(comparison) else "here, on other data"
     if len({_passes(comparison, row) for row in (simple, known)}) > 1:
         yield (
             f"{claim}; this comparison does not test it, for {simple['recipe']} and {known['recipe']} saw different "
@@ -144,9 +162,9 @@ def study_conclusion(comparison: Comparison, histories: Histories) -> Iterator[s
     elif not _sure(difference):
         yield f"{claim}; this comparison neither confirms nor refutes it: {_versus(simple, known, difference)}."
     elif difference["difference"] > 0:
-        yield f"{claim}, and under the fair recipes this holds here: {_versus(simple, known, difference)}."
+        yield f"{claim}, and under the fair recipes this holds {here}: {_versus(simple, known, difference)}."
     else:
-        yield f"{claim}; under the fair recipes this does not hold here: {_versus(simple, known, difference)}."
+        yield f"{claim}; under the fair recipes this does not hold {here}: {_versus(simple, known, difference)}."
 
 
 def overfitting(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -212,15 +230,19 @@ def _price(comparison: Comparison, base: Row, row: Row, points: float) -> str:
     cheap, dear = _costs(comparison, base), _costs(comparison, row)
     per_point = {key: (dear[key] - cheap[key]) / points for key in cheap}
     words = [
-        _more(per_point["parameters"], count, "fewer", "parameters"),
-        _more(per_point["multiply_adds"], count, "fewer", "multiply-adds an image"),
-        _more(per_point["seconds"], duration, "less", "training"),
+        *_more(per_point["parameters"], count, "fewer", "parameters"),
+        *_more(per_point["multiply_adds"], count, "fewer", "multiply-adds an image"),
+        *_more(per_point["seconds"], duration, "less", "training"),
     ]
-    return f"{row['recipe']} gains {points:.1f} points on {base['recipe']}; each of them costs {listed(words)}."
+    return (
+        f"{row['recipe']} gains {points:.1f} points on {base['recipe']}; each of them costs "
+        f"{listed(words) or 'nothing more'}."
+    )
 
 
-def _more(amount: float, write: Callable[[float], str], less: str, what: str) -> str:
-    return f"{write(abs(amount))} {'more' if amount >= 0 else less} {what}"
+def _more(amount: float, write: Callable[[float], str], less: str, what: str) -> list[str]:
+    """The amount in words, unless it is none."""
+    return [f"{write(abs(amount))} {'more' if amount > 0 else less} {what}"] if abs(amount) >= 0.5 else []
 
 
 def _never_cheaper(comparison: Comparison, row: Row, base: Row) -> bool:
@@ -241,13 +263,18 @@ def _costs(comparison: Comparison, row: Row) -> dict[str, float]:
 
 def _what_was_done(comparison: Comparison) -> str:
     rows = [row for row in comparison["ranking"] if not _is_baseline(row)]
-    splits, ranked_on = comparison["dataset"]["splits"], comparison["ranked_on"]
+    ranked_on, training = comparison["ranked_on"], comparison["dataset"]["splits"]["train"]["images"]
+    scored = next(entry[ranked_on]["images"] for entry in comparison["entries"] if entry[ranked_on])
+    verb = "was" if len(rows) == 1 else "were"
+    images = f"{training:,} training images"
+    if list(other_training_images(comparison, {})):
+        images = "training images"
     seeds = sorted({row["seeds"] for row in rows}) or [0]
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    recipes = f"{len(rows)} recipe{'s' * (len(rows) != 1)}"
     return (
-        f"{len(rows)} recipe{'s' * (len(rows) != 1)} with {many} seed{'s' * (seeds[-1] != 1)} each were trained on the "
-        f"{splits['train']['images']:,} training images of {comparison['dataset']['source']} and are ranked by their "
-        f"accuracy on its {splits[ranked_on]['images']:,} {ranked_on} images."
+        f"{recipes} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on the {images} of "
+        f"{comparison['dataset']['source']}; accuracy on its {scored:,} {ranked_on} images ranks them."
     )
 
 
@@ -317,9 +344,20 @@ def _sure(difference: Mapping[str, Any]) -> bool:
     return low > 0 or high < 0
 
 
+def _may_be_fer2013(comparison: Comparison) -> bool:
+    described = comparison["dataset"]
+    return described["source"] != "demo" and tuple(described["class_names"]) == EMOTIONS
+
+
+def _one_seed(difference: Mapping[str, Any]) -> str:
+    """What an interval leaves out where one of the two recipes has but one seed."""
+    return "" if difference["seeds"] else "; with one seed, the noise of training is left out"
+
+
 def _versus(simple: Row, known: Row, difference: Mapping[str, Any]) -> str:
     return (
-        f"{simple['recipe']} scores {_percent(simple)}, {known['recipe']} {_percent(known)} ({_interval(difference)})"
+        f"{simple['recipe']} scores {_percent(simple)}, {known['recipe']} {_percent(known)} ({_interval(difference)}"
+        f"{_one_seed(difference)})"
     )
 
 

@@ -1,5 +1,6 @@
 """Networks and recipes of one's own: a Python file that keeps the contracts of `models/` and `recipes/`."""
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def load_plugin(path: str | Path, backend: str | None = None) -> None:
         has_model, has_recipes = models.add_plugin(module), recipes.add_plugin(module)
         if not has_model and not has_recipes:
             raise PluginError(f"{path}, line 1: it defines neither a network nor a recipe. Expected: {CONTRACT}.")
-    except PluginError:
+    except BaseException:
         models.remove_plugin(path.stem)
         recipes.remove_plugin(path.stem)
         del sys.modules[module.__name__]
@@ -66,8 +67,11 @@ def _run(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     sys.modules[module.__name__] = module
     try:
-        specification.loader.exec_module(module)
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            specification.loader.exec_module(module)
+    except BaseException as error:
         del sys.modules[module.__name__]
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise PluginError.caused_by(error, path, "importing it must not fail") from error
     return module

@@ -24,7 +24,7 @@ def rank(entries: Sequence[Entry], split: str) -> list[dict[str, Any]]:
     """
     scored: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry[split] and entry["status"] != "failed":
+        if entry[split]:
             scored.setdefault(entry["recipe"], []).append(entry)
     rows = [_row(recipe, group, split) for recipe, group in scored.items()]
     rows.sort(key=lambda row: -row["accuracy"])
@@ -42,7 +42,7 @@ def _row(recipe: str, group: list[Entry], split: str) -> dict[str, Any]:
         "accuracy": mean,
         "spread": float(np.std(accuracies, ddof=1)) if several else None,
         "interval": [float(bound) for bound in np.mean(intervals, axis=0)],
-        "seed_interval": [mean - half, mean + half] if several else None,
+        "seed_interval": [max(0.0, mean - half), min(1.0, mean + half)] if several else None,
         "selected_on": group[0]["selected_on"],
     }
 
@@ -80,7 +80,7 @@ def differences(hits: Mapping[str, Sequence[np.ndarray]]) -> list[dict[str, Any]
 def _difference(first: str, second: str, hits: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Any]:
     one, other = (np.stack(list(hits[name])).astype(float) for name in (first, second))  # (S, N)
     paired = one.mean(axis=0) - other.mean(axis=0)  # (N,), -1..1
-    images_half = 1.96 * float(paired.std(ddof=1)) / math.sqrt(len(paired))
+    images_half = 1.96 * float(paired.std(ddof=1)) / math.sqrt(len(paired)) if len(paired) > 1 else 1.0
     seeds_half = seeds_half_width(one.mean(axis=1), other.mean(axis=1))
     difference, half = float(paired.mean()), math.hypot(images_half, seeds_half)
     return {

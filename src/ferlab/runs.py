@@ -91,6 +91,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} does not exist. Is {path.parent} a run folder of ferlab?") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path} holds no JSON object. Is {path.parent} a run folder of ferlab?")
     if values.get("schema") != SCHEMA:
         raise RunError(f"{path} has schema {values.get('schema')}, and this version of ferlab reads {SCHEMA}.")
     return values
@@ -123,7 +125,10 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """The recipe that the run was begun with."""
-        return Recipe.from_dict(read_json(self.path / "config.json")["recipe"])
+        try:
+            return Recipe.from_dict(read_json(self.path / "config.json")["recipe"])
+        except (KeyError, TypeError) as error:
+            raise self._other_version("config.json", error) from None
 
     def environment(self) -> dict[str, Any]:
         """Versions, seed, device and fingerprints."""
@@ -139,7 +144,10 @@ class RunFolder:
         path = self.path / "history.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise RunError(f"{path} cannot be read: {error}.") from None
 
     def write_history(self, epochs: list[dict[str, float]]) -> None:
         """Replaces the history."""
@@ -152,7 +160,13 @@ class RunFolder:
 
     def dataset(self) -> dict[str, Any]:
         """What was trained on: `source, class_names, splits`, as in `Dataset.describe`."""
-        return self.environment()["dataset"]
+        environment = self.environment()
+        if "dataset" not in environment:
+            raise self._other_version("environment.json", KeyError("dataset"))
+        return environment["dataset"]
+
+    def _other_version(self, name: str, error: Exception) -> RunError:
+        return RunError(f"{self.path / name} was written by another version of ferlab ({error}). Train the run again.")
 
     def seed(self) -> int:
         """The seed of the run."""
@@ -185,11 +199,29 @@ class RunFolder:
         named = {f"{split}_{name}": array for name, array in arrays.items()}
         write_arrays(self.path / "predictions.npz", self.predictions() | named)
 
+    def scored_images(self, split: str) -> np.ndarray:
+        """The keys of the images of a scored split, in order `(N,)`.
+
+        Raises:
+            RunError: if the predictions are not there.
+        """
+        return np.sort(self._scored(split)[f"{split}_keys"])
+
     def hits(self, split: str) -> np.ndarray:
-        """Which images of a scored split were answered rightly: `(N,)` bool, ordered by the images' keys."""
-        stored = self.predictions()
+        """Which images of a scored split were answered rightly: `(N,)` bool, ordered by the images' keys.
+
+        Raises:
+            RunError: if the predictions are not there.
+        """
+        stored = self._scored(split)
         right = stored[f"{split}_probabilities"].argmax(axis=1) == stored[f"{split}_labels"]
         return right[np.argsort(stored[f"{split}_keys"], kind="stable")]
+
+    def _scored(self, split: str) -> dict[str, np.ndarray]:
+        stored = self.predictions()
+        if f"{split}_keys" not in stored:
+            raise RunError(f"{self.path} has no predictions on {split} images. Make them with ferlab evaluate.")
+        return stored
 
     @contextmanager
     def lock(self) -> Iterator[None]:

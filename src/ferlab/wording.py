@@ -14,7 +14,7 @@ def count(number: float | None) -> str:
     if number is None:
         return "–"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
+        if number >= 0.9995 * size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f}"
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -141,3 +142,70 @@ def test_answers_that_differ_in_the_last_digit(tmp_path: Path, demo: Dataset) ->
     run.write_predictions("test", wrong + 1e-12 * np.arange(len(part))[:, None], part)
     compare_runs([run.path], tmp_path / "out")
     assert write_report(tmp_path / "out").is_file()
+
+
+def test_runs_that_cannot_be_ranked_together_are_refused(demo: Dataset, tmp_path: Path) -> None:
+    first, second = (write_run(tmp_path / str(seed), demo, "fair_newmodel", seed, 0.6) for seed in (0, 1))
+    with pytest.raises(RunError, match="the same recipe and seed"):
+        compare_runs([first, first], tmp_path / "out")
+    other = write_run(tmp_path / "other", replace(demo, images=demo.images[::-1]), "fair_vgg16", 0, 0.6)
+    with pytest.raises(RunError, match="scored on other test images"):
+        compare_runs([first, other], tmp_path / "out")
+    for run, split in ((first, "test"), (second, "validation")):
+        result = json.loads((run / "result.json").read_text())
+        (run / "result.json").write_text(json.dumps(result | {split: None}))
+    with pytest.raises(RunError, match="share no split"):
+        compare_runs([first, second], tmp_path / "out")
+
+
+def test_damaged_or_unfinished_runs_are_refused(demo: Dataset, tmp_path: Path) -> None:
+    def damage(name: str, content: str) -> Path:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        run = write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6)
+        (run / name).write_text(content)
+        return run
+
+    for name, content, message in (
+        ("environment.json", '{"schema": 1, "seed": 0}', "another version of ferlab"),
+        ("config.json", '{"schema": 1, "recipe": {}}', "another version of ferlab"),
+        ("config.json", "[]", "no JSON object"),
+        ("history.jsonl", "{", "cannot be read"),
+        ("result.json", '{"schema": 1, "status": "interrupted"}', "no finished run"),
+        ("predictions.npz", "", "cannot be read"),
+    ):
+        with pytest.raises(RunError, match=message):
+            compare_runs([damage(name, content)], tmp_path / "out")
+    (damage("history.jsonl", "") / "predictions.npz").unlink()
+    with pytest.raises(RunError, match="no predictions on test images"):
+        compare_runs([tmp_path / "run"], tmp_path / "out")
+
+
+def test_changed_recipes_are_told_apart_by_their_folders(demo: Dataset, tmp_path: Path) -> None:
+    """Folders that share a name, as those of two comparisons do, and two seeds of one of the two."""
+    name = "runs/fair_newmodel-seed"
+    short = [write_run(tmp_path / "a" / f"{name}{seed}", demo, "fair_newmodel", seed, 0.6) for seed in (0, 1)]
+    long = write_run(tmp_path / "b" / f"{name}0", demo, "fair_newmodel", 0, 0.7, epochs=9)
+    ranking = compare_runs([*short, long], tmp_path / "out")["ranking"]
+    named = {row["recipe"]: row["seeds"] for row in ranking if not row["recipe"].startswith("baseline")}
+    assert named == {f"fair_newmodel (a/{name}0)": 2, f"fair_newmodel (b/{name}0)": 1}
+
+
+def test_names_that_look_like_markup(demo: Dataset, tmp_path: Path) -> None:
+    """Each keeps its own picture, and stays one cell of a table."""
+    runs = []
+    for folder, epochs in (("lr | 0.1", 4), ("lr - 0.1", 5)):
+        runs.append(write_run(tmp_path / folder, demo, "fair_newmodel", 0, 0.6, epochs=epochs))
+    compare_runs(runs, tmp_path / "out")
+    write_report(tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith(("| 1 |", "| 2 |"))]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {13}
+    assert "fair_newmodel (lr \\| 0.1)" in text
+    assert len(list((tmp_path / "out" / "report-files").glob("confusion-*"))) == 2
+
+
+def test_a_report_without_pictures_leaves_none_of_an_earlier_one(demo: Dataset, tmp_path: Path) -> None:
+    compare_runs([write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6)], tmp_path / "out")
+    for pictures in (True, False):
+        write_report(tmp_path / "out", pictures=pictures)
+        assert bool(list((tmp_path / "out" / "report-files").glob("*.png"))) is pictures

@@ -4,16 +4,18 @@ Every model takes float32 images `(N, 48, 48, 1)`, 0..255, prepares them itself,
 Modules whose names begin with an underscore hold what several architectures share.
 """
 
+import contextlib
 import importlib
 import inspect
 import math
 import pkgutil
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.errors import FerlabError, PluginError, UnknownNameError
+from ferlab.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +38,11 @@ def model_summary(name: str) -> str:
 def model_options(name: str) -> dict[str, Any]:
     """The options of an architecture and their defaults."""
     parameters = inspect.signature(_module(name).build).parameters
-    return {key: parameter.default for key, parameter in parameters.items() if key != "num_classes"}
+    return {
+        key: parameter.default
+        for key, parameter in parameters.items()
+        if key != "num_classes" and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
 
 
 def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model":
@@ -66,16 +72,28 @@ def count_parameters(model: "keras.Model") -> tuple[int, int]:
 
 
 def count_multiply_adds(model: "keras.Model") -> int:
-    """Multiply-adds of one image through the convolutions and dense layers of a model; the rest is negligible."""
+    """Multiply-adds of one image through the convolutions and dense layers of a model; the rest is negligible.
+
+    Models within the model are counted; a layer that is used more than once counts once.
+    """
     total = 0
     for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None and hasattr(layer, "kernel_size"):
-            positions = math.prod(layer.output.shape[1:3])
-            total += positions * math.prod(kernel.shape)  # a depthwise kernel is (height, width, channels, 1)
-        elif kernel is not None:
-            total += math.prod(kernel.shape)
+        if hasattr(layer, "layers"):
+            total += count_multiply_adds(layer)
+        for name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            kernel = getattr(layer, name, None)
+            if kernel is not None:  # a depthwise kernel is (height, width, channels, 1)
+                total += _positions(layer) * math.prod(kernel.shape)
     return total
+
+
+def _positions(layer: "keras.Layer") -> int:
+    """How often a layer's kernel is applied to one image: at each pixel, or at each member of a sequence."""
+    try:
+        shape = layer.output.shape
+    except (AttributeError, ValueError):  # used more than once
+        shape = layer._inbound_nodes[0].output_tensors[0].shape
+    return math.prod(size or 1 for size in shape[1:-1])
 
 
 def _module(name: str) -> Any:
@@ -99,7 +117,7 @@ def add_plugin(module: ModuleType) -> bool:
     if name in model_names():
         raise PluginError.at(build, f"a network called '{name}' is there already; rename the file")
     first, *others = [*inspect.signature(build).parameters.values(), None]
-    if first is None or first.name != "num_classes":
+    if first is None or first.name != "num_classes" or first.kind is not first.POSITIONAL_OR_KEYWORD:
         raise PluginError.at(build, "its first parameter must be num_classes")
     if any(other and other.default is other.empty and other.kind is not other.VAR_KEYWORD for other in others):
         raise PluginError.at(build, "every parameter but num_classes must have a default")
@@ -114,10 +132,9 @@ def remove_plugin(name: str) -> None:
 
 def _built_by_plugin(module: ModuleType, num_classes: int, options: dict[str, Any]) -> "keras.Model":
     try:
-        model = module.build(num_classes, **options)
-    except FerlabError:
-        raise
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            model = module.build(num_classes, **options)
+    except (Exception, SystemExit) as error:
         raise PluginError.caused_by(error, str(module.__file__), f"build({num_classes}) must return a model") from error
     if broken := _broken_contract(model, num_classes):
         raise PluginError.at(module.build, broken)

@@ -1,11 +1,14 @@
 """The recipes. One module a family; every public function in it that returns a `Recipe` is one, named after it."""
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 from ferlab.errors import FerlabError, PluginError, UnknownNameError
 from ferlab.models import model_names
@@ -63,8 +66,12 @@ def _recipe_functions(module: ModuleType) -> dict[str, Callable[[], Recipe]]:
         if inspect.isfunction(function)
         and function.__module__ == module.__name__
         and not name.startswith("_")
-        and inspect.signature(function).return_annotation in (Recipe, "Recipe")
+        and _names_recipe(inspect.signature(function).return_annotation)
     }
+
+
+def _names_recipe(annotation: Any) -> bool:
+    return annotation is Recipe or (isinstance(annotation, str) and annotation.split(".")[-1] == "Recipe")
 
 
 def add_plugin(module: ModuleType) -> bool:
@@ -78,7 +85,11 @@ def add_plugin(module: ModuleType) -> bool:
     """
     group, functions = module.__name__.removeprefix("ferlab_plugin_"), _recipe_functions(module)
     taken = {name for names in recipe_groups().values() for name in names} | set(recipe_groups())
+    if group in functions and len(functions) > 1:
+        raise PluginError.at(functions[group], "it is called as its file, which is the name of all recipes in it")
     for name, function in functions.items():
+        if name.startswith("baseline_"):
+            raise PluginError.at(function, "names that begin with baseline_ are those of the baselines")
         if name in taken or group in taken:
             raise PluginError.at(
                 function, f"a recipe or group called '{name if name in taken else group}' is there already"
@@ -88,6 +99,10 @@ def add_plugin(module: ModuleType) -> bool:
             raise PluginError.at(
                 function, str(UnknownNameError("model", recipe.architecture, model_names())).rstrip(".")
             )
+        try:
+            recipe.changed(recipe.flat_fields())
+        except FerlabError as error:
+            raise PluginError.at(function, str(error).rstrip(".")) from None
     if functions:
         _PLUGINS[group] = module
     return bool(functions)
@@ -103,10 +118,9 @@ def _made_by_plugin(function: Callable[[], Recipe]) -> Recipe:
     if inspect.signature(function).parameters:
         raise PluginError.at(function, "a recipe function takes no arguments")
     try:
-        made = function()
-    except FerlabError:
-        raise
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            made = function()
+    except (Exception, SystemExit) as error:
         raise PluginError.caused_by(error, file, f"{function.__name__}() must return a Recipe") from error
     if not isinstance(made, Recipe):
         raise PluginError.at(function, f"it must return a Recipe, not {type(made).__name__}")

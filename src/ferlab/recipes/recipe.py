@@ -1,5 +1,6 @@
 """`Recipe`: everything that a training depends on, besides data and seed."""
 
+import ast
 import dataclasses
 import types
 import typing
@@ -117,6 +118,10 @@ class Recipe:
         """The fields that a training depends on: all but names, descriptions and expectations."""
         return {key: value for key, value in self.as_dict().items() if key not in DESCRIPTIVE}
 
+    def flat_fields(self) -> dict[str, Any]:
+        """The same, with dotted names such as `augmentation.flip`, as `changed` takes them."""
+        return _flat(self.training_fields())
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """The inverse of `as_dict`."""
@@ -127,6 +132,13 @@ class Recipe:
             "departures": tuple(values["departures"]),
         }
         return cls(**{**values, **nested})
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _changed(part: Any, key: str, path: list[str], value: Any) -> Any:
@@ -150,7 +162,13 @@ def _model_option(architecture: str, name: str, value: Any) -> Any:
     options = model_options(architecture)
     if name not in options:
         raise UnknownNameError(f"option of the model '{architecture}'", name, options)
-    return _parse(f"model.{name}", value, type(options[name]))
+    default = options[name]
+    if isinstance(default, str | int | float):
+        return _parse(f"model.{name}", value, type(default))
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (ValueError, SyntaxError):
+        return value
 
 
 def _parse(key: str, value: Any, wanted: Any) -> Any:
@@ -188,5 +206,5 @@ def _number_or_text(value: Any, wanted: type) -> Any:
         return None
     try:
         return wanted(value)
-    except ValueError:
+    except (TypeError, ValueError):
         return None

@@ -1,5 +1,6 @@
 """What a report says, whatever its form: gathered from comparison.json and the run folders that it names."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from ferlab.errors import FerlabError
 from ferlab.findings import summary
-from ferlab.recipes import Recipe, get_recipe
+from ferlab.recipes import get_recipe
 from ferlab.report import charts
 from ferlab.runs import RunFolder, confident_mistakes, random_examples, read_json
 
@@ -135,25 +136,18 @@ def _run(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _command(run: RunFolder) -> str:
     """The command that repeats a run."""
     recipe, source = run.recipe(), run.dataset()["source"]
-    changes = " ".join(f"--set {key}={value}" for key, value in _changes(recipe))
-    line = f"ferlab train {recipe.name} --data {source} --out runs/{recipe.name}-seed{run.seed()} --seed {run.seed()}"
-    return f"{line} {changes}".strip()
-
-
-def _changes(recipe: Recipe) -> list[tuple[str, Any]]:
-    """The fields in which a recipe departs from the one that its name stands for."""
+    name = f"{recipe.name}-seed{run.seed()}"
+    words = ["ferlab", "train", recipe.name, "--data", source, "--out", f"runs/{name}", "--seed", str(run.seed())]
+    if run.environment().get("backend") == "jax":
+        words += ["--backend", "jax"]
     try:
-        original = _flat(get_recipe(recipe.name).training_fields())
-    except FerlabError:  # a recipe of a plugin that is not at hand
-        return []
-    return [(key, value) for key, value in _flat(recipe.training_fields()).items() if original.get(key) != value]
-
-
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in fields.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+        original = get_recipe(recipe.name)
+    except FerlabError:
+        return f"{shlex.join(words)} --plugin FILE.py"
+    usual = original.flat_fields()
+    for key, value in recipe.flat_fields().items():
+        words += ["--set", f"{key}={value}"] if usual.get(key) != value else []
+    return shlex.join(words)
 
 
 def _curves(run: dict[str, Any]) -> list[Chart]:
@@ -175,7 +169,9 @@ def _curve_chart(run: dict[str, Any], name: str, measure: str) -> Chart:
 
 
 def _overview(runs: list[dict[str, Any]], recipes: list[str]) -> list[Chart]:
-    made = []
+    made: list[Chart] = []
+    if not any(run["history"] for run in runs):
+        return made
     for measure, factor in (("accuracy", 100), ("loss", 1)):
         values = [
             {
@@ -192,7 +188,7 @@ def _overview(runs: list[dict[str, Any]], recipes: list[str]) -> list[Chart]:
         made.append(
             Chart(name=f"validation-{measure}", title=f"Validation {measure}", description=description, spec=spec)
         )
-    return made if recipes else []
+    return made
 
 
 def _trade_offs(comparison: dict[str, Any]) -> list[Chart]:
@@ -254,6 +250,8 @@ def _confusions(comparison: dict[str, Any]) -> list[Chart]:
 def _worst_confusion(counts: np.ndarray, class_names: list[str]) -> str:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
+    if not shares.any():
+        return "no image is taken for one of another class"
     true, predicted = np.unravel_index(shares.argmax(), shares.shape)
     return (
         f"most often {class_names[true]} is taken for {class_names[predicted]}, in {100 * shares.max():.0f} % of cases"

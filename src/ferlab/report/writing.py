@@ -62,12 +62,32 @@ def write_report(folder: Path, *, pictures: bool = True) -> Path:
         specs=lambda: _json_for_script(specs),
         vega=vl_convert.javascript_bundle(SCRIPT),
     )
-    markdown = environment.get_template("report.md.jinja").render(
-        report=contents, chart=partial(_chart_file, folder), picture=partial(_picture_file, folder)
+    _remove_pictures(folder)
+    files: dict[str, str] = {}
+    markdown = (
+        environment.overlay(finalize=_in_markdown)
+        .get_template("report.md.jinja")
+        .render(
+            report=contents, chart=partial(_chart_file, folder, files), picture=partial(_picture_file, folder, files)
+        )
     )
     _write(folder / "report.html", page.encode())
     _write(folder / "report.md", markdown.encode())
     return folder / "report.html"
+
+
+def _remove_pictures(folder: Path) -> None:
+    """Those of an earlier report, which may have shown more."""
+    for suffix in (".svg", ".png"):
+        for file in (folder / PICTURES).glob(f"*{suffix}"):
+            file.unlink()
+
+
+def _in_markdown(value: Any) -> Any:
+    """Text as Markdown shows it, in a table too; what a template calls safe is left as it is."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", value.replace("\n", " "))
 
 
 def _place(specs: dict[str, Mapping[str, Any]], chart: Any) -> str:
@@ -82,19 +102,31 @@ def _json_for_script(values: Mapping[str, Any]) -> str:
     return json.dumps(values).replace("<", "\\u003c")
 
 
-def _chart_file(folder: Path, chart: Any) -> str:
+def _chart_file(folder: Path, files: dict[str, str], chart: Any) -> str:
     from ferlab.report.charts import still_picture
 
-    return _beside(folder, chart.name, ".svg", still_picture(chart.spec).encode())
+    return _beside(folder, files, chart.name, ".svg", still_picture(chart.spec).encode())
 
 
-def _picture_file(folder: Path, name: str, image: np.ndarray) -> str:
-    return _beside(folder, name, ".png", _png(image))
+def _picture_file(folder: Path, files: dict[str, str], name: str, image: np.ndarray) -> str:
+    return _beside(folder, files, name, ".png", _png(image))
 
 
-def _beside(folder: Path, name: str, suffix: str, content: bytes) -> str:
-    """Writes a picture of the Markdown report, and returns its address there."""
-    address = f"{PICTURES}/{re.sub(r'[^A-Za-z0-9_-]+', '-', name)}{suffix}"
+def _beside(folder: Path, files: dict[str, str], name: str, suffix: str, content: bytes) -> str:
+    """Writes a picture of the Markdown report, and returns its address there.
+
+    Args:
+        folder: of the report.
+        files: names by address, of all pictures so far: two names that look alike as addresses get a number each.
+        name: of the picture.
+        suffix: of the file.
+        content: of the file.
+    """
+    slug, number = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80], 1
+    address = f"{PICTURES}/{slug}{suffix}"
+    while files.setdefault(address, name) != name:
+        number += 1
+        address = f"{PICTURES}/{slug}-{number}{suffix}"
     _write(folder / address, content)
     return address
 
