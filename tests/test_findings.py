@@ -22,7 +22,7 @@ def test_a_clear_winner_and_a_tie() -> None:
 
 def test_other_training_images_are_named() -> None:
     made = [entry("a", 0.7, trained_on="x"), entry("b", 0.6, trained_on="y"), entry("c", 0.5, trained_on="x")]
-    assert about(found(MAJORITY, *made), "b and a were not trained on the same images.")
+    assert about(found(MAJORITY, *made), "a and b were not trained on the same images.")
     assert not about(found(MAJORITY, made[0], made[2]), "trained on the same")
 
 

@@ -1,5 +1,6 @@
 """Plugins: the examples of CONTRIBUTING as a user runs them, and what is said of every mistake."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path,
     assert [entry["recipe"] for entry in comparison["entries"] if entry["run"]] == ["tiny_quick"]
 
 
+def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
+    """And options of any kind are listed: none by default, a tuple, whatever else."""
+    text = GOOD.replace("width=4):", 'width=4, kind=None, sizes=(1, 2), **others):\n    print("building")')
+    path = write(tmp_path, "print('importing')\n" + text.replace("-> Recipe", '-> "ferlab.recipes.Recipe"'))
+    finished = as_a_user("models", "--json", "--plugin", str(path))
+    (tiny,) = [model for model in json.loads(finished.stdout)["models"] if model["model"] == "tiny"]
+    assert tiny["options"] == {"width": 4, "kind": None, "sizes": [1, 2]}
+    load_plugin(path)
+    changed = get_recipe("tiny_quick").changed({"model.kind": "wide", "model.sizes": "(3, 4)", "model.width": "8"})
+    assert changed.model == {"kind": "wide", "sizes": (3, 4), "width": 8}
+
+
 def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
     load_plugin(write(tmp_path, GOOD))
     finished = train("tiny_quick", small, tmp_path / "run")
@@ -101,6 +114,17 @@ MISTAKES = {
     "no recipe": (GOOD.replace('Recipe(summary="Quick"', 'dict(summary="Quick"'), 10, "must return a Recipe, not dict"),
     "field": (GOOD.replace("epochs=1", "epoch=1"), 11, "unexpected keyword argument 'epoch'"),
     "architecture": (GOOD.replace('"tiny"', '"tiney"'), 10, "Did you mean 'tiny'?"),
+    "exit": ("x = 1\nraise SystemExit(0)\n", 2, "SystemExit"),
+    "exit in a recipe": (GOOD.replace("return Recipe(", "raise SystemExit(Recipe)("), 11, "must return a Recipe"),
+    "unknown name": (GOOD.replace("return Recipe", "get_recipe('x')\n    return Recipe").replace(
+        "import Recipe", "import Recipe, get_recipe"), 11, "Unknown recipe"),
+    "value": (GOOD.replace("batch_size=8", "optimizer='adamw'"), 10, "optimizer cannot be 'adamw'"),
+    "type": (GOOD.replace("batch_size=8", "batch_size='x'"), 10, "batch_size takes a value of type int"),
+    "option": (GOOD.replace("batch_size=8", "model={'widht': 3}"), 10, "Did you mean 'width'?"),
+    "baseline": (GOOD.replace("tiny_quick", "baseline_quick"), 10, "those of the baselines"),
+    "named as its file": (
+        GOOD.replace("tiny_quick", "tiny") + "def other() -> Recipe: ...\n", 10, "called as its file"),
+    "keyword only": ("def build(*, num_classes): ...\n", 1, "first parameter must be num_classes"),
     "taken recipe": (GOOD.replace("tiny_quick", "fair_newmodel"), 10, "'fair_newmodel' is there already"),
 }  # fmt: skip
 

@@ -66,9 +66,8 @@ def other_training_images(comparison: Comparison, histories: Histories) -> Itera
     for entry in comparison["entries"]:
         if entry.get("trained_on"):
             recipes.setdefault(entry["trained_on"], entry["recipe"])
-    first, *others = [*recipes.values(), None]
-    if first and others[:-1]:
-        yield f"{listed([name for name in others if name])} and {first} were not trained on the same images."
+    if len(recipes) > 1:
+        yield f"{listed(list(recipes.values()))} were not trained on the same images."
 
 
 def winner(comparison: Comparison, histories: Histories) -> Iterator[str]:
