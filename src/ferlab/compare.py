@@ -144,7 +144,8 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
     reason = None
     try:
         train(recipe, dataset, run.path, seed=seed, resume=True, backend=backend, quiet=quiet)
-        if dataset.has(Split.TEST) and (run.result() or {}).get("test") is None:
+        result = run.result() or {}
+        if dataset.has(Split.TEST) and result.get("status") in FINISHED and result.get("test") is None:
             evaluate(run.path, dataset, Split.TEST)
     except Exception as error:  # whatever one run dies of must not take the others with it
         reason = str(error) or type(error).__name__
