@@ -30,6 +30,7 @@ def entry(recipe: str, accuracy: float, seed: int | None = 0, **changes: Any) ->
         "multiply_adds": 50_000_000,
         "epochs": 10,
         "seconds_per_epoch": 60.0,
+        "seconds": 600.0,
         "image_passes": 280_000,
         "validation": scores,
         "test": None,
@@ -97,6 +98,12 @@ def write_run(path: Path, data: Dataset, recipe: str, seed: int, accuracy: float
         run.write_predictions(split.label, probabilities, part)
         scores[split.label] = score(part.labels, probabilities, part.class_names)
     sizes = {"parameters": 10_000 * (seed + 1), "trainable_parameters": 10_000, "multiply_adds": 1_000_000}
-    status = {"status": "completed", "epochs": epochs, "seconds_per_epoch": 2.0, "selected_on": "validation"}
+    status = {
+        "status": "completed",
+        "epochs": epochs,
+        "seconds_per_epoch": 2.0,
+        "seconds": 8.0,
+        "selected_on": "validation",
+    }
     run.write("result", {**status, **sizes, **scores})
     return path

@@ -112,7 +112,7 @@ def test_early_stopping_and_failures_are_named() -> None:
 
 def test_what_a_point_costs() -> None:
     small = entry("small", 0.60)
-    large = entry("large", 0.70, parameters=11_000_000, multiply_adds=40_000_000, seconds_per_epoch=120.0)
+    large = entry("large", 0.70, parameters=11_000_000, multiply_adds=40_000_000, seconds=1200.0)
     (text,) = about(found(MAJORITY, small, large), "each of them costs")
     assert "large gains 10.0 points on small" in text
     assert "1 M more parameters, 1 M fewer multiply-adds an image and 60 s more training" in text

@@ -60,6 +60,7 @@ def _entry(recipe: str, model: str, parameters: int, seconds: float, scores: dic
         "epochs": None,
         "image_passes": None,
         "seconds_per_epoch": seconds,
+        "seconds": seconds,
         "selected_on": None,
         "departures": [],
         **scores,

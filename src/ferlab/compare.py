@@ -156,7 +156,7 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
 
 def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:
     result = run.result() or {}
-    keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch")
+    keys = ("parameters", "trainable_parameters", "multiply_adds", "epochs", "seconds_per_epoch", "seconds")
     status = "failed" if reason else result.get("status", "interrupted")
     scores = {split: result.get(split) if status in FINISHED else None for split in ("validation", "test")}
     trained = replace(recipe, epochs=result.get("epochs") or recipe.epochs)

@@ -110,6 +110,7 @@ class _Training:
         self.training = dataset.take(Split.TRAIN)
         self.selected_on = selection_splits(recipe, dataset)
         self.policy = run.environment()["policy"]
+        self.features_seconds = 0.0
 
     def run_to_end(self) -> None:
         import keras
@@ -177,9 +178,11 @@ class _Training:
             return stream, selection, model
         total_steps = recipe.epochs * (recipe.steps_per_epoch or stream.steps_per_pass)
         visited = np.unique(np.concatenate([stream.indices(step) for step in range(total_steps)]))
+        started = time.perf_counter()
         with self.progress.features(len(visited) + len(selection)) as advance:
             visited_features = _features(backbone, self.training.images[visited], advance)
             selection_features = _features(backbone, selection, advance)
+        self.features_seconds = time.perf_counter() - started
         features = np.zeros((len(self.training), visited_features.shape[1]), np.float32)
         features[visited] = visited_features
         return self._stream(features), selection_features, head
@@ -220,6 +223,7 @@ class _Training:
             "epochs": len(history),
             "best_epoch": best["epoch"],
             "seconds_per_epoch": float(np.median([epoch["seconds"] for epoch in history])),
+            "seconds": sum(epoch["seconds"] for epoch in history) + self.features_seconds,
             "selected_on": "+".join(split.label for split in self.selected_on),
             "selection_accuracy": best["val_accuracy"],
             "weights": "averaged, batch statistics re-estimated" if self.recipe.averaging else "as trained",

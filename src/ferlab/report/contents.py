@@ -198,7 +198,7 @@ def _trade_offs(comparison: dict[str, Any]) -> list[Chart]:
         entries = [entry for entry in _scored(comparison, row["recipe"]) if entry["epochs"]]
         if entries:
             low, high = row["seed_interval"] or row["interval"]
-            seconds = float(np.mean([entry["epochs"] * entry["seconds_per_epoch"] for entry in entries]))
+            seconds = float(np.mean([entry["seconds"] for entry in entries]))
             shares = {"accuracy": row["accuracy"], "low": max(0.0, low), "high": min(1.0, high)}
             costs = {"parameters": entries[0]["parameters"], "multiply_adds": entries[0]["multiply_adds"]}
             percents = {key: 100 * share for key, share in shares.items()}
