@@ -110,6 +110,17 @@ def test_early_stopping_and_failures_are_named() -> None:
     assert found(entry("a", 0.5, status="failed", reason="out of memory"))[0] == "a (seed 0) failed: out of memory."
 
 
+def test_a_small_but_steady_rise_is_overfitting_too() -> None:
+    falling = [1.6 - 0.1 * epoch for epoch in range(8)]
+    steady = [1.2, 1.1, 1.0, 0.97, 0.98, 0.99, 1.0, 1.01]
+    (text,) = about(found(entry("a", 0.6), a=history(falling, steady)), "overfits")
+    assert "from epoch 5 on" in text
+    unsteady = [1.2, 1.1, 1.0, 0.97, 1.0, 0.98, 1.02, 1.01]
+    assert not about(found(entry("a", 0.6), a=history(falling, unsteady)), "overfits")
+    late = [1.2, 1.1, 1.05, 1.02, 1.0, 0.97, 0.99, 1.01]
+    assert not about(found(entry("a", 0.6), a=history(falling, late)), "overfits"), "two epochs are no trend"
+
+
 def test_what_a_point_costs() -> None:
     small = entry("small", 0.60)
     large = entry("large", 0.70, parameters=11_000_000, multiply_adds=40_000_000, seconds=1200.0)

@@ -18,6 +18,8 @@ Row = Mapping[str, Any]
 
 MAJORITY = "baseline_majority"
 OVERFITTING_RISE = 0.10  # relative rise of the validation loss above its minimum that counts
+STEADY_RISE = 0.03  # or a smaller one, if each epoch is worse than the one before
+STEADY_EPOCHS = 3  # that many at least
 OVERFITTING_FALL = 0.02  # or fall of the validation accuracy below its maximum
 IMPROVEMENT = 0.005  # rise of the validation accuracy over the last quarter of the epochs that calls for more of them
 SIMPLE = "newmodel"  # the study's own network, against which it held the known architectures
@@ -172,7 +174,9 @@ def overfitting(comparison: Comparison, histories: Histories) -> Iterator[str]:
         lowest = min(range(len(history)), key=lambda index: history[index]["val_loss"])
         highest = max(range(len(history)), key=lambda index: history[index]["val_accuracy"])
         last, best = history[-1], history[highest]
-        rises = last["val_loss"] > (1 + OVERFITTING_RISE) * history[lowest]["val_loss"]
+        losses = [epoch["val_loss"] for epoch in history[lowest:]]
+        steady = len(losses) > STEADY_EPOCHS and losses == sorted(losses)
+        rises = losses[-1] > (1 + (STEADY_RISE if steady else OVERFITTING_RISE)) * losses[0]
         falls = last["val_accuracy"] < best["val_accuracy"] - OVERFITTING_FALL
         if rises and last["loss"] < history[lowest]["loss"]:
             yield (
@@ -219,9 +223,10 @@ def cost_of_accuracy(comparison: Comparison, histories: Histories) -> Iterator[s
             yield _price(comparison, base, row, 100 * difference["difference"])
             base = row
         elif _never_cheaper(comparison, row, base):
+            than = "is less accurate than" if _sure(difference) else "is not clearly more accurate than"
             yield (
-                f"{row['recipe']} is not clearly more accurate than {base['recipe']}, and costs no less by any measure "
-                "(parameters, multiply-adds, training time)."
+                f"{row['recipe']} {than} {base['recipe']}, and costs no less by any measure (parameters, "
+                "multiply-adds, training time)."
             )
 
 

@@ -40,7 +40,7 @@ def fair_newmodel() -> Recipe:
     """The study's own network, fairly trained."""
     recipe = _fair("newmodel", 3e-3, "The study's own network from scratch")
     return replace(
-        recipe, expected_accuracy=0.6241, expected_source="PublicTest, one seed: results/first_comparison.json"
+        recipe, expected_accuracy=0.6567, expected_source="PublicTest, one seed: results/first_comparison.json"
     )
 
 
@@ -61,7 +61,10 @@ def fair_vgg16() -> Recipe:
 
 def fair_mobilenetv2_imagenet() -> Recipe:
     """MobileNetV2 from ImageNet weights."""
-    return _fair("mobilenetv2", 1e-3, "MobileNetV2 from ImageNet weights, all layers trained", weights="imagenet")
+    recipe = _fair("mobilenetv2", 1e-3, "MobileNetV2 from ImageNet weights, all layers trained", weights="imagenet")
+    return replace(
+        recipe, expected_accuracy=0.6548, expected_source="PublicTest, one seed: results/first_comparison.json"
+    )
 
 
 def fair_resnet50_imagenet() -> Recipe:
