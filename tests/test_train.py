@@ -115,8 +115,8 @@ def table(small: Dataset, tmp_path: Path) -> Path:
     return path
 
 
-def start(table: Path, out: Path) -> subprocess.Popen:
-    changes = [f"--set={key}={value}" for key, value in DEMANDING.items()]
+def start(table: Path, out: Path, **settings: int) -> subprocess.Popen:
+    changes = [f"--set={key}={value}" for key, value in (DEMANDING | settings).items()]
     command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", str(table), "--out", str(out)]
     return subprocess.Popen([*command, *changes, "--quiet", "--resume", "--seed", "5"], stderr=subprocess.DEVNULL)
 
@@ -222,7 +222,7 @@ def test_the_protocol_is_guarded(small: Dataset, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_usable_folder_that_resumes(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(table, out)
+    process = start(table, out, steps_per_epoch=9)
     wait_for(lambda: len(RunFolder(out).history()) >= 1, process)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 1
@@ -231,6 +231,6 @@ def test_ctrl_c_leaves_a_usable_folder_that_resumes(table: Path, tmp_path: Path)
     assert run.model_file.is_file()
     done = len(run.history())
     assert done < DEMANDING["epochs"]
-    assert start(table, out).wait() == 0
+    assert start(table, out, steps_per_epoch=9).wait() == 0
     assert run.result()["status"] in ("completed", "stopped early")
     assert len(run.history()) > done

@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +119,35 @@ def plateau_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
         stop.state_names = ("best", "wait", "best_epoch")
         callbacks.append(stop)
     return callbacks
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C while a model is fitted, raised after the step that it falls in. A second one acts at once.
+
+    An exception out of the signal itself may come up in code that swallows it, as a thread's or a destructor's does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = False
+
+    def __enter__(self) -> "Interruption":
+        self.before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.before)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, self.before)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -133,7 +133,7 @@ class _Training:
 
     def _fit(self, model: "keras.Model") -> tuple[str, "keras.Model"]:
         """Trains the model, or its head where that is all that learns. Returns how it ended and what was fitted."""
-        from ferlab.callbacks import Checkpoint, Selection, plateau_callbacks
+        from ferlab.callbacks import Checkpoint, Interruption, Selection, plateau_callbacks
 
         recipe = self.recipe
         stream, selection_inputs, trained = self._inputs(model)
@@ -151,15 +151,16 @@ class _Training:
         if first_epoch == recipe.epochs or checkpoint.stopped:
             return checkpoint.status, trained
         try:
-            trained.fit(
-                stream.iterate(first_epoch * steps),
-                steps_per_epoch=steps,
-                epochs=recipe.epochs,
-                initial_epoch=first_epoch,
-                callbacks=[*checkpoint.watched, checkpoint],
-                shuffle=False,
-                verbose=0,
-            )
+            with Interruption() as interruption:
+                trained.fit(
+                    stream.iterate(first_epoch * steps),
+                    steps_per_epoch=steps,
+                    epochs=recipe.epochs,
+                    initial_epoch=first_epoch,
+                    callbacks=[*checkpoint.watched, checkpoint, interruption],
+                    shuffle=False,
+                    verbose=0,
+                )
         except KeyboardInterrupt:
             return "interrupted", trained
         return checkpoint.status, trained
