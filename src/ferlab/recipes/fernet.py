@@ -1,0 +1,34 @@
+"""Recipes of our own network, from scratch on Training alone."""
+
+from ferlab.augment import Augmentation
+from ferlab.recipes.recipe import Recipe
+
+AUGMENTATION = Augmentation(flip=True, rotation=12, shift=0.08, zoom=0.12, contrast=0.25, erase=0.3)
+
+
+def _fernet(size: str, summary: str) -> Recipe:
+    return Recipe(
+        summary=summary,
+        architecture="fernet",
+        model={"size": size},
+        epochs=60,
+        batch_size=64,
+        augmentation=AUGMENTATION,
+        optimizer="sgd",
+        learning_rate=0.1,
+        schedule="cosine",
+        warmup_epochs=2.0,
+        weight_decay=1e-3,
+        label_smoothing=0.1,
+        averaging=0.999,
+    )
+
+
+def fernet_s() -> Recipe:
+    """FerNet for a CPU."""
+    return _fernet("s", "FerNet for a CPU, from scratch; first settings, not trained to their end yet")
+
+
+def fernet_l() -> Recipe:
+    """FerNet for a GPU."""
+    return _fernet("l", "FerNet for a GPU, from scratch; first settings, not trained to their end yet")
