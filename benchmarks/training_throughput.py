@@ -130,7 +130,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     from ferlab.fused import fuse_batch_normalization
     from ferlab.models import build_model
     from ferlab.recipes import get_recipe
-    from ferlab.train import make_loss, make_optimizer
+    from ferlab.train import make_optimizer
 
     start_keras()
     import keras
@@ -147,9 +147,8 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
         class_weights=np.ones(7),
     )
     model = fuse_batch_normalization(build_model(recipe.architecture, **recipe.model))
-    model.compile(
-        make_optimizer(recipe, 1), make_loss(recipe, 7), weighted_metrics=["accuracy"], jit_compile=jit_setting()
-    )
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(make_optimizer(recipe, 1), loss, weighted_metrics=["accuracy"], jit_compile=jit_setting())
     whole = (batch for batch in stream.iterate(0) if len(batch[1]) == BATCH_SIZE)
     return timed_fit(model, whole, arguments.steps)
 

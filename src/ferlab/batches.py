@@ -1,7 +1,7 @@
 """The stream of training batches: a function of seed and step alone, so that a resumed run sees the same ones."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -11,7 +11,7 @@ from ferlab.augment import Augmentation, augment
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-ORDER, CHANGES, VALIDATION = 0, 1, 2  # which random numbers are meant, as part of their seed
+ORDER, CHANGES, VALIDATION, MIXING = 0, 1, 2, 3  # which random numbers are meant, as part of their seed
 AHEAD = 4  # batches made in advance
 
 
@@ -27,6 +27,11 @@ class BatchStream:
         augmentation: random changes.
         seed: of the order and of the changes.
         class_weights: `(K,)` weight of each class in the loss.
+        label_smoothing: share of probability spread over all classes.
+        mixup: parameter of the Beta distribution from which a batch's mixing weight is drawn; 0 for none.
+        mixup_steps: mix in the steps before this one.
+        teacher: from images `(B, 48, 48, 1)` float32 to probabilities `(B, K)`; what to learn besides the labels.
+        distillation: share of the teacher's probabilities in the targets.
     """
 
     def __init__(
@@ -38,10 +43,20 @@ class BatchStream:
         augmentation: Augmentation,
         seed: int,
         class_weights: np.ndarray,
+        label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        mixup_steps: int = 0,
+        teacher: Callable[[np.ndarray], np.ndarray] | None = None,
+        distillation: float = 0.0,
     ) -> None:
+        num_classes = len(class_weights)
         self.images = images
         self.labels = labels
         self.weights = class_weights[labels].astype(np.float32)
+        smooth = (1 - label_smoothing) * np.eye(num_classes) + label_smoothing / num_classes
+        self.targets = smooth[labels].astype(np.float32)  # (N, K)
+        self.mixup, self.mixup_steps = mixup, mixup_steps
+        self.teacher, self.distillation = teacher, distillation
         self.batch_size = batch_size
         self.augmentation = augmentation
         self.seed = seed
@@ -65,13 +80,32 @@ class BatchStream:
                 queue.append(executor.submit(self.batch, step))
 
     def batch(self, step: int) -> Batch:
-        """Inputs `(B, 48, 48, 1)` float32, 0..255 (or features), labels `(B,)` and weights `(B,)` of a step."""
+        """What a step learns from.
+
+        Returns:
+            Inputs `(B, 48, 48, 1)` float32, 0..255 (or features); the probabilities `(B, K)` float32 that they are to
+            get; and weights `(B,)` float32.
+        """
         indices = self.indices(step)
-        inputs = self.images[indices]
-        if inputs.ndim == 3:
-            generator = np.random.default_rng([self.seed, CHANGES, step])
-            inputs = as_input(augment(inputs, self.augmentation, generator))
-        return inputs, self.labels[indices], self.weights[indices]
+        inputs, targets = self.inputs(step), self.targets[indices]
+        if self.mixup and step < self.mixup_steps:
+            inputs, targets = self._mixed(inputs, targets, step)
+        if self.teacher:
+            targets = (1 - self.distillation) * targets + self.distillation * self.teacher(inputs)
+        return inputs, targets, self.weights[indices]
+
+    def inputs(self, step: int) -> np.ndarray:
+        """The images of a step, `(B, 48, 48, 1)` float32, 0..255, changed but not mixed; or its features `(B, F)`."""
+        inputs = self.images[self.indices(step)]
+        if inputs.ndim == 2:
+            return inputs
+        generator = np.random.default_rng([self.seed, CHANGES, step])
+        return as_input(augment(inputs, self.augmentation, generator))
+
+    def _mixed(self, inputs: np.ndarray, targets: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mixes each input, and its target, with those of another of the batch (https://arxiv.org/abs/1710.09412)."""
+        weight = np.float32(np.random.default_rng([self.seed, MIXING, step]).beta(self.mixup, self.mixup))
+        return weight * inputs + (1 - weight) * inputs[::-1], weight * targets + (1 - weight) * targets[::-1]
 
 
 def as_input(images: np.ndarray) -> np.ndarray:

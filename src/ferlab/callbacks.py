@@ -93,7 +93,7 @@ class Selection(keras.callbacks.Callback):
             return
         wanted = math.ceil(STATISTICS_IMAGES / self.stream.batch_size)
         steps = min(wanted, max(1, self.params["steps"] // 4))  # short epochs can spare only some of their time
-        inputs = np.concatenate([self.stream.batch(step)[0] for step in range(steps)])
+        inputs = np.concatenate([self.stream.inputs(step) for step in range(steps)])
         for number, start in enumerate(range(0, len(inputs), STATISTICS_BATCH)):
             for layer in layers:
                 layer.momentum = number / (number + 1)

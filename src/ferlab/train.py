@@ -14,6 +14,7 @@ from ferlab import backend as backends
 from ferlab.augment import Augmentation
 from ferlab.batches import BatchStream
 from ferlab.data import Dataset, Split
+from ferlab.distillation import load_teacher
 from ferlab.errors import RunError, TrainingError
 from ferlab.metrics import log_softmax, score
 from ferlab.models import build_model, count_multiply_adds, count_parameters, model_options, predict_logits
@@ -133,6 +134,8 @@ class _Training:
 
     def _fit(self, model: "keras.Model") -> tuple[str, "keras.Model"]:
         """Trains the model, or its head where that is all that learns. Returns how it ended and what was fitted."""
+        import keras
+
         from ferlab.callbacks import Checkpoint, Interruption, Selection, plateau_callbacks
 
         recipe = self.recipe
@@ -140,7 +143,7 @@ class _Training:
         steps = recipe.steps_per_epoch or stream.steps_per_pass
         trained.compile(
             optimizer=make_optimizer(recipe, steps),
-            loss=make_loss(recipe, len(self.dataset.class_names)),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
             weighted_metrics=["accuracy"],
             jit_compile=backends.jit_setting(),
         )
@@ -175,7 +178,7 @@ class _Training:
         selection = self.dataset.take(*self.selected_on).images
         backbone, head = split_frozen_backbone(model)
         stream = self._stream(self.training.images)
-        if head is None or recipe.augmentation.active or recipe.augment_validation:
+        if head is None or recipe.augmentation.active or recipe.augment_validation or recipe.teachers:
             return stream, selection, model
         total_steps = recipe.epochs * (recipe.steps_per_epoch or stream.steps_per_pass)
         visited = np.unique(np.concatenate([stream.indices(step) for step in range(total_steps)]))
@@ -189,17 +192,23 @@ class _Training:
         return self._stream(features), selection_features, head
 
     def _stream(self, inputs: np.ndarray) -> BatchStream:
-        labels, num_classes = self.training.labels, len(self.dataset.class_names)
+        recipe, labels, num_classes = self.recipe, self.training.labels, len(self.dataset.class_names)
+        steps = recipe.steps_per_epoch or -(-len(labels) // recipe.batch_size)
         weights = np.ones(num_classes)
-        if self.recipe.class_weights == "balanced":
+        if recipe.class_weights == "balanced":
             weights = len(labels) / num_classes / np.maximum(np.bincount(labels, minlength=num_classes), 1)
         return BatchStream(
             inputs,
             labels,
-            batch_size=self.recipe.batch_size,
-            augmentation=self.recipe.augmentation if inputs.ndim == 3 else Augmentation(),
+            batch_size=recipe.batch_size,
+            augmentation=recipe.augmentation if inputs.ndim == 3 else Augmentation(),
             seed=self.seed,
             class_weights=weights,
+            label_smoothing=recipe.label_smoothing,
+            mixup=recipe.mixup,
+            mixup_steps=(recipe.epochs - recipe.unmixed_epochs) * steps,
+            teacher=load_teacher(recipe.teachers, self.dataset) if recipe.teachers else None,
+            distillation=recipe.distillation,
         )
 
     def _selection_labels(self) -> np.ndarray:
@@ -293,22 +302,6 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def make_loss(recipe: Recipe, num_classes: int) -> "keras.Loss":
-    """Cross-entropy on logits; Keras smooths labels only where they are one-hot."""
-    import keras
-
-    if not recipe.label_smoothing:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def smoothed_cross_entropy(labels: Any, logits: Any) -> Any:  # (B,), (B, K) -> (B,)
-        one_hot = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32"), num_classes)
-        return keras.losses.categorical_crossentropy(
-            one_hot, logits, from_logits=True, label_smoothing=recipe.label_smoothing
-        )
-
-    return smoothed_cross_entropy
 
 
 def _features(backbone: "keras.Model", images: np.ndarray, advance: Any, chunk: int = 512) -> np.ndarray:

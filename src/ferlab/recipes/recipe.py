@@ -55,6 +55,10 @@ class Recipe:
         warmup_epochs: linear rise before the cosine.
         weight_decay: decoupled, as a rate per step times the learning rate; not on biases and normalisation.
         label_smoothing: share of probability spread over all classes.
+        mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
+        unmixed_epochs: number of last epochs without mixup.
+        teachers: run folders whose models' mean probabilities, on the same augmented images, are learnt as well.
+        distillation: share of the teachers' probabilities in what is learnt, 0..1; the rest is the labels'.
         class_weights: `none`, or `balanced`: inversely proportional to the class's frequency.
         averaging: decay per step of an exponential moving average of the weights; 0 for none. In a short training it is
             lowered, so that the average reaches back over a tenth of the steps at most. Where it is on, the
@@ -85,6 +89,10 @@ class Recipe:
     warmup_epochs: float = 0.0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    unmixed_epochs: int = 0
+    teachers: tuple[str, ...] = ()
+    distillation: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     averaging: float = 0.0
     early_stopping: EarlyStopping = EarlyStopping()
@@ -129,6 +137,7 @@ class Recipe:
             "augmentation": Augmentation(**values["augmentation"]),
             "early_stopping": EarlyStopping(**values["early_stopping"]),
             "reduce_on_plateau": ReduceOnPlateau(**values["reduce_on_plateau"]),
+            "teachers": tuple(values.get("teachers", ())),
             "departures": tuple(values["departures"]),
         }
         return cls(**{**values, **nested})
