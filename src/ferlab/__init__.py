@@ -9,6 +9,7 @@ from ferlab.emotions import EMOTIONS
 from ferlab.errors import FerlabError
 from ferlab.evaluate import evaluate
 from ferlab.plugins import load_plugin
+from ferlab.predict import Predictor
 from ferlab.train import train
 
 __version__ = "0.1.0"
@@ -17,6 +18,7 @@ __all__ = [
     "EMOTIONS",
     "Dataset",
     "FerlabError",
+    "Predictor",
     "Split",
     "__version__",
     "compare",

@@ -29,6 +29,10 @@ class RunError(FerlabError):
     """A run folder that is missing, in use, incomplete, or of another recipe."""
 
 
+class ArtefactError(FerlabError):
+    """A model file that is damaged, or does not say what it must."""
+
+
 class TrainingError(FerlabError):
     """A training that cannot go on, such as one whose loss is no longer finite."""
 

@@ -1,6 +1,6 @@
 """Scoring: a model and one split of a data set give probabilities and metrics."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.metrics import log_softmax, score
+from ferlab.predict.artefact import DEFAULT, Artefact
 from ferlab.runs import SCHEMA, RunFolder
 
 BATCH_SIZE = 256
@@ -18,7 +19,7 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
     """Scores a model on one split. Where the model is a run folder, the result is written there as well.
 
     Args:
-        model: a run folder, a `.keras` file or an `.onnx` file.
+        model: a run folder, a `.keras` file, an artefact (`.onnx`), or `default` for the one in the package.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
 
@@ -31,7 +32,7 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
         FerlabError: if the file is no model, or was made for other classes.
         RunError: if the folder holds no finished run.
     """
-    path = Path(model)
+    path = DEFAULT if str(model) == "default" else Path(model)
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     run = RunFolder(path) if path.is_dir() else None
@@ -55,7 +56,9 @@ def _probabilities(run: RunFolder | None, path: Path, part: Dataset) -> np.ndarr
     if path.suffix == ".keras":
         return _keras_probabilities(path, part)
     if path.suffix == ".onnx":
-        return _onnx_probabilities(path, part)
+        artefact = Artefact(path)
+        _check_classes(path, artefact.class_names, part)
+        return artefact.probabilities(part.images)
     raise FerlabError(f"{path} is no model. Give a run folder, a .keras file or an .onnx file.")
 
 
@@ -79,28 +82,8 @@ def _keras_probabilities(path: Path, part: Dataset) -> np.ndarray:
     return np.exp(log_softmax(predict_logits(model, part.images, BATCH_SIZE)))
 
 
-def _onnx_probabilities(path: Path, part: Dataset) -> np.ndarray:
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class but this
-        raise FerlabError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
-    metadata = session.get_modelmeta().custom_metadata_map
-    if "class_names" not in metadata:
-        raise FerlabError(f"{path} does not say which classes it tells apart (metadata 'class_names').")
-    _check_classes(path, json.loads(metadata["class_names"]), part)
-    batches = (
-        session.run(
-            ["probabilities"], {"images": part.images[start : start + BATCH_SIZE, ..., None].astype(np.float32)}
-        )
-        for start in range(0, len(part), BATCH_SIZE)
-    )
-    return np.concatenate([batch[0] for batch in batches])
-
-
-def _check_classes(path: Path, class_names: list[str], part: Dataset) -> None:
-    if list(class_names) != list(part.class_names):
+def _check_classes(path: Path, class_names: Iterable[str], part: Dataset) -> None:
+    if tuple(class_names) != part.class_names:
         raise FerlabError(
             f"{path} tells apart {', '.join(class_names)}; {part.source} has {', '.join(part.class_names)}."
         )

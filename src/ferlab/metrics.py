@@ -22,6 +22,29 @@ def log_loss(labels: np.ndarray, log_probabilities: np.ndarray) -> float:
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
+def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+    """The temperature by which logits are best divided: that of the lowest log loss (https://arxiv.org/abs/1706.04599).
+
+    Args:
+        labels: `(N,)` int64.
+        logits: `(N, K)`.
+
+    Returns:
+        The temperature, within 0.05..20: above 1 where the model is too sure of itself.
+
+    Example:
+        >>> sure = np.log([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
+        >>> bool(fit_temperature(np.array([0, 0, 1]), sure) > 1)
+        True
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(exponent: float) -> float:
+        return log_loss(labels, log_softmax(logits / np.exp(exponent)))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
 def accuracy_interval(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
     """Wilson's 95 % interval of the accuracy, 0..1 (https://doi.org/10.1080/01621459.1927.10502953)."""
     from scipy.stats import binomtest

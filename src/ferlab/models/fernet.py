@@ -99,6 +99,6 @@ def _excited(x: "keras.KerasTensor") -> "keras.KerasTensor":
 
     width = x.shape[-1]
     weights = layers.GlobalAveragePooling2D(keepdims=True)(x)  # (N, 1, 1, C)
-    weights = layers.Dense(width // SQUEEZE, activation="relu")(weights)
-    weights = layers.Dense(width, activation="sigmoid")(weights)
+    weights = layers.Conv2D(width // SQUEEZE, 1, activation="relu")(weights)
+    weights = layers.Conv2D(width, 1, activation="sigmoid")(weights)
     return layers.Multiply()([x, weights])
