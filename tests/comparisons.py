@@ -105,5 +105,5 @@ def write_run(path: Path, data: Dataset, recipe: str, seed: int, accuracy: float
         "seconds": 8.0,
         "selected_on": "validation",
     }
-    run.write("result", {**status, **sizes, **scores})
+    run.write("result", {"recipe": recipe, "seed": seed, **status, **sizes, **scores})
     return path

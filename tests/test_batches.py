@@ -3,6 +3,7 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 
 from ferlab.augment import Augmentation
 from ferlab.batches import BatchStream
@@ -35,18 +36,52 @@ def test_another_seed_gives_other_batches() -> None:
 
 
 def test_batches_are_what_a_model_takes() -> None:
-    images, labels, weights = stream(class_weights=np.arange(7.0)).batch(0)
+    images, targets, weights = stream(class_weights=np.arange(7.0)).batch(0)
     assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == (
         (4, 48, 48, 1),
         np.float32,
         True,
         True,
     )
-    np.testing.assert_array_equal(weights, labels)
-    assert weights.dtype == np.float32
+    assert set(np.unique(targets)) == {0, 1}
+    np.testing.assert_array_equal(weights, targets.argmax(axis=1))
+    assert (targets.dtype, weights.dtype) == (np.float32, np.float32)
 
 
 def test_features_pass_unchanged() -> None:
     features = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     plain = BatchStream(features, LABELS, batch_size=4, augmentation=Augmentation(), seed=0, class_weights=np.ones(7))
     np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])
+
+
+def test_smoothed_labels() -> None:
+    targets = stream(label_smoothing=0.7).batch(0)[1]
+    assert targets.max() == pytest.approx(0.4)
+    assert targets.min() == pytest.approx(0.1)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:
+    """One weight for the batch, found again from the targets, explains the images."""
+    plain, mixed = stream(), stream(mixup=0.5, mixup_steps=2)
+    images, targets, _ = mixed.batch(0)
+    whole = plain.inputs(0)
+    label = LABELS[plain.indices(0)[0]]
+    weight = targets[0, label]
+    assert 0 < weight < 1
+    np.testing.assert_allclose(images[0], weight * whole[0] + (1 - weight) * whole[-1], atol=1e-3)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(mixed.batch(2)[0], plain.batch(2)[0])
+    np.testing.assert_array_equal(mixed.inputs(0), whole)
+
+
+def test_a_teacher_sees_the_very_images_and_gets_its_share() -> None:
+    def teacher(images: np.ndarray) -> np.ndarray:
+        seen.append(images)
+        return np.full((len(images), 7), 1 / 7, np.float32)
+
+    seen: list[np.ndarray] = []
+    images, targets, _ = stream(teacher=teacher, distillation=0.7, mixup=0.5, mixup_steps=1).batch(0)
+    np.testing.assert_array_equal(seen[0], images)
+    plain = stream(mixup=0.5, mixup_steps=1).batch(0)[1]
+    np.testing.assert_allclose(targets, 0.3 * plain + 0.1, rtol=1e-5)

@@ -1,18 +1,16 @@
 """Scoring of run folders, `.keras` files and `.onnx` files, and what is refused."""
 
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.models import build_model
+from tests.artefacts import linear_artefact
 
 KEYS = {
     "schema", "model", "split", "images", "accuracy", "accuracy_interval", "macro_f1", "log_loss", "per_class",
@@ -34,38 +32,15 @@ def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: P
     assert evaluate(run.path, small)["accuracy"] == run.result()["validation"]["accuracy"]
 
 
-def linear_onnx(path: Path, metadata: dict[str, str]) -> np.ndarray:
-    """An ONNX file of the artefact's form, made by hand: softmax(images @ weights). Returns the weights."""
-    weights = np.random.default_rng(0).normal(0, 0.001, (48 * 48, 7)).astype(np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", ["images"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
-        "linear",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 48, 48, 1])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 7])],
-        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, metadata)
-    onnx.save(model, path)
-    return weights
-
-
-def test_an_onnx_file_by_hand(small: Dataset, tmp_path: Path) -> None:
-    weights = linear_onnx(tmp_path / "linear.onnx", {"class_names": json.dumps(EMOTIONS)})
+def test_an_artefact_by_hand(small: Dataset, tmp_path: Path) -> None:
+    weights = linear_artefact(tmp_path / "linear.onnx")
     part = small.take(Split.VALIDATION)
     predicted = (part.images.reshape(len(part), -1).astype(np.float32) @ weights).argmax(axis=1)
     assert evaluate(tmp_path / "linear.onnx", small)["accuracy"] == pytest.approx(np.mean(predicted == part.labels))
 
 
-def test_an_onnx_file_of_other_or_unnamed_classes_is_refused(small: Dataset, tmp_path: Path) -> None:
-    linear_onnx(tmp_path / "unnamed.onnx", {})
-    with pytest.raises(FerlabError, match="does not say which classes"):
-        evaluate(tmp_path / "unnamed.onnx", small)
-    linear_onnx(tmp_path / "sorted.onnx", {"class_names": json.dumps(sorted(EMOTIONS))})
+def test_an_artefact_of_other_classes_is_refused(small: Dataset, tmp_path: Path) -> None:
+    linear_artefact(tmp_path / "sorted.onnx", class_names=sorted(EMOTIONS))
     with pytest.raises(FerlabError, match="tells apart angry, disgust, fear, happy, neutral"):
         evaluate(tmp_path / "sorted.onnx", small)
 

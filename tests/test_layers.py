@@ -15,10 +15,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "ferlab"
 FLOORS = [
     {"emotions", "errors", "wording"},
     {"backend"},
-    {"augment", "data", "fused", "metrics", "models", "ranking"},
+    {"augment", "data", "fused", "metrics", "models", "predict", "ranking"},
     {"recipes"},
     {"costs", "progress", "batches", "runs"},
-    {"baselines", "callbacks", "findings"},
+    {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluate", "report", "train"},
     {"compare", "plugins"},
     {"cli", "__init__"},
@@ -54,6 +54,12 @@ def test_imports_never_reach_up(path: Path) -> None:
 def test_reports_never_see_a_model() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
         assert imported_rooms(path) <= {"report", "findings", "recipes", "runs", "wording", "errors"}
+
+
+def test_prediction_stands_on_its_own() -> None:
+    """Neither Keras nor the data sets are needed to answer for a face."""
+    for path in (SOURCE / "predict").rglob("*.py"):
+        assert imported_rooms(path) <= {"predict", "emotions", "errors"}
 
 
 def test_without_its_reports_the_package_goes_on(tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ def _fernet(size: str, summary: str) -> Recipe:
         architecture="fernet",
         model={"size": size},
         epochs=60,
-        batch_size=64,
+        batch_size=128,
         augmentation=AUGMENTATION,
         optimizer="sgd",
         learning_rate=0.1,
         schedule="cosine",
         warmup_epochs=2.0,
-        weight_decay=1e-3,
+        weight_decay=5e-3,
         label_smoothing=0.1,
+        mixup=0.2,
+        unmixed_epochs=10,
         averaging=0.999,
     )
 
