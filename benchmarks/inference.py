@@ -1,9 +1,9 @@
 """Faces per second and single-face latency: ferlab's own model against mini-Xception.
 
 mini-Xception is what `fer`, `human` and `paz` run: 58,423 parameters on pictures of 64x64
-(https://arxiv.org/abs/1710.07557), built here with random weights, for speed does not depend on them. It runs by Keras's
-`predict`, as those packages run it, and by ONNX Runtime. All sides get two threads, take turns in one process, and
-answer batches of 128 and single faces already cut out and scaled.
+(https://arxiv.org/abs/1710.07557), built here with random weights, for speed does not depend on them. It runs by
+Keras's `predict`, as those packages run it, and by ONNX Runtime. All sides get two threads, take turns in one process,
+and answer batches of 128 and single faces already cut out and scaled.
 
 The peak is what one large matrix product reaches on the same two threads, in float32 or, for an 8-bit model, in 8 bits,
 by ONNX Runtime; the share of it counts the multiply-adds of convolutions and dense layers alone.

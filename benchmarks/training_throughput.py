@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from machine import report
+from study_pipeline import BATCH_SIZE, compiled_model, flipped_batches, write_jpegs
 
-BATCH_SIZE = 64
+from ferlab import Split, load_dataset
+
 UNCOUNTED = 5  # steps at the beginning
 MOST = 6400  # images written as files, about
 
@@ -39,7 +41,9 @@ def main() -> None:
         print(SIDES[arguments.side](arguments))
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_jpegs(arguments.data, Path(folder))
+        training = load_dataset(arguments.data).require(Split.TRAIN)
+        chosen = slice(None, None, max(1, len(training) // MOST))
+        write_jpegs(training.images[chosen], training.labels[chosen], training.class_names, Path(folder))
         rates: dict[str, list[float]] = {"study": [], "ferlab": []}
         for _ in range(arguments.repeats):
             for side in rates:
@@ -58,20 +62,6 @@ def measure(side: str, arguments: argparse.Namespace, folder: str) -> float:
     return float(finished.stdout.splitlines()[-1])
 
 
-def write_jpegs(source: str, folder: Path) -> None:
-    """The training images as files in class folders, as the study had them."""
-    import cv2
-
-    from ferlab import Split, load_dataset
-
-    training = load_dataset(source).require(Split.TRAIN)
-    for name in training.class_names:
-        (folder / name).mkdir()
-    for index in range(0, len(training), max(1, len(training) // MOST)):
-        path = folder / training.class_names[training.labels[index]] / f"{index}.jpg"
-        cv2.imwrite(str(path), training.images[index], [cv2.IMWRITE_JPEG_QUALITY, 95])
-
-
 def timed_fit(model: Any, batches: Any, steps: int) -> float:
     """Images per second over the counted steps of one `fit`."""
     import keras
@@ -88,28 +78,7 @@ def timed_fit(model: Any, batches: Any, steps: int) -> float:
 
 def study_side(arguments: argparse.Namespace) -> float:
     """The study's pipeline, as its notebook has it."""
-    from keras import Sequential, layers, optimizers
-    from keras.src.legacy.preprocessing.image import ImageDataGenerator
-
-    model = Sequential([layers.Input((48, 48, 1))])
-    for filters, kernel_size in ((64, 3), (128, 5), (512, 3), (512, 3)):
-        model.add(layers.Conv2D(filters, kernel_size, padding="same"))
-        model.add(layers.BatchNormalization())
-        model.add(layers.Activation("relu"))
-        model.add(layers.MaxPooling2D())
-        model.add(layers.Dropout(0.25))
-    model.add(layers.Flatten())
-    for units in (256, 512):
-        model.add(layers.Dense(units))
-        model.add(layers.BatchNormalization())
-        model.add(layers.Activation("relu"))
-        model.add(layers.Dropout(0.25))
-    model.add(layers.Dense(7, activation="softmax"))
-    model.compile(optimizers.Adam(5e-4), loss="categorical_crossentropy", metrics=["accuracy"])
-    batches = ImageDataGenerator(horizontal_flip=True).flow_from_directory(
-        arguments.folder, target_size=(48, 48), color_mode="grayscale", class_mode="categorical", batch_size=BATCH_SIZE
-    )
-    return timed_fit(model, endless(batches), arguments.steps)
+    return timed_fit(compiled_model(), endless(flipped_batches(arguments.folder)), arguments.steps)
 
 
 def endless(batches: Any) -> Any:
@@ -124,7 +93,6 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     """The recipe `study_newmodel`, as `ferlab train` runs it."""
     import numpy as np
 
-    from ferlab import Split, load_dataset
     from ferlab.backend import jit_setting, resolve_policy, start_keras
     from ferlab.batches import BatchStream
     from ferlab.fused import fuse_batch_normalization

@@ -172,7 +172,9 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run folder, a .keras file, an .onnx file of `ferlab export`, or `default`.")],
+    model: Annotated[
+        str, typer.Argument(help="A run folder, .keras file, .onnx file of `ferlab export`, or `default`.")
+    ],
     data: DataOption,
     split: Annotated[
         str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")
@@ -227,7 +229,9 @@ def export(
     if json_:
         print(json.dumps({"schema": SCHEMA, "file": str(out), "quantize": quantize, **vars(parity)}))
         return
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, accuracy {100 * parity.accuracy:.2f} % on {parity.images:,} images")
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB, accuracy {100 * parity.accuracy:.2f} % on {parity.images:,} images"
+    )
     print(
         f"Keras: {100 * parity.keras_accuracy:.2f} %; {100 * parity.changed:.2f} % of the classes differ, "
         f"probabilities by up to {parity.largest_difference:.2g}"

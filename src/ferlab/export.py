@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ CALIBRATION_IMAGES = 512
 HALF_FROM = 64  # values of a tensor from which it is worth storing as float16
 LICENCES = {
     "code and weights": "Apache-2.0",
-    "data": "FER2013: Database Contents License 1.0 by https://www.kaggle.com/datasets/msambare/fer2013",
+    "data": "FER2013: for research, under the terms of https://www.kaggle.com/datasets/msambare/fer2013",
 }
 
 

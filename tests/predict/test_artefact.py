@@ -53,6 +53,10 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_artefact_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("text")
     linear_artefact(tmp_path / "later.onnx", schema=99)
-    for name, reason in (("text.onnx", "cannot be loaded"), ("none.onnx", "cannot be read"), ("later.onnx", "schema 99")):
+    for name, reason in (
+        ("text.onnx", "cannot be loaded"),
+        ("none.onnx", "cannot be read"),
+        ("later.onnx", "schema 99"),
+    ):
         with pytest.raises(ArtefactError, match=reason):
             Artefact(tmp_path / name)

@@ -86,7 +86,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArtefactError(f"{path} cannot be read: {error.strerror}. Give an .onnx file of `ferlab export`.") from None
+        raise ArtefactError(
+            f"{path} cannot be read: {error.strerror}. Give an .onnx file of `ferlab export`."
+        ) from None
 
 
 def _start(path: Path, content: bytes, threads: int) -> Any:

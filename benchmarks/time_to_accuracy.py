@@ -1,0 +1,145 @@
+"""Minutes of training until 64.6 % on PublicTest: FerNet by ferlab, against NewModel in the study's own pipeline.
+
+64.6 % is the best that the study reports, in 15 epochs of its NewModel. Both sides train on the same machine, one after
+the other, with nothing else running. Building graphs, reading files and scoring PublicTest after each epoch are part of
+the time. FerNet's recipe is cut to few epochs, so that its learning rate falls in the time that it is given.
+
+A side that was measured is kept in the folder and not run again; FerNet's training resumes.
+
+    python benchmarks/time_to_accuracy.py --data fer2013.zip --out time_to_accuracy
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+from study_pipeline import EPOCHS, compiled_model, flipped_batches, write_jpegs
+
+TARGET = 0.646
+Curve = list[dict[str, float]]  # of `minutes` since the start and `accuracy` on PublicTest, after each epoch
+
+
+def main() -> None:
+    """Parses the arguments, measures what is missing, and writes result and plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="FER2013, as a ferlab source")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the curves, the result and the plot")
+    parser.add_argument("--epochs", type=int, default=14, help="of FerNet (default: 14)")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.side:
+        SIDES[arguments.side](arguments)
+        return
+    for side in SIDES:
+        if not curve_file(arguments.out, side).exists():
+            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+            subprocess.run([sys.executable, *sys.argv, "--side", side], check=True, env=environment)
+    write_result(arguments.out, {side: json.loads(curve_file(arguments.out, side).read_text()) for side in SIDES})
+
+
+def curve_file(folder: Path, side: str) -> Path:
+    """Where a side's curve is kept."""
+    return folder / f"{side}.json"
+
+
+def study_side(arguments: argparse.Namespace) -> None:
+    """The study's notebook, with PublicTest alone as its validation data."""
+    import keras
+
+    from ferlab import Split, load_dataset
+
+    dataset = load_dataset(arguments.data)
+    curve: Curve = []
+    with tempfile.TemporaryDirectory() as folder:
+        for split in (Split.TRAIN, Split.VALIDATION):
+            part = dataset.require(split)
+            write_jpegs(part.images, part.labels, part.class_names, Path(folder) / split.label)
+        started = time.perf_counter()
+
+        class Clock(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                curve.append({"minutes": (time.perf_counter() - started) / 60, "accuracy": logs["val_accuracy"]})
+                print(f"study: epoch {epoch + 1}/{EPOCHS}, {curve[-1]}", file=sys.stderr)
+
+        plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.1, patience=3, min_lr=1e-5)
+        training, validation = (flipped_batches(Path(folder) / name) for name in ("train", "validation"))
+        compiled_model().fit(
+            training, epochs=EPOCHS, validation_data=validation, callbacks=[plateau, Clock()], verbose=0
+        )
+    curve_file(arguments.out, "study").write_text(json.dumps(curve))
+
+
+def ferlab_side(arguments: argparse.Namespace) -> None:
+    """The recipe `fernet_s` in few epochs. Start-up is counted by the clock, epochs by their own time."""
+    started = time.perf_counter()
+    import ferlab
+
+    run = ferlab.train(
+        "fernet_s",
+        ferlab.load_dataset(arguments.data),
+        arguments.out / "run",
+        resume=True,
+        quiet=False,
+        epochs=arguments.epochs,
+        unmixed_epochs=arguments.epochs,
+    )
+    whole, history = time.perf_counter() - started, run.history()
+    elapsed = max(0.0, whole - sum(epoch["seconds"] for epoch in history))
+    curve: Curve = []
+    for epoch in history:
+        elapsed += epoch["seconds"]
+        curve.append({"minutes": elapsed / 60, "accuracy": epoch["val_accuracy"]})
+    curve_file(arguments.out, "ferlab").write_text(json.dumps(curve))
+
+
+def write_result(folder: Path, curves: dict[str, Curve]) -> None:
+    """Prints the ratio, and writes it with the curves and their plot."""
+    reached = next((point["minutes"] for point in curves["ferlab"] if point["accuracy"] >= TARGET), None)
+    needed = curves["study"][-1]["minutes"]
+    best = max(point["accuracy"] for point in curves["study"])
+    print(f"study: {len(curves['study'])} epochs in {needed:.1f} minutes, best {100 * best:.2f} %")
+    print(f"ferlab: {100 * TARGET:.1f} % after {reached:.1f} minutes" if reached else "ferlab: never reached it")
+    ratio = reached and needed / reached
+    if ratio:
+        print(f"study / ferlab: {ratio:.1f} x")
+    result = {"schema": 1, "benchmark": "time_to_accuracy", "target": TARGET, "ratio": ratio, "curves": curves}
+    (folder / "result.json").write_text(json.dumps(result | {"machine": describe_machine()}, indent=1) + "\n")
+    (folder / "time_to_accuracy.svg").write_text(plot(curves))
+
+
+def plot(curves: dict[str, Curve]) -> str:
+    """Both curves as an SVG."""
+    import altair as alt
+    import vl_convert
+
+    titles = {"study": "NewModel, the study's pipeline", "ferlab": "FerNet s, ferlab"}
+    values = [
+        {"minutes": point["minutes"], "accuracy": 100 * point["accuracy"], "side": titles[side]}
+        for side, curve in curves.items()
+        for point in curve
+    ]
+    lines = (
+        alt.Chart(alt.Data(values=values))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("minutes:Q", title="minutes of training"),
+            y=alt.Y("accuracy:Q", title="PublicTest accuracy, %", scale=alt.Scale(zero=False)),
+            color=alt.Color("side:N", title=None, scale=alt.Scale(range=["#D55E00", "#0072B2"])),
+        )
+    )
+    rule = alt.Chart(alt.Data(values=[{"y": 100 * TARGET}])).mark_rule(strokeDash=[4, 4]).encode(y="y:Q")
+    return vl_convert.vegalite_to_svg((lines + rule).properties(width=560, height=320).to_json())
+
+
+SIDES = {"study": study_side, "ferlab": ferlab_side}
+
+if __name__ == "__main__":
+    main()
