@@ -13,8 +13,8 @@ from ferlab.models import build_model
 from tests.artefacts import linear_artefact
 
 KEYS = {
-    "schema", "model", "split", "images", "accuracy", "accuracy_interval", "macro_f1", "log_loss", "per_class",
-    "confusion", "class_names", "fingerprint",
+    "schema", "model", "split", "images", "accuracy", "accuracy_interval", "macro_f1", "log_loss",
+    "expected_calibration_error", "per_class", "confusion", "class_names", "fingerprint",
 }  # fmt: skip
 
 

@@ -24,8 +24,8 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
         split: `train`, `validation` or `test`.
 
     Returns:
-        `schema, model, split, images, accuracy, accuracy_interval, macro_f1, log_loss, per_class, confusion,
-        class_names, fingerprint`; see `ferlab.metrics.score`.
+        `schema, model, split, images, accuracy, accuracy_interval, macro_f1, log_loss,
+        expected_calibration_error, per_class, confusion, class_names, fingerprint`; see `ferlab.metrics.score`.
 
     Raises:
         DataError: if the split is empty.

@@ -45,6 +45,21 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
 
 
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+    """How far confidence is from accuracy, 0..1: the mean over bins of equal width, weighted by their images.
+
+    https://arxiv.org/abs/1706.04599, section 2, with 15 bins as there.
+
+    Example:
+        >>> float(expected_calibration_error(np.array([0, 0, 1, 1]), np.array([[0.75, 0.25]] * 4)))
+        0.25
+    """
+    confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidences * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=right - confidences.astype(np.float64), minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
 def accuracy_interval(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
     """Wilson's 95 % interval of the accuracy, 0..1 (https://doi.org/10.1080/01621459.1927.10502953)."""
     from scipy.stats import binomtest
@@ -63,7 +78,8 @@ def score(labels: np.ndarray, probabilities: np.ndarray, class_names: tuple[str,
         class_names: K names.
 
     Returns:
-        `images, accuracy, accuracy_interval, macro_f1, log_loss, per_class, confusion, class_names`. `per_class`
+        `images, accuracy, accuracy_interval, macro_f1, log_loss, expected_calibration_error, per_class, confusion,
+        class_names`. `per_class`
         holds precision, recall, f1 and images by name; classes that do not occur have null scores and are left out
         of `macro_f1`. `confusion[i][j]` counts images of class i taken for class j.
 
@@ -92,6 +108,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray, class_names: tuple[str,
         "accuracy_interval": accuracy_interval(labels, probabilities),
         "macro_f1": float(np.mean([row["f1"] for row in per_class.values() if row["images"]])),
         "log_loss": log_loss(labels, np.log(np.maximum(probabilities.astype(np.float64), floor))),
+        "expected_calibration_error": expected_calibration_error(labels, probabilities),
         "per_class": per_class,
         "confusion": confusion_matrix(labels, predicted, labels=indices).tolist(),
         "class_names": list(class_names),

@@ -190,7 +190,7 @@ def _parse(key: str, value: Any, wanted: Any) -> Any:
     if origin is types.UnionType:  # only `float | None` occurs
         return None if value in (None, "none") else _parse(key, value, choices[0])
     if origin is tuple:
-        return (value,) if isinstance(value, str) else tuple(value)
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
     if wanted is bool:
         words = {
             "true": True,

@@ -146,7 +146,8 @@ def _command(run: RunFolder) -> str:
         return f"{shlex.join(words)} --plugin FILE.py"
     usual = original.flat_fields()
     for key, value in recipe.flat_fields().items():
-        words += ["--set", f"{key}={value}"] if usual.get(key) != value else []
+        text = ",".join(value) if isinstance(value, tuple) else value
+        words += ["--set", f"{key}={text}"] if usual.get(key) != value else []
     return shlex.join(words)
 
 
