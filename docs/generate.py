@@ -21,6 +21,7 @@ import typer
 from ferlab.cli import app
 from ferlab.costs import FILE as COSTS
 from ferlab.costs import count_costs, image_passes, known_costs
+from ferlab.predict import Artefact
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.report import charts
 
@@ -181,12 +182,80 @@ def _recipe_names() -> list[str]:
     return [name for group in recipe_groups().values() for name in group]
 
 
+def model_facts() -> str:
+    """What the artefact in the package says of itself."""
+    artefact = Artefact()
+    facts, costs = artefact.metadata, known_costs()[artefact.metadata["name"]]
+    rows = {
+        "recipe": f"`{facts['name']}`, seed {facts['protocol']['seed']}",
+        "classes": ", ".join(artefact.class_names),
+        "parameters": f"{costs.parameters:,}",
+        "multiply-adds of a face": f"{costs.multiply_adds:,}",
+        "file": f"{artefact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{facts['sha256']}`",
+        "temperature": f"{facts['temperature']:.3f}",
+        "Training": f"fingerprint `{facts['fingerprints']['train']}`",
+        "PublicTest": f"fingerprint `{facts['fingerprints']['validation']}`",
+    }
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def evaluations() -> dict[str, dict[str, Any]]:
+    """What `ferlab evaluate --json` printed of the model in the package and of its recipe's other seeds, by file."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / "results" / "models").glob("fernet_s*.json"))
+    }
+
+
+def model_accuracy() -> str:
+    """One line for each scored split of the model in the package, and one for the seeds of its recipe."""
+    lines = [
+        "| model | split | pictures | accuracy, % | 95 % interval | macro F1 | log loss | expected calibration error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, scores in evaluations().items():
+        low, high = (100 * bound for bound in scores["accuracy_interval"])
+        title = "in the package" if name == "fernet_s" else name.removeprefix("fernet_s-")
+        lines.append(
+            f"| {title} | {SPLIT_TITLES[scores['split']]} | {scores['images']:,} | {100 * scores['accuracy']:.2f} "
+            f"| {low:.1f} – {high:.1f} | {scores['macro_f1']:.3f} | {scores['log_loss']:.3f} "
+            f"| {scores['expected_calibration_error']:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def model_classes() -> str:
+    """Scores of each class, of the model in the package."""
+    lines = ["| class | pictures | recall, % | precision, % |", "|---|---|---|---|"]
+    for name, row in evaluations()["fernet_s"]["per_class"].items():
+        lines.append(f"| {name} | {row['images']} | {100 * row['recall']:.1f} | {100 * row['precision']:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def model_confusions() -> str:
+    """The five commonest confusions of the model in the package."""
+    scores = evaluations()["fernet_s"]
+    names, counts = scores["class_names"], scores["confusion"]
+    pairs = [
+        (counts[true][taken] / sum(counts[true]), names[true], names[taken])
+        for true in range(len(names))
+        for taken in range(len(names))
+        if true != taken
+    ]
+    pairs.sort(reverse=True)
+    return "".join(f"- {100 * share:.0f} % of {true} is taken for {taken}.\n" for share, true, taken in pairs[:5])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "results": results_table,
     "twins": twins,
     "notebooks": notebooks,
     "departures": departures,
     "reproduction": reproduction,
+    "model-facts": model_facts,
+    "model-accuracy": model_accuracy,
+    "model-classes": model_classes,
+    "model-confusions": model_confusions,
 }
 
 
@@ -213,7 +282,7 @@ def write_costs() -> None:
 
 def main() -> None:
     """Writes or checks every generated document."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
