@@ -60,6 +60,28 @@ def test_multiply_adds_by_hand() -> None:
     assert count_multiply_adds(build_model("newmodel")) == convolutions + 4608 * 256 + 256 * 512 + 512 * 7
 
 
+def test_multiply_adds_of_parts_within_parts() -> None:
+    """A separable convolution in a model within the model: 46x46x9 by depth, 46x46x5 across; a dense layer on rows."""
+    inner = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.SeparableConv2D(5, 3)])
+    images = keras.Input((48, 48, 1))
+    rows = keras.layers.Reshape((46, 230))(inner(images))
+    model = keras.Model(images, keras.layers.Flatten()(keras.layers.Dense(2)(rows)))
+    assert count_multiply_adds(model) == 46 * 46 * (9 + 5) + 46 * 230 * 2
+
+
+def test_fernet_s_keeps_within_its_limits() -> None:
+    model = build_model("fernet", size="s")
+    assert count_parameters(model)[0] <= 1_500_000
+    assert count_multiply_adds(model) <= 45_000_000
+    with pytest.raises(FerlabError, match="Unknown size 'm' of fernet"):
+        build_model("fernet", size="m")
+
+
+def test_brightness_and_contrast_do_not_count_for_fernet() -> None:
+    model, images = build_model("fernet"), IMAGES // 4
+    np.testing.assert_allclose(predict_logits(model, images * 3 + 20), predict_logits(model, images), atol=1e-2)
+
+
 def test_pixels_reach_the_backbone_as_its_weights_expect() -> None:
     """White is 1 for MobileNetV2, and 255 less the ImageNet means for ResNet50."""
     white = np.full((1, 48, 48, 1), 255, np.float32)
