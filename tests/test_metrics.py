@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from ferlab.metrics import log_softmax, score
+from ferlab.metrics import expected_calibration_error, fit_temperature, log_softmax, score
 
 LABELS = np.array([0, 0, 1, 1, 2])
 PROBABILITIES = np.array(
@@ -57,3 +57,15 @@ def test_log_softmax_survives_large_logits() -> None:
     logits = np.array([[1000.0, 999.0, -1000.0]], np.float32)
     assert np.exp(log_softmax(logits)).sum() == pytest.approx(1.0)
     assert log_softmax(logits)[0, 0] == pytest.approx(-np.log(1 + np.exp(-1)))
+
+
+def test_a_model_that_is_three_times_too_sure_has_temperature_three() -> None:
+    generator = np.random.default_rng(0)
+    true = generator.dirichlet(np.ones(4), 20_000)
+    labels = (true.cumsum(axis=1) > generator.random((len(true), 1))).argmax(axis=1)
+    assert fit_temperature(labels, 3 * np.log(true)) == pytest.approx(3, rel=0.05)
+    assert expected_calibration_error(labels, true) < 0.01
+    sure = np.exp(log_softmax(3 * np.log(true)))
+    assert expected_calibration_error(labels, sure) == pytest.approx(
+        np.mean(sure.max(axis=1)) - np.mean(sure.argmax(axis=1) == labels), abs=0.01
+    )
