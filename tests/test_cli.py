@@ -69,7 +69,7 @@ def test_data_info_of_own_pictures(tmp_path: Path) -> None:
 
 def test_lists() -> None:
     models = json.loads(run("models", "--json").stdout)["models"]
-    assert {row["model"] for row in models} == {"mobilenetv2", "newmodel", "resnet50", "vgg16"}
+    assert {row["model"] for row in models} == {"fernet", "mobilenetv2", "newmodel", "resnet50", "vgg16"}
     recipes = {row["recipe"]: row for row in json.loads(run("recipes", "--json").stdout)["recipes"]}
     assert recipes["study_vgg16"]["parameters"] == 134_289_223
     assert recipes["study_vgg16"]["expected_accuracy"] == 0.3568

@@ -20,7 +20,7 @@ FLOORS = [
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluate", "report", "train"},
-    {"compare", "plugins"},
+    {"compare", "plugins", "tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]

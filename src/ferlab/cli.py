@@ -2,26 +2,27 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 import ferlab
-from ferlab.costs import costs_of, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split, load_dataset
 from ferlab.errors import FerlabError
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.progress import console
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.runs import SCHEMA
-from ferlab.wording import duration
-
-FULL_TRAINING = 28709  # images in FER2013's Training split
+from ferlab.tables import (
+    print_metrics,
+    print_models,
+    print_ranking,
+    print_recipe,
+    print_recipes,
+    print_splits,
+    recipe_row,
+)
 
 app = typer.Typer(
     help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
@@ -132,7 +133,7 @@ def compare(
         )
     except KeyboardInterrupt:
         _stop(f"Interrupted. Go on with the same command and --resume --out {out}.")
-    _print_ranking(comparison)
+    print_ranking(comparison)
     print(f"\nReport: {out / 'report.html'}")
     if all(entry["status"] == "failed" for entry in comparison["entries"] if entry["run"]):
         raise typer.Exit(1)
@@ -197,7 +198,7 @@ def evaluate(
     if json_:
         print(json.dumps(metrics))
     else:
-        _print_metrics(metrics)
+        print_metrics(metrics)
 
 
 @app.command()
@@ -253,7 +254,7 @@ def report(
     from ferlab.report import write_report
 
     comparison = ferlab.compare_runs(runs, out)
-    _print_ranking(comparison)
+    print_ranking(comparison)
     print(f"\nReport: {write_report(out, pictures=pictures)}")
 
 
@@ -274,12 +275,7 @@ def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:
     if json_:
         print(json.dumps({"schema": SCHEMA, "models": rows}, default=str))
         return
-    for row in rows:
-        print(f"{row['model']}: {row['summary']}")
-        print("    options: " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
-        for recipe in row["recipes"]:
-            costs = costs_of(get_recipe(recipe))
-            print(f"    {recipe}: {costs.parameters:,} parameters, {costs.multiply_adds / 1e6:,.0f} M multiply-adds")
+    print_models(rows)
 
 
 @app.command()
@@ -290,26 +286,17 @@ def recipes(
 ) -> None:
     """List the recipes: parameters, multiply-adds, accuracy and time to expect on FER2013, and the command."""
     _load_plugins(plugin)
-    if name:
-        _print_recipe(name, json_)
+    if name and json_:
+        print(json.dumps({"schema": SCHEMA, **recipe_row(name), "fields": get_recipe(name).as_dict()}))
         return
-    rows = [_recipe_row(recipe) for group in recipe_groups().values() for recipe in group]
+    if name:
+        print_recipe(name)
+        return
+    rows = [recipe_row(recipe) for group in recipe_groups().values() for recipe in group]
     if json_:
         print(json.dumps({"schema": SCHEMA, "recipes": rows}))
         return
-    table = Table("recipe", "parameters", "multiply-adds", "accuracy", "time here", "summary", box=None)
-    for row in rows:
-        accuracy = "" if row["expected_accuracy"] is None else f"{100 * row['expected_accuracy']:.1f} %"
-        table.add_row(
-            row["recipe"],
-            f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / 1e6:,.0f} M",
-            accuracy,
-            duration(row["expected_seconds"]),
-            row["summary"],
-        )
-    _output().print(table)
-    print("\nferlab recipes NAME shows one of them; ferlab train NAME --data SOURCE --out DIR trains it.")
+    print_recipes(rows)
 
 
 @data_app.command("info")
@@ -332,11 +319,7 @@ def data_info(
     if json_:
         print(json.dumps({"schema": SCHEMA, "source": source, "splits": splits, "notes": dataset.notes}))
         return
-    table = Table("split", "images", *map(escape, dataset.class_names), "fingerprint", box=None)
-    for name, split in splits.items():
-        counts = [f"{count:,}" for count in split["classes"].values()]
-        table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
-    _output().print(table)
+    print_splits(dataset.class_names, splits)
 
 
 @data_app.command("download")
@@ -378,73 +361,3 @@ def _changes(texts: list[str] | None) -> dict[str, str]:
 def _stop(message: str) -> None:
     console().print(message)
     raise typer.Exit(1)
-
-
-def _output() -> Console:
-    """Tables on standard output, never cut off to the width of a pipe."""
-    output = Console(highlight=False)
-    return output if output.is_terminal else Console(highlight=False, width=400)
-
-
-def _print_ranking(comparison: Mapping[str, Any]) -> None:
-    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", "95 % interval", "selected on", box=None)
-    for row in comparison["ranking"]:
-        low, high = (100 * bound for bound in row["interval"])
-        accuracy = f"{100 * row['accuracy']:.2f} %"
-        table.add_row(
-            str(row["rank"]), escape(row["recipe"]), accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or ""
-        )
-    _output().print(table)
-    for sentence in comparison["findings"]:
-        print(f"- {sentence}")
-
-
-def _print_metrics(metrics: Mapping[str, Any]) -> None:
-    low, high = (100 * bound for bound in metrics["accuracy_interval"])
-    print(f"accuracy {100 * metrics['accuracy']:.2f} % (95 %: {low:.2f} - {high:.2f}) on {metrics['images']:,} images")
-    print(f"macro F1 {metrics['macro_f1']:.4f}, log loss {metrics['log_loss']:.4f}")
-    table = Table("class", "precision", "recall", "f1", "images", box=None)
-    for name, row in metrics["per_class"].items():
-        scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-        table.add_row(escape(name), *scores, f"{row['images']:,}")
-    _output().print(table)
-
-
-def _recipe_row(name: str) -> dict[str, Any]:
-    recipe = get_recipe(name)
-    costs = costs_of(recipe)
-    return {
-        "recipe": name,
-        "group": recipe.group,
-        "model": recipe.architecture,
-        "summary": recipe.summary,
-        "parameters": costs.parameters,
-        "trainable_parameters": costs.trainable_parameters,
-        "multiply_adds": costs.multiply_adds,
-        "image_passes": image_passes(recipe, FULL_TRAINING),
-        "expected_accuracy": recipe.expected_accuracy,
-        "expected_source": recipe.expected_source,
-        "expected_seconds": round(estimate_seconds(recipe, FULL_TRAINING)),
-        "command": f"ferlab train {name} --data fer2013.zip --out runs/{name}",
-    }
-
-
-def _print_recipe(name: str, as_json: bool) -> None:
-    row = _recipe_row(name) | {"fields": get_recipe(name).as_dict()}
-    if as_json:
-        print(json.dumps({"schema": SCHEMA, **row}))
-        return
-    fields = row.pop("fields")
-    costs = costs_of(get_recipe(name))
-    print(f"{name}: {row['summary']}")
-    print(f"    {costs.parameters:,} parameters, {costs.trainable_parameters:,} of them trained")
-    print(f"    {costs.multiply_adds:,} multiply-adds an image, {row['image_passes']:,} image passes")
-    print(f"    about {duration(row['expected_seconds'])} on this machine")
-    if row["expected_accuracy"]:
-        print(f"    accuracy to expect: {100 * row['expected_accuracy']:.1f} % ({row['expected_source']})")
-    for departure in fields["departures"]:
-        print(f"    departs from good practice: {departure}")
-    print(f"    {row['command']}\n")
-    for key, value in fields.items():
-        if key not in ("name", "group", "summary", "departures"):
-            print(f"    {key} = {json.dumps(value)}")

@@ -1,0 +1,120 @@
+"""What the commands print on standard output, for people."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ferlab.costs import costs_of, estimate_seconds, image_passes
+from ferlab.recipes import get_recipe
+from ferlab.wording import duration
+
+FULL_TRAINING = 28709  # images in FER2013's Training split
+
+
+def print_ranking(comparison: Mapping[str, Any]) -> None:
+    """A comparison: who is ahead, and the findings."""
+    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", "95 % interval", "selected on", box=None)
+    for row in comparison["ranking"]:
+        low, high = (100 * bound for bound in row["interval"])
+        accuracy = f"{100 * row['accuracy']:.2f} %"
+        table.add_row(
+            str(row["rank"]), escape(row["recipe"]), accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or ""
+        )
+    _print(table)
+    for sentence in comparison["findings"]:
+        print(f"- {sentence}")
+
+
+def print_metrics(metrics: Mapping[str, Any]) -> None:
+    """The scores of one model on one split."""
+    low, high = (100 * bound for bound in metrics["accuracy_interval"])
+    print(f"accuracy {100 * metrics['accuracy']:.2f} % (95 %: {low:.2f} - {high:.2f}) on {metrics['images']:,} images")
+    print(f"macro F1 {metrics['macro_f1']:.4f}, log loss {metrics['log_loss']:.4f}")
+    table = Table("class", "precision", "recall", "f1", "images", box=None)
+    for name, row in metrics["per_class"].items():
+        scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
+        table.add_row(escape(name), *scores, f"{row['images']:,}")
+    _print(table)
+
+
+def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> None:
+    """The splits of a data set, as in `Dataset.summary`."""
+    table = Table("split", "images", *map(escape, class_names), "fingerprint", box=None)
+    for name, split in splits.items():
+        counts = [f"{count:,}" for count in split["classes"].values()]
+        table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
+    _print(table)
+
+
+def print_models(rows: list[dict[str, Any]]) -> None:
+    """The architectures, with their options and their sizes in each recipe."""
+    for row in rows:
+        print(f"{row['model']}: {row['summary']}")
+        print("    options: " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
+        for recipe in row["recipes"]:
+            costs = costs_of(get_recipe(recipe))
+            print(f"    {recipe}: {costs.parameters:,} parameters, {costs.multiply_adds / 1e6:,.0f} M multiply-adds")
+
+
+def print_recipes(rows: list[dict[str, Any]]) -> None:
+    """The recipes, a line each, as in `recipe_row`."""
+    table = Table("recipe", "parameters", "multiply-adds", "accuracy", "time here", "summary", box=None)
+    for row in rows:
+        accuracy = "" if row["expected_accuracy"] is None else f"{100 * row['expected_accuracy']:.1f} %"
+        table.add_row(
+            row["recipe"],
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e6:,.0f} M",
+            accuracy,
+            duration(row["expected_seconds"]),
+            row["summary"],
+        )
+    _print(table)
+    print("\nferlab recipes NAME shows one of them; ferlab train NAME --data SOURCE --out DIR trains it.")
+
+
+def recipe_row(name: str) -> dict[str, Any]:
+    """What a list of recipes says of one of them."""
+    recipe = get_recipe(name)
+    costs = costs_of(recipe)
+    return {
+        "recipe": name,
+        "group": recipe.group,
+        "model": recipe.architecture,
+        "summary": recipe.summary,
+        "parameters": costs.parameters,
+        "trainable_parameters": costs.trainable_parameters,
+        "multiply_adds": costs.multiply_adds,
+        "image_passes": image_passes(recipe, FULL_TRAINING),
+        "expected_accuracy": recipe.expected_accuracy,
+        "expected_source": recipe.expected_source,
+        "expected_seconds": round(estimate_seconds(recipe, FULL_TRAINING)),
+        "command": f"ferlab train {name} --data fer2013.zip --out runs/{name}",
+    }
+
+
+def print_recipe(name: str) -> None:
+    """One recipe, with all its fields."""
+    row, fields, costs = recipe_row(name), get_recipe(name).as_dict(), costs_of(get_recipe(name))
+    print(f"{name}: {row['summary']}")
+    print(f"    {costs.parameters:,} parameters, {costs.trainable_parameters:,} of them trained")
+    print(f"    {costs.multiply_adds:,} multiply-adds an image, {row['image_passes']:,} image passes")
+    print(f"    about {duration(row['expected_seconds'])} on this machine")
+    if row["expected_accuracy"]:
+        print(f"    accuracy to expect: {100 * row['expected_accuracy']:.1f} % ({row['expected_source']})")
+    for departure in fields["departures"]:
+        print(f"    departs from good practice: {departure}")
+    print(f"    {row['command']}\n")
+    for key, value in fields.items():
+        if key not in ("name", "group", "summary", "departures"):
+            print(f"    {key} = {json.dumps(value)}")
+
+
+def _print(table: Table) -> None:
+    """Never cut off to the width of a pipe."""
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=400)).print(table)
