@@ -128,6 +128,7 @@ def as_onnx(model: "keras.Model") -> "onnxruntime.InferenceSession":  # noqa: F8
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
+    model(np.zeros((1, 64, 64, 1), np.float32))  # Keras exports only what was called once
     with tempfile.TemporaryDirectory() as folder:
         model.export(f"{folder}/peer.onnx", format="onnx", verbose=False)
         return onnxruntime.InferenceSession(f"{folder}/peer.onnx", options, providers=["CPUExecutionProvider"])
