@@ -98,7 +98,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     from ferlab.fused import fuse_batch_normalization
     from ferlab.models import build_model
     from ferlab.recipes import get_recipe
-    from ferlab.train import make_optimizer
+    from ferlab.training import make_optimizer
 
     start_keras()
     import keras

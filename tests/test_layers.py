@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import ferlab
+
 SOURCE = Path(__file__).parents[1] / "src" / "ferlab"
 
 # A module may import from its own floor's package and from any floor below it.
@@ -19,8 +21,8 @@ FLOORS = [
     {"recipes"},
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
-    {"evaluate", "report", "train"},
-    {"compare", "plugins", "tables"},
+    {"evaluation", "report", "training"},
+    {"comparison", "plugins", "tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]
@@ -79,5 +81,42 @@ def test_without_its_reports_the_package_goes_on(tmp_path: Path) -> None:
 def test_importing_loads_no_heavy_package() -> None:
     heavy = ["keras", "tensorflow", "jax", "altair", "sklearn", "scipy", "pandas", "onnxruntime"]
     code = f"import sys, ferlab.cli; print([name for name in {heavy} if name in sys.modules])"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert finished.stdout.strip() == "[]"
+    assert printed_by(code) == "[]"
+
+
+def test_importing_ferlab_loads_nothing_else() -> None:
+    others = ["numpy", "cv2", "rich", "typer", "onnxruntime"]
+    code = f"import sys, ferlab; print([name for name in {others} if name in sys.modules], ferlab.EMOTIONS[0])"
+    assert printed_by(code) == "[] angry"
+
+
+def test_prediction_loads_onnxruntime_and_numpy_alone() -> None:
+    others = [
+        "keras",
+        "tensorflow",
+        "jax",
+        "altair",
+        "matplotlib",
+        "pandas",
+        "sklearn",
+        "scipy",
+        "cv2",
+        "rich",
+        "typer",
+    ]
+    code = (
+        "import sys, numpy as np, ferlab; ferlab.Predictor().classify([np.zeros((48, 48), np.uint8)]); "
+        f"print([name for name in {others} if name in sys.modules])"
+    )
+    assert printed_by(code) == "[]"
+
+
+def test_names_of_the_package_are_what_they_say() -> None:
+    """A module of the same name would hide the function once it is loaded."""
+    code = "import ferlab, ferlab.cli; print([n for n in ferlab.__all__ if type(getattr(ferlab, n)) is type(ferlab)])"
+    assert printed_by(code) == "[]"
+    assert set(ferlab._ROOMS) | {"__version__"} == set(ferlab.__all__)
+
+
+def printed_by(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,16 +1,20 @@
 """ferlab trains and compares facial-expression models on FER2013 under one honest protocol.
 
-Importing it loads no machine-learning framework.
+Importing it loads nothing else: each name is loaded when it is first asked for.
 """
 
-from ferlab.compare import compare, compare_runs
-from ferlab.data import Dataset, Split, load_dataset
-from ferlab.emotions import EMOTIONS
-from ferlab.errors import FerlabError
-from ferlab.evaluate import evaluate
-from ferlab.plugins import load_plugin
-from ferlab.predict import Predictor
-from ferlab.train import train
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ferlab.comparison import compare, compare_runs
+    from ferlab.data import Dataset, Split, load_dataset
+    from ferlab.emotions import EMOTIONS
+    from ferlab.errors import FerlabError
+    from ferlab.evaluation import evaluate
+    from ferlab.plugins import load_plugin
+    from ferlab.predict import Predictor
+    from ferlab.training import train
 
 __version__ = "0.1.0"
 
@@ -28,3 +32,30 @@ __all__ = [
     "load_plugin",
     "train",
 ]
+
+# Where each lies. A room must not be called as what it holds: loading it would hide that.
+_ROOMS = {
+    "EMOTIONS": "emotions",
+    "Dataset": "data",
+    "FerlabError": "errors",
+    "Predictor": "predict",
+    "Split": "data",
+    "compare": "comparison",
+    "compare_runs": "comparison",
+    "evaluate": "evaluation",
+    "load_dataset": "data",
+    "load_plugin": "plugins",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'ferlab' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"ferlab.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split
-from ferlab.compare import compare_runs
+from ferlab.comparison import compare_runs
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.runs import RunFolder

@@ -11,7 +11,7 @@ import pytest
 
 from ferlab import Dataset, Split, compare
 from ferlab.baselines import baseline_entries
-from ferlab.compare import compare_runs
+from ferlab.comparison import compare_runs
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder

@@ -20,7 +20,7 @@ from ferlab.errors import DataError, RunError, TrainingError
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
-from ferlab.train import split_frozen_backbone
+from ferlab.training import split_frozen_backbone
 
 # Dropout, averaging, plateau and early stopping all in play, on a network small enough for a test.
 DEMANDING = {

@@ -19,13 +19,13 @@ from ferlab.baselines import baseline_entries, majority_entry
 from ferlab.costs import estimate_disk, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
-from ferlab.evaluate import evaluate
+from ferlab.evaluation import evaluate
 from ferlab.findings import findings
 from ferlab.progress import console
 from ferlab.ranking import differences, rank
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, write_json
-from ferlab.train import train
+from ferlab.training import train
 from ferlab.wording import duration
 
 FINISHED = ("completed", "stopped early")
