@@ -22,7 +22,8 @@ FLOORS = [
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},
-    {"comparison", "plugins", "tables"},
+    {"audit", "comparison", "plugins"},
+    {"tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]

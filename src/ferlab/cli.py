@@ -15,6 +15,7 @@ from ferlab.progress import console
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.runs import SCHEMA
 from ferlab.tables import (
+    print_audit,
     print_metrics,
     print_models,
     print_ranking,
@@ -41,6 +42,12 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HEL
 DataOption = Annotated[str, typer.Option("--data", metavar="SOURCE", help=SOURCE_HELP)]
 FacesOption = Annotated[bool, typer.Option("--faces", help="Cut the largest face out of each of your own pictures.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and list them.")]
+ExcludeOption = Annotated[
+    Path | None, typer.Option("--exclude", metavar="FILE", help="Leave out the images that a list of `audit` names.")
+]
+FerplusOption = Annotated[
+    Path | None, typer.Option("--ferplus", metavar="CSV", help="fer2013new.csv of FER+: ten people's votes per image.")
+]
 CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 SetOption = Annotated[
@@ -100,6 +107,7 @@ def compare(
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
+    exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
@@ -117,7 +125,7 @@ def compare(
         ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
     """
     _load_plugins(plugin, backend)
-    dataset = _load(data, skip_bad, cache, faces)
+    dataset = _load(data, skip_bad, cache, faces, exclude)
     small = data == "demo" if quick is None else quick
     try:
         comparison = ferlab.compare(
@@ -148,6 +156,7 @@ def train(
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
+    exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
@@ -163,7 +172,7 @@ def train(
     A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
     """
     _load_plugins(plugin, backend)
-    dataset = _load(data, skip_bad, cache, faces)
+    dataset = _load(data, skip_bad, cache, faces, exclude)
     run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **_changes(set_))
     result = run.result()
     if result is None or result["status"] == "interrupted":
@@ -181,6 +190,7 @@ def evaluate(
         str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")
     ] = "validation",
     json_: JsonOption = False,
+    exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
@@ -194,7 +204,7 @@ def evaluate(
     labels = [known.label for known in Split]
     if split not in labels:
         raise typer.BadParameter(f"'{split}' is none of {', '.join(labels)}.", param_hint="--split")
-    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache, faces), split)
+    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache, faces, exclude), split)
     if json_:
         print(json.dumps(metrics))
     else:
@@ -211,6 +221,7 @@ def export(
         typer.Option(help="Smaller files: weights in 16 bits, or weights and activations in 8."),
     ] = "none",
     json_: JsonOption = False,
+    exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
@@ -226,7 +237,7 @@ def export(
     from ferlab.export import export as write_artefact
 
     _load_plugins(plugin)
-    parity = write_artefact(run, _load(data, skip_bad, cache, faces), out, quantize=quantize)
+    parity = write_artefact(run, _load(data, skip_bad, cache, faces, exclude), out, quantize=quantize)
     if json_:
         print(json.dumps({"schema": SCHEMA, "file": str(out), "quantize": quantize, **vars(parity)}))
         return
@@ -237,6 +248,52 @@ def export(
         f"Keras: {100 * parity.keras_accuracy:.2f} %; {100 * parity.changed:.2f} % of the classes differ, "
         f"probabilities by up to {parity.largest_difference:.2g}"
     )
+
+
+@app.command()
+def audit(
+    source: SourceArgument,
+    ferplus: FerplusOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Let a model dispute labels: a run folder, .keras or .onnx file, or `default`."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of audit.html, audit.csv and audit.json.")] = Path("audit"),
+    write_exclude: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="List the images that are better left out, for `--exclude`.")
+    ] = None,
+    keep: Annotated[
+        Literal["test", "train"], typer.Option(help="Which side keeps an image that two splits share.")
+    ] = "test",
+    pictures: Annotated[
+        bool, typer.Option(help="Show images of the data set. FER2013's terms forbid passing them on.")
+    ] = True,
+    json_: JsonOption = False,
+    exclude: ExcludeOption = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+    faces: FacesOption = False,
+    plugin: PluginOption = None,
+) -> None:
+    """Look for copies, leaks across splits, pictures that are none, and doubtful labels.
+
+        ferlab audit fer2013.zip --ferplus fer2013new.csv --model default --write-exclude exclude.txt
+
+    Train and score without what it found, by `--exclude exclude.txt` on every other command.
+    """
+    from ferlab import audit as auditing
+
+    _load_plugins(plugin)
+    found = auditing.audit(_load(source, skip_bad, cache, faces, exclude, ferplus), model)
+    page = auditing.write_audit(found, out, images=pictures)
+    if write_exclude:
+        number = auditing.write_exclude(found, write_exclude, keep)
+        console().print(f"{number:,} images to leave out: {write_exclude}", markup=False)
+    if json_:
+        print(json.dumps({"schema": SCHEMA, **found.summary}))
+        return
+    print_audit(found.summary)
+    print(f"\nReport: {page}")
 
 
 @app.command()
@@ -304,12 +361,13 @@ def data_info(
     source: SourceArgument,
     json_: JsonOption = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet, a PNG with images of every class.")] = None,
+    exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
 ) -> None:
     """Show the splits, class counts and fingerprints of a data set."""
-    dataset = _load(source, skip_bad, cache, faces)
+    dataset = _load(source, skip_bad, cache, faces, exclude)
     splits = dataset.summary()
     if sheet:
         from ferlab.data.sheet import write_sheet
@@ -330,8 +388,15 @@ def data_download() -> None:
     print(download())
 
 
-def _load(source: str, skip_bad: bool, cache: bool, faces: bool) -> Dataset:
-    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache, faces=faces)
+def _load(
+    source: str,
+    skip_bad: bool,
+    cache: bool,
+    faces: bool,
+    exclude: Path | None,
+    ferplus: Path | None = None,
+) -> Dataset:
+    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache, faces=faces, exclude=exclude, ferplus=ferplus)
     for note in dataset.notes:
         console().print(note, markup=False)
     if dataset.skipped:

@@ -41,7 +41,7 @@ def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarr
         if known != (dataset.class_names, dataset.summary()["train"]["fingerprint"]):
             raise RunError(f"The teacher {path} learnt other images or classes than those of {dataset.source}.")
         recipe = run.recipe()
-        options = recipe.model | ({"weights": "none"} if "weights" in recipe.model else {})
+        options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
         network = build_model(recipe.architecture, len(dataset.class_names), **options)
         network.set_weights(keras.models.load_model(run.model_file, compile=False).get_weights())
         networks.append(network)

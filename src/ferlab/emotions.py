@@ -13,3 +13,14 @@ COLOURS = {
     "surprise": "#E69F00",
     "neutral": "#999999",
 }
+
+# What FER+ (https://arxiv.org/abs/1608.01041) calls them, in the columns of fer2013new.csv.
+FERPLUS = {
+    "angry": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ferlab.audit import REASONS
 from ferlab.costs import costs_of, estimate_seconds, image_passes
 from ferlab.recipes import get_recipe
 from ferlab.wording import duration
@@ -48,6 +49,33 @@ def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> Non
         counts = [f"{count:,}" for count in split["classes"].values()]
         table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
     _print(table)
+
+
+def print_audit(summary: Mapping[str, Any]) -> None:
+    """What an audit found, as in audit.json."""
+    exact, near = summary["exact_duplicates"], summary["near_duplicates"]
+    print(
+        f"{summary['images']:,} images: {exact['groups']:,} groups of equal ones with {exact['surplus']:,} surplus "
+        f"copies, {exact['conflicting_groups']:,} groups with different labels"
+    )
+    for pair, copies in exact["across"].items():
+        if copies is not None:
+            first, second = pair.split("-")
+            share = copies / summary["splits"][second]["images"]
+            print(
+                f"{second}: {copies:,} images ({100 * share:.1f} %) have an identical copy in {first}, "
+                f"{near['across'][pair]:,} more a near copy"
+            )
+    table = Table("reason", "images", "what it means", box=None)
+    for reason, meaning in REASONS.items():
+        table.add_row(reason, f"{summary['suspicions'][reason]:,}", meaning)
+    _print(table)
+    voters = (summary["label_errors"] or {}).get("voters")
+    if voters:
+        print(
+            f"Of the {voters['top']} labels that the model disputes most, FER+'s voters outvote "
+            f"{voters['label_outvoted']} ({100 * voters['label_outvoted_share_of_all']:.0f} % of all)."
+        )
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:

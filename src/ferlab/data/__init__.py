@@ -7,6 +7,8 @@ from types import ModuleType
 
 from ferlab.data import cache, pictures
 from ferlab.data.dataset import Dataset, Split
+from ferlab.data.exclusion import leave_out
+from ferlab.data.ferplus import with_votes
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
 
@@ -19,7 +21,15 @@ def formats() -> list[ModuleType]:
     return [module for module in modules if hasattr(module, "matches")]
 
 
-def load_dataset(source: str | Path, *, skip_bad: bool = False, use_cache: bool = True, faces: bool = False) -> Dataset:
+def load_dataset(
+    source: str | Path,
+    *,
+    skip_bad: bool = False,
+    use_cache: bool = True,
+    faces: bool = False,
+    exclude: str | Path | None = None,
+    ferplus: str | Path | None = None,
+) -> Dataset:
     """Loads pictures of one's own, FER2013, or the procedural demo data.
 
     Args:
@@ -29,19 +39,28 @@ def load_dataset(source: str | Path, *, skip_bad: bool = False, use_cache: bool 
         use_cache: keep a decoded copy in the user's cache folder, and read it next time. It is keyed by path,
             size and time stamp.
         faces: cut the largest face out of each picture; for pictures of one's own only.
+        exclude: a list of images to leave out, as `ferlab audit --write-exclude` writes it.
+        ferplus: `fer2013new.csv` of FER+, whose votes are joined to FER2013's images.
 
     Returns:
         The data set, with uint8 images `(N, 48, 48)`.
 
     Raises:
-        DataError: if the source is missing, of no known format, or holds a bad item and `skip_bad` is off; or if
-            `faces` is asked for where the images are faces already.
+        DataError: if the source is missing, of no known format, or holds a bad item and `skip_bad` is off; if
+            `faces` is asked for where the images are faces already; or if a list or the votes do not fit.
 
     Example:
         >>> dataset = load_dataset("demo")
         >>> dataset.images.dtype, dataset.images.shape[1:]
         (dtype('uint8'), (48, 48))
     """
+    dataset = _load(source, skip_bad, use_cache, faces)
+    if ferplus:
+        dataset = with_votes(dataset, ferplus)
+    return leave_out(dataset, exclude) if exclude else dataset
+
+
+def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> Dataset:
     if str(source) == "demo":
         from ferlab.data import demo
 

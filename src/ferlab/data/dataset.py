@@ -1,7 +1,7 @@
 """`Dataset`: labelled face images in memory, with their splits."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class Dataset:
         class_names: K names, in the order of the labels.
         source: where the data came from, as the user wrote it.
         skipped: what was left out because it could not be read.
+        votes: `(N, 10)` uint8, the answers of FER+'s voters in the order of `ferlab.data.ferplus.VOTES`, where joined.
         notes: sentences on what was done to the data beyond reading it, such as splits carved out of training.
     """
 
@@ -63,6 +64,7 @@ class Dataset:
     source: str
     skipped: tuple[Skipped, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    votes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,15 +75,13 @@ class Dataset:
 
     def where(self, mask: np.ndarray) -> "Dataset":
         """The images for which `mask` `(N,)` is true."""
-        return Dataset(
+        return replace(
+            self,
             images=self.images[mask],
             labels=self.labels[mask],
             splits=self.splits[mask],
             names=self.names[mask],
-            class_names=self.class_names,
-            source=self.source,
-            skipped=self.skipped,
-            notes=self.notes,
+            votes=None if self.votes is None else self.votes[mask],
         )
 
     def has(self, split: Split) -> bool:

@@ -1,0 +1,75 @@
+"""What FER+'s voters say of FER2013's labels."""
+
+from typing import Any
+
+import numpy as np
+
+from ferlab.data import Dataset, Split
+from ferlab.data.ferplus import VOTES
+from ferlab.emotions import FERPLUS
+
+NOT_A_FACE = VOTES.index("NF")
+
+
+def own_votes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+    """The votes `(N, 10)` for FER2013's own classes, in their order: `(N, K)`."""
+    return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
+
+
+def agreement(dataset: Dataset) -> np.ndarray:
+    """Share of the voters who chose the image's label, 0..1: `(N,)`; 0 where nobody voted at all."""
+    votes = _votes(dataset)
+    chosen = own_votes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    return chosen / np.maximum(votes.sum(axis=1), 1)
+
+
+def majority_agrees(dataset: Dataset) -> np.ndarray:
+    """Whether no other answer got more votes than the image's label: `(N,)` bool."""
+    chosen = own_votes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    return (chosen > 0) & (chosen == _votes(dataset).max(axis=1))
+
+
+def nobody_voted_for_label(dataset: Dataset) -> np.ndarray:
+    """Which images have votes, and none for their label: `(N,)` bool."""
+    return (agreement(dataset) == 0) & (_votes(dataset).sum(axis=1) > 0)
+
+
+def not_a_face(dataset: Dataset) -> np.ndarray:
+    """Which images most voters call no face: `(N,)` bool."""
+    votes = _votes(dataset)
+    return 2 * votes[:, NOT_A_FACE].astype(int) > votes.sum(axis=1)
+
+
+def entropy(votes: np.ndarray) -> np.ndarray:
+    """Shannon entropy of each image's votes `(N, 10)` in bits, 0..3.32: 0 where all voters agree."""
+    from scipy.stats import entropy as shannon_entropy
+
+    shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    return np.nan_to_num(shannon_entropy(shares, base=2, axis=1))
+
+
+def describe_votes(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """By split: how often the majority agrees with the label, by class and in all, and how much the voters differ."""
+    return {split.label: _describe(dataset.take(split)) for split in Split if dataset.has(split)}
+
+
+def _describe(part: Dataset) -> dict[str, Any]:
+    agrees = majority_agrees(part)
+    by_class = {
+        name: float(agrees[part.labels == label].mean()) if np.any(part.labels == label) else None
+        for label, name in enumerate(part.class_names)
+    }
+    return {
+        "images": len(part),
+        "majority_agrees": float(agrees.mean()),
+        "majority_agrees_by_class": by_class,
+        "median_entropy_bits": float(np.median(entropy(_votes(part)))),
+        "unanimous": int(np.sum(entropy(_votes(part)) == 0)),
+        "nobody_voted_for_label": int(nobody_voted_for_label(part).sum()),
+        "not_a_face": int(not_a_face(part).sum()),
+    }
+
+
+def _votes(dataset: Dataset) -> np.ndarray:
+    assert dataset.votes is not None
+    return dataset.votes
