@@ -64,7 +64,8 @@ def near_copies(images: np.ndarray) -> Pairs:
     """
     _, alone = np.unique(group_copies(images), return_index=True)  # one of each group is searched for
     alone = np.array([index for index in alone if cv2.meanStdDev(images[index])[1][0, 0] >= FLAT], np.int64)
-    found = [_verified(images, alone[first], alone[second], flip) for first, second, flip in _candidates(images[alone])]
+    pairs = _candidates(images[alone]) if len(alone) > 1 else [(alone[:0], alone[:0], False)]
+    found = [_verified(images, alone[first], alone[second], flip) for first, second, flip in pairs]
     first, second, similarity, mirrored = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.argsort(-similarity, kind="stable")
     return Pairs(first=first[order], second=second[order], similarity=similarity[order], mirrored=mirrored[order])
@@ -81,9 +82,8 @@ def _candidates(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bo
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(SIDE * SIDE), SIDE * SIDE, lists, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = PROBES
     index.cp.min_points_per_centroid, index.cp.max_points_per_centroid, index.cp.niter = 1, 64, 8
-    if len(images):
-        index.train(vectors)
-        index.add(vectors)
+    index.train(vectors)
+    index.add(vectors)
     for flip in (False, True):
         queries = vectors.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(vectors.shape) if flip else vectors
         limits, _, found = index.range_search(np.ascontiguousarray(queries), CANDIDATE)
@@ -97,7 +97,7 @@ def _small(images: np.ndarray) -> np.ndarray:
     vectors = np.empty((len(images), SIDE, SIDE), np.float32)
     for image, small in zip(images, vectors, strict=True):
         small[:] = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return _normalised(vectors).reshape(len(images), -1)
+    return _normalised(vectors).reshape(len(images), SIDE * SIDE)
 
 
 def _verified(

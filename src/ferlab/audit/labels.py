@@ -1,5 +1,6 @@
 """Labels that a model disputes, by confident learning (https://arxiv.org/abs/1911.00068)."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ def likely_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         raise MissingExtraError("audit", "cleanlab") from None
     if len(np.unique(labels)) < 2:
         return np.empty(0, np.int64)
-    ranked = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that classes with few images keep at least five of them
+        ranked = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     return np.asarray(ranked, np.int64)
 
 
