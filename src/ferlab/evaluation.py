@@ -1,6 +1,6 @@
 """Scoring: a model and one split of a data set give probabilities and metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from ferlab.predict.artefact import DEFAULT, Artefact
 from ferlab.runs import SCHEMA, RunFolder
 
 BATCH_SIZE = 256
+
+Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
 
 
 def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VALIDATION) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     run = RunFolder(path) if path.is_dir() else None
-    probabilities = _probabilities(run, path, part)
+    probabilities = load_classifier(model, part)(part.images)
     metrics = score(part.labels, probabilities, part.class_names)
     metrics["fingerprint"] = part.fingerprints[split.label]
     if run:
@@ -45,24 +47,39 @@ def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VAL
     return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
 
 
-def _probabilities(run: RunFolder | None, path: Path, part: Dataset) -> np.ndarray:
+def load_classifier(model: str | Path, dataset: Dataset) -> Classifier:
+    """Loads a model once, to answer any number of times.
+
+    Args:
+        model: as in `evaluate`.
+        dataset: whose classes the model must tell apart.
+
+    Returns:
+        A function of images `(N, 48, 48)` uint8 that returns probabilities `(N, K)`.
+
+    Raises:
+        FerlabError: if the file is no model, or was made for other classes.
+        RunError: if the folder holds no finished run.
+    """
+    path = DEFAULT if str(model) == "default" else Path(model)
     if not path.exists():
         raise FerlabError(f"{path} does not exist. Give a run folder, a .keras file or an .onnx file.")
-    if run:
+    if path.is_dir():
+        run = RunFolder(path)
         if not run.model_file.is_file():
             raise RunError(f"{path} holds no trained model (model.keras). Train it first, or go on with --resume.")
-        _check_classes(path, run.dataset()["class_names"], part)
-        return _keras_probabilities(run.model_file, part)
+        _check_classes(path, run.dataset()["class_names"], dataset)
+        return _keras_classifier(run.model_file, dataset)
     if path.suffix == ".keras":
-        return _keras_probabilities(path, part)
+        return _keras_classifier(path, dataset)
     if path.suffix == ".onnx":
         artefact = Artefact(path)
-        _check_classes(path, artefact.class_names, part)
-        return artefact.probabilities(part.images)
+        _check_classes(path, artefact.class_names, dataset)
+        return artefact.probabilities
     raise FerlabError(f"{path} is no model. Give a run folder, a .keras file or an .onnx file.")
 
 
-def _keras_probabilities(path: Path, part: Dataset) -> np.ndarray:
+def _keras_classifier(path: Path, dataset: Dataset) -> Classifier:
     from ferlab.backend import start_keras
     from ferlab.models import predict_logits
 
@@ -75,11 +92,11 @@ def _keras_probabilities(path: Path, part: Dataset) -> np.ndarray:
         raise FerlabError(
             f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]} Layers of a plugin need --plugin."
         ) from error
-    if model.output_shape[-1] != len(part.class_names):
+    if model.output_shape[-1] != len(dataset.class_names):
         raise FerlabError(
-            f"{path} tells {model.output_shape[-1]} classes apart, and {part.source} has {len(part.class_names)}."
+            f"{path} tells {model.output_shape[-1]} classes apart, and {dataset.source} has {len(dataset.class_names)}."
         )
-    return np.exp(log_softmax(predict_logits(model, part.images, BATCH_SIZE)))
+    return lambda images: np.exp(log_softmax(predict_logits(model, images, BATCH_SIZE)))
 
 
 def _check_classes(path: Path, class_names: Iterable[str], part: Dataset) -> None:
