@@ -22,7 +22,7 @@ FLOORS = [
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},
-    {"comparison", "plugins", "tables"},
+    {"comparison", "plugins", "robustness", "tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]
