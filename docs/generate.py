@@ -1,4 +1,4 @@
-"""Writes what is generated: the CLI reference, tables of results, their plot, and the costs of recipes.
+"""Writes what is generated: the CLI reference, tables of results, their plots, and the costs of recipes.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    fails if a document is stale (a test holds the costs true)
@@ -23,7 +23,9 @@ from ferlab.costs import FILE as COSTS
 from ferlab.costs import count_costs, image_passes, known_costs
 from ferlab.predict import Artefact
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.report import charts
+from ferlab.report import charts, robustness_picture
+from ferlab.robustness import CORRUPTIONS, write_sheet
+from ferlab.wording import listed
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
@@ -246,6 +248,41 @@ def model_confusions() -> str:
     return "".join(f"- {100 * share:.0f} % of {true} is taken for {taken}.\n" for share, true, taken in pairs[:5])
 
 
+def corruptions() -> str:
+    """What each corruption does, from its function's first line, and its strengths."""
+    lines = []
+    for name, corruption in CORRUPTIONS.items():
+        meaning = (corruption.apply.__doc__ or "").strip().splitlines()[0]
+        strengths = ", ".join(f"{strength:g}" for strength in corruption.strengths)
+        lines.append(f"- **{name.replace('_', ' ')}**: {meaning} Strengths: {strengths} ({corruption.unit}).\n")
+    return "".join(lines)
+
+
+def measured_robustness() -> dict[str, Any]:
+    """What `ferlab robustness default --out` wrote of the model in the package."""
+    return json.loads((ROOT / "results" / "robustness" / "fernet_s.json").read_text(encoding="utf-8"))
+
+
+def robustness_table() -> str:
+    """One line for each corruption of the model in the package, and whether that is the one there now."""
+    result = measured_robustness()
+    clean = result["clean_accuracy"]
+    current = Artefact().metadata["accuracy"].get(result["split"]) == clean
+    whose = "the model in the package as it is now" if current else "**an earlier model than the one in the package**"
+    worst = sorted(result["corruptions"], key=lambda name: sum(result["corruptions"][name]["accuracies"]))[:3]
+    lines = [
+        f"These are figures of {whose}, on the {result['images']:,} pictures of {SPLIT_TITLES[result['split']]}. Clean "
+        f"accuracy: {100 * clean:.2f} %. Score: {result['score']:.3f}. Most is lost to "
+        f"{listed([name.replace('_', ' ') for name in worst])}.\n",
+        "| accuracy, % | clean | 1 | 2 | 3 | 4 | 5 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in result["corruptions"].items():
+        shares = " | ".join(f"{100 * share:.1f}" for share in (clean, *row["accuracies"]))
+        lines.append(f"| {name.replace('_', ' ')} | {shares} |")
+    return "\n".join(lines) + "\n"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "results": results_table,
     "twins": twins,
@@ -256,6 +293,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "model-accuracy": model_accuracy,
     "model-classes": model_classes,
     "model-confusions": model_confusions,
+    "corruptions": corruptions,
+    "robustness": robustness_table,
 }
 
 
@@ -272,6 +311,13 @@ def write_curves() -> None:
     chart = charts.overlaid_curves(values, "accuracy", recipes)
     spec = charts.specification(chart, "Validation accuracy on FER2013 over epochs, by recipe")
     (ROOT / "docs" / "learning-curves.svg").write_text(charts.still_picture(spec, width=760), encoding="utf-8")
+
+
+def write_robustness_pictures() -> None:
+    """Plots the robustness of the model in the package, and draws the sheet of corruptions."""
+    picture = robustness_picture(measured_robustness())
+    (ROOT / "docs" / "how-to" / "robustness.svg").write_text(picture, encoding="utf-8")
+    write_sheet(ROOT / "docs" / "how-to" / "robustness.png")
 
 
 def write_costs() -> None:
@@ -291,6 +337,7 @@ def main() -> None:
         return
     write_costs()
     write_curves()
+    write_robustness_pictures()
     for path in stale:
         path.write_text(documents[path], encoding="utf-8")
         print(f"written: {path.relative_to(ROOT)}")

@@ -30,11 +30,11 @@ def metadata(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in (values | changes).items() if value is not None}
 
 
-def linear_artefact(path: Path, **changes: Any) -> np.ndarray:
-    """Writes softmax(images @ weights) with metadata. Returns the weights `(2304, K)`."""
+def linear_artefact(path: Path, *, scale: float = 0.001, **changes: Any) -> np.ndarray:
+    """Writes softmax(images @ weights) with metadata. Returns the weights `(2304, K)`; with a scale of 0 all are 0."""
     stored = metadata(**changes)
     num_classes = len(stored.get("class_names", EMOTIONS))
-    weights = np.random.default_rng(0).normal(0, 0.001, (48 * 48, num_classes)).astype(np.float32)
+    weights = np.random.default_rng(0).normal(0, scale, (48 * 48, num_classes)).astype(np.float32)
     graph = helper.make_graph(
         [
             helper.make_node("Flatten", ["images"], ["flat"]),

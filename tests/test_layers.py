@@ -22,7 +22,7 @@ FLOORS = [
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},
-    {"audit", "comparison", "plugins"},
+    {"audit", "comparison", "plugins", "robustness"},
     {"tables"},
     {"cli", "__init__"},
     {"__main__"},

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import ferlab
-from ferlab.data import Dataset, Split, load_dataset
+from ferlab.data import Dataset, load_dataset
 from ferlab.errors import FerlabError
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.progress import console
@@ -21,6 +21,7 @@ from ferlab.tables import (
     print_ranking,
     print_recipe,
     print_recipes,
+    print_robustness,
     print_splits,
     recipe_row,
 )
@@ -62,6 +63,13 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is
 PluginOption = Annotated[
     list[Path] | None,
     typer.Option("--plugin", metavar="FILE.py", help="A file with a network or recipes of your own; may be repeated."),
+]
+ModelArgument = Annotated[
+    str, typer.Argument(help="A run folder, .keras file, .onnx file of `ferlab export`, or `default`.")
+]
+SplitOption = Annotated[
+    Literal["validation", "test", "train"],
+    typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
@@ -182,13 +190,9 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="A run folder, .keras file, .onnx file of `ferlab export`, or `default`.")
-    ],
+    model: ModelArgument,
     data: DataOption,
-    split: Annotated[
-        str, typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`.")
-    ] = "validation",
+    split: SplitOption = "validation",
     json_: JsonOption = False,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
@@ -201,14 +205,47 @@ def evaluate(
     ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
     """
     _load_plugins(plugin)
-    labels = [known.label for known in Split]
-    if split not in labels:
-        raise typer.BadParameter(f"'{split}' is none of {', '.join(labels)}.", param_hint="--split")
     metrics = ferlab.evaluate(model, _load(data, skip_bad, cache, faces, exclude), split)
     if json_:
         print(json.dumps(metrics))
     else:
         print_metrics(metrics)
+
+
+@app.command()
+def robustness(
+    model: ModelArgument,
+    data: DataOption,
+    split: SplitOption = "validation",
+    out: Annotated[Path | None, typer.Option(help="Folder for the numbers, their curves and a contact sheet.")] = None,
+    json_: JsonOption = False,
+    exclude: ExcludeOption = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+    faces: FacesOption = False,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score a model on pictures made worse: ten corruptions, such as blur or a badly cut face, in five strengths.
+
+    ferlab robustness default --data fer2013.zip --out robustness
+    """
+    from ferlab.robustness import robustness as score_robustness
+    from ferlab.robustness import write_sheet
+
+    _load_plugins(plugin)
+    dataset = _load(data, skip_bad, cache, faces, exclude)
+    if out:
+        write_sheet(out / "robustness.png")  # before the long work, so that a bad --out is told at once
+    result = score_robustness(model, dataset, split, quiet=quiet)
+    if json_:
+        print(json.dumps(result))
+    else:
+        print_robustness(result)
+    if out:
+        from ferlab.report import write_robustness
+
+        write_robustness(result, out)
 
 
 @app.command()

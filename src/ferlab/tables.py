@@ -11,7 +11,7 @@ from rich.table import Table
 from ferlab.audit import REASONS
 from ferlab.costs import costs_of, estimate_seconds, image_passes
 from ferlab.recipes import get_recipe
-from ferlab.wording import duration
+from ferlab.wording import duration, percent
 
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
@@ -40,6 +40,19 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
         table.add_row(escape(name), *scores, f"{row['images']:,}")
     _print(table)
+
+
+def print_robustness(result: Mapping[str, Any]) -> None:
+    """The accuracy of one model under each corruption, in per cent; column 0 is the clean pictures."""
+    table = Table("corruption", *map(str, range(6)), "strengths 1 to 5", box=None)
+    for name, row in result["corruptions"].items():
+        shares = [result["clean_accuracy"], *row["accuracies"]]
+        strengths = ", ".join(f"{strength:g}" for strength in row["strengths"])
+        table.add_row(name.replace("_", " "), *(percent(share, 1) for share in shares), f"{strengths} {row['unit']}")
+    _print(table)
+    clean, score = percent(result["clean_accuracy"]), "–" if result["score"] is None else f"{result['score']:.3f}"
+    print(f"\nclean accuracy {clean} % on {result['images']:,} images")
+    print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
 def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> None:

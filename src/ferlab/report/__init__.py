@@ -1,5 +1,6 @@
-"""Reports on finished work. They read run folders and comparisons, never a model."""
+"""Reports on finished work. They read run folders and results, never a model."""
 
+from ferlab.report.robustness import robustness_picture, write_robustness
 from ferlab.report.writing import write_report
 
-__all__ = ["write_report"]
+__all__ = ["robustness_picture", "write_report", "write_robustness"]

@@ -134,6 +134,33 @@ def _matrix(
     return cells + base.mark_text(fontSize=11).encode(text=alt.Text(f"{value}:Q", format=".2f"), color=dark)
 
 
+def robustness_curves(result: Mapping[str, Any]) -> alt.TopLevelMixin:
+    """Accuracy over the strengths of each corruption, a small chart each, with the clean accuracy as a dashed line.
+
+    Args:
+        result: as `ferlab.robustness.robustness` returns it.
+    """
+    clean = result["clean_accuracy"]
+    highest = max([clean, *(share for row in result["corruptions"].values() for share in row["accuracies"])])
+    scale = alt.Scale(domain=[0, 100 * highest])
+    panels = [_robustness_panel(name, row, clean, scale) for name, row in result["corruptions"].items()]
+    return alt.concat(*panels, columns=5, spacing={"row": 24, "column": 16})
+
+
+def _robustness_panel(name: str, row: Mapping[str, Any], clean: float, scale: alt.Scale) -> alt.LayerChart:
+    strengths = ["clean", *(f"{strength:g}" for strength in row["strengths"])]
+    values = [
+        {"strength": strength, "accuracy": 100 * share, "clean": 100 * clean}
+        for strength, share in zip(strengths, [clean, *row["accuracies"]], strict=True)
+    ]
+    base = alt.Chart(alt.InlineData(values=values), title=name.replace("_", " "), width=130, height=110)
+    y = alt.Y("accuracy:Q", title="accuracy, %", scale=scale, axis=alt.Axis(tickCount=4))
+    x = alt.X("strength:N", title=row["unit"], sort=strengths, axis=alt.Axis(labelAngle=-40))
+    points = alt.OverlayMarkDef(size=30, filled=True, color=PALETTE[0])
+    curve = base.mark_line(point=points, color=PALETTE[0]).encode(x=x, y=y)
+    return base.mark_rule(color=PALETTE[-1], strokeDash=[4, 4]).encode(y=alt.Y("clean:Q", scale=scale)) + curve
+
+
 def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in order; from the eighth on they repeat."""
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
@@ -149,13 +176,14 @@ def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, An
     spec.pop("$schema")
     spec["description"] = description
     spec["background"] = "transparent"
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    fits = not isinstance(chart, alt.ConcatChart)  # charts side by side have widths of their own
+    spec["autosize"] = {"type": "fit-x" if fits else "pad", "contains": "padding"}
     spec["config"] = {"view": {"stroke": None}, "axis": {"labelFontSize": 11, "titleFontWeight": "normal"}}
     return spec
 
 
 def still_picture(spec: Mapping[str, Any], width: int = 560) -> str:
-    """A specification drawn as SVG text, `width` pixels wide, on white."""
+    """A specification drawn as SVG text on white, `width` pixels wide unless its charts have widths of their own."""
     import vl_convert
 
     return vl_convert.vegalite_to_svg({**spec, "width": width, "background": "white"})
