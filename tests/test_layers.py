@@ -18,7 +18,7 @@ FLOORS = [
     {"emotions", "errors", "wording"},
     {"backend"},
     {"augment", "data", "fused", "metrics", "models", "predict", "ranking"},
-    {"recipes"},
+    {"recipes", "votes"},
     {"costs", "progress", "batches", "runs"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},

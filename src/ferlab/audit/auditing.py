@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.audit import duplicates, labels, pictures, votes
+from ferlab import votes
+from ferlab.audit import duplicates, labels, pictures
 from ferlab.audit.duplicates import Pairs
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies

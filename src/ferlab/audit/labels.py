@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.audit.votes import majority_agrees, own_votes
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import has_copy_in
 from ferlab.errors import DataError, MissingExtraError
 from ferlab.evaluation import load_classifier
+from ferlab.votes import majority_agrees, own_votes
 
 TOP = 100  # of the ranking, beside which the voters' opinion is put
 

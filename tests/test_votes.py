@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import entropy as shannon_entropy
 
-from ferlab import Split
-from ferlab.audit import audit, votes
+from ferlab import Split, votes
+from ferlab.audit import audit
 from ferlab.data import ferplus
 from ferlab.data.ferplus import VOTES, kaggle_rows, with_votes
 from ferlab.errors import DataError
@@ -37,6 +37,17 @@ def test_votes_counted_by_hand() -> None:
     assert votes.not_a_face(data).tolist() == [False, False, False, False, True]
     expected = [shannon_entropy(answers, base=2) for answers in ANSWERS]
     np.testing.assert_allclose(votes.entropy(np.array(ANSWERS)), expected)
+
+
+def test_accuracy_by_agreement() -> None:
+    """The model answers angry, neutral, fear, surprise, happy; the label of the last image got two votes of ten."""
+    probabilities = np.eye(7)[[0, 6, 2, 5, 3]]
+    assert votes.accuracy_by_agreement(voted(), probabilities) == {
+        "unanimous": {"images": 0, "accuracy": None},
+        "majority": {"images": 2, "accuracy": 0.5},
+        "outvoted": {"images": 2, "accuracy": 1.0},
+        "nobody": {"images": 1, "accuracy": 1.0},
+    }
 
 
 def test_an_image_without_any_votes_says_nothing() -> None:

@@ -48,6 +48,31 @@ def entropy(votes: np.ndarray) -> np.ndarray:
     return np.nan_to_num(shannon_entropy(shares, base=2, axis=1))
 
 
+def accuracy_by_agreement(part: Dataset, probabilities: np.ndarray) -> dict[str, dict[str, Any]]:
+    """A model's accuracy where the voters confirm the label, and where they do not.
+
+    Args:
+        part: images with votes.
+        probabilities: `(N, K)`.
+
+    Returns:
+        `images` and `accuracy` (null where there is no image) of: `unanimous`, all votes for the label; `majority`, no
+        other answer with more; `outvoted`, another answer with more; `nobody`, no vote for the label at all.
+    """
+    shares, agrees = agreement(part), majority_agrees(part)
+    kinds = {
+        "unanimous": shares == 1,
+        "majority": agrees & (shares < 1),
+        "outvoted": ~agrees & (shares > 0),
+        "nobody": shares == 0,
+    }
+    right = probabilities.argmax(axis=1) == part.labels
+    return {
+        name: {"images": int(mask.sum()), "accuracy": float(right[mask].mean()) if mask.any() else None}
+        for name, mask in kinds.items()
+    }
+
+
 def describe_votes(dataset: Dataset) -> dict[str, dict[str, Any]]:
     """By split: how often the majority agrees with the label, by class and in all, and how much the voters differ."""
     return {split.label: _describe(dataset.take(split)) for split in Split if dataset.has(split)}
