@@ -8,10 +8,10 @@ import numpy as np
 from ferlab import Dataset, Split
 from ferlab.emotions import EMOTIONS
 from ferlab.findings import findings
-from ferlab.metrics import score
-from ferlab.ranking import differences, rank
+from ferlab.ranking import add_ties, differences, rank
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
+from ferlab.scoring import score_split
 
 NUM_IMAGES = 4000
 
@@ -49,13 +49,15 @@ def comparison(*entries: dict[str, Any], ranked_on: str = "validation") -> dict[
         for item in entries:
             if item["recipe"] == row["recipe"] and item["run"]:
                 hits.setdefault(item["recipe"], []).append(answers(item[ranked_on]["accuracy"], len(hits)))
+    pairs = differences(hits, np.arange(NUM_IMAGES))
+    add_ties(ranking, pairs)
     splits = {"train": {"images": 28_000}, ranked_on: {"images": NUM_IMAGES}}
     return {
         "dataset": {"source": "made-up", "class_names": EMOTIONS, "splits": splits},
         "entries": list(entries),
         "ranking": ranking,
         "ranked_on": ranked_on,
-        "differences": differences(hits),
+        "differences": pairs,
     }
 
 
@@ -96,7 +98,7 @@ def write_run(path: Path, data: Dataset, recipe: str, seed: int, accuracy: float
         answers = np.where(generator.random(len(part)) < accuracy, part.labels, (part.labels + 1) % 7)
         probabilities = np.full((len(part), 7), 0.05) + 0.65 * np.eye(7)[answers]
         run.write_predictions(split.label, probabilities, part)
-        scores[split.label] = score(part.labels, probabilities, part.class_names)
+        scores[split.label] = score_split(part, split, probabilities, data)
     sizes = {"parameters": 10_000 * (seed + 1), "trainable_parameters": 10_000, "multiply_adds": 1_000_000}
     status = {
         "status": "completed",

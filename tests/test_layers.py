@@ -17,9 +17,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "ferlab"
 FLOORS = [
     {"emotions", "errors", "wording"},
     {"backend"},
-    {"augment", "data", "fused", "metrics", "models", "predict", "ranking"},
+    {"augment", "data", "fused", "metrics", "models", "predict"},
     {"recipes", "votes"},
-    {"costs", "progress", "batches", "runs"},
+    {"costs", "progress", "batches", "ranking", "runs", "scoring"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},
     {"audit", "comparison", "plugins", "robustness"},

@@ -9,6 +9,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.metrics import score
+from ferlab.scoring import score_split
 
 SIDE = 24  # pixels; the logistic regression sees averages of 2x2 pixels
 MAX_ITERATIONS = 100
@@ -42,7 +43,7 @@ def _pixels_entry(dataset: Dataset) -> dict[str, Any]:
     scores = {}
     for split in (Split.VALIDATION, Split.TEST):
         part = dataset.take(split)
-        scores[split.label] = score(part.labels, predict(part.images), part.class_names) if len(part) else None
+        scores[split.label] = score_split(part, split, predict(part.images), dataset) if len(part) else None
     return _entry("baseline_pixels", f"logistic regression on {SIDE}x{SIDE} pixels", parameters, seconds, scores)
 
 

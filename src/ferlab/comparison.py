@@ -22,7 +22,7 @@ from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation import evaluate
 from ferlab.findings import findings
 from ferlab.progress import console
-from ferlab.ranking import differences, rank
+from ferlab.ranking import add_ties, differences, rank
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, write_json
 from ferlab.training import train
@@ -255,12 +255,15 @@ def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
 def _conclude(entries: list[dict[str, Any]], described: Mapping[str, Any], ranked_on: str, out: Path) -> dict[str, Any]:
     """Ranks the entries and writes the comparison in all its forms."""
     ranking = rank(entries, ranked_on)
+    hits, groups = _hits(entries, ranking, ranked_on, out)
+    pairs = differences(hits, groups)
+    add_ties(ranking, pairs)
     comparison: dict[str, Any] = {
         "dataset": dict(described),
         "entries": entries,
         "ranking": ranking,
         "ranked_on": ranked_on,
-        "differences": differences(_hits(entries, ranking, ranked_on, out)),
+        "differences": pairs,
     }
     histories = {entry["run"]: RunFolder(out / entry["run"]).history() for entry in entries if entry["run"]}
     comparison["findings"] = findings(comparison, histories)
@@ -269,15 +272,20 @@ def _conclude(entries: list[dict[str, Any]], described: Mapping[str, Any], ranke
     return read_json(out / "comparison.json")
 
 
-def _hits(entries: list[dict[str, Any]], ranking: list[dict[str, Any]], split: str, out: Path) -> dict[str, list[Any]]:
-    """Per trained recipe, best first, which images each seed answered rightly."""
+def _hits(
+    entries: list[dict[str, Any]], ranking: list[dict[str, Any]], split: str, out: Path
+) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
+    """Per trained recipe, best first, which images each seed answered rightly; and the images' groups of copies."""
     trained = [row["recipe"] for row in ranking if not row["recipe"].startswith("baseline_")]
-    return {
-        name: [
-            RunFolder(out / entry["run"]).hits(split) for entry in entries if entry["recipe"] == name and entry[split]
-        ]
+    runs = {
+        name: [RunFolder(out / entry["run"]) for entry in entries if entry["recipe"] == name and entry[split]]
         for name in trained
     }
+    hits = {name: [run.hits(split) for run in folders] for name, folders in runs.items()}
+    if not runs:
+        return hits, np.empty(0, np.int64)
+    # A key stands for an image with its label: copies share it, but for those with different labels.
+    return hits, np.unique(next(iter(runs.values()))[0].scored_images(split), return_inverse=True)[1]
 
 
 def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:

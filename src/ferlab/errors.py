@@ -25,6 +25,10 @@ class UnknownNameError(FerlabError):
         super().__init__(f"Unknown {kind} '{name}'.{hint} Available: {', '.join(names)}.")
 
 
+class RecipeError(FerlabError):
+    """A recipe that breaks the protocol, or whose parts do not fit together."""
+
+
 class RunError(FerlabError):
     """A run folder that is missing, in use, incomplete, or of another recipe."""
 

@@ -1,50 +1,136 @@
 """Scoring: a model and one split of a data set give probabilities and metrics."""
 
-from collections.abc import Callable, Iterable
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.errors import FerlabError, RunError
-from ferlab.metrics import log_softmax, score
+from ferlab.data.copies import group_copies
+from ferlab.errors import DataError, FerlabError, RunError
+from ferlab.metrics import accuracy_by_group, answered, log_softmax, score
 from ferlab.predict.artefact import DEFAULT, Artefact
 from ferlab.runs import SCHEMA, RunFolder
+from ferlab.scoring import score_split
 
 BATCH_SIZE = 256
+SHIFT = 2  # pixels, of the views for test-time augmentation
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
 
 
-def evaluate(model: str | Path, dataset: Dataset, split: str | Split = Split.VALIDATION) -> dict[str, Any]:
+def evaluate(
+    model: str | Path,
+    dataset: Dataset,
+    split: str | Split = Split.VALIDATION,
+    *,
+    training: Dataset | None = None,
+    tta: bool = False,
+    abstain: float | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Scores a model on one split. Where the model is a run folder, the result is written there as well.
 
     Args:
         model: a run folder, a `.keras` file, an artefact (`.onnx`), or `default` for the one in the package.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
+        training: where the training images are, if `dataset` has none: images with a copy among them are told apart.
+        tta: score the mean answer to ten views of each image too (test-time augmentation): mirrored or not, and
+            shifted by two pixels.
+        abstain: score the answers whose highest probability reaches this threshold, 0..1, too.
+        groups: names of images, to the names of groups whose accuracies are to be compared too.
 
     Returns:
-        `schema, model, split, images, accuracy, accuracy_interval, macro_f1, log_loss,
-        expected_calibration_error, per_class, confusion, class_names, fingerprint`; see `ferlab.metrics.score`.
+        `schema, model, split` and all that `ferlab.scoring.score_split` gives. Where asked for, also `tta` (`views,
+        seconds_ratio`, and the scores of the mean answer), `abstained` (see `ferlab.metrics.answered`) and `by_group`
+        (see `ferlab.metrics.accuracy_by_group`).
 
     Raises:
-        DataError: if the split is empty.
+        DataError: if the split is empty, or a name of `groups` is none of its images.
         FerlabError: if the file is no model, or was made for other classes.
         RunError: if the folder holds no finished run.
     """
-    path = DEFAULT if str(model) == "default" else Path(model)
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
-    run = RunFolder(path) if path.is_dir() else None
-    probabilities = load_classifier(model, part)(part.images)
-    metrics = score(part.labels, probabilities, part.class_names)
-    metrics["fingerprint"] = part.fingerprints[split.label]
-    if run:
+    of = _group_names(part, groups) if groups is not None else None
+    classify, started = load_classifier(model, part), time.perf_counter()
+    probabilities = classify(part.images)
+    seconds = time.perf_counter() - started
+    copies, right = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
+    metrics = score_split(part, split, probabilities, training or dataset)
+    if tta:
+        metrics["tta"] = _score_views(classify, part, copies, seconds)
+    if abstain is not None:
+        metrics["abstained"] = answered(part.labels, probabilities, copies, abstain)
+    if of is not None:
+        metrics["by_group"] = accuracy_by_group(right, copies, of)
+    path = Path(model)
+    if path.is_dir():
+        run = RunFolder(path)
         run.write_predictions(split.label, probabilities, part)
         run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
     return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
+
+
+def _score_views(classify: Classifier, part: Dataset, copies: np.ndarray, seconds: float) -> dict[str, Any]:
+    """The scores of the mean answer to all views, and how many times longer they take than one."""
+    started = time.perf_counter()
+    answers = [classify(view) for view in views(part.images)]
+    ratio = (time.perf_counter() - started) / max(seconds, 1e-9)
+    scores = score(part.labels, np.mean(answers, axis=0), part.class_names, copies)
+    return {"views": len(answers), "seconds_ratio": ratio, **scores}
+
+
+def views(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Ten views of each image: unmoved and shifted by two pixels to each side, and all that mirrored.
+
+    Args:
+        images: `(N, H, W)` uint8. What moves in from outside repeats the border.
+
+    Yields:
+        `(N, H, W)` uint8, ten times; the first is `images` itself.
+    """
+    height, width = images.shape[1:]
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
+    for down, right in ((0, 0), (SHIFT, 0), (-SHIFT, 0), (0, SHIFT), (0, -SHIFT)):
+        view = padded[:, SHIFT + down : SHIFT + down + height, SHIFT + right : SHIFT + right + width]
+        yield view
+        yield view[:, :, ::-1]
+
+
+def read_groups(path: str | Path) -> dict[str, str]:
+    """Reads a table with the columns `name` and `group`: which group each image is counted in.
+
+    Raises:
+        DataError: if it cannot be read, lacks a column, or puts an image into two groups.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a table of groups: {error}.") from None
+    if not rows or not {"name", "group"} <= rows[0].keys():
+        raise DataError(f"{path} must have the columns name and group, and a row for each image.")
+    groups: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        if groups.setdefault(row["name"], row["group"] or "") != (row["group"] or ""):
+            raise DataError(f"{path}, line {number}: {row['name']} is in two groups. Leave one of them out.")
+    return groups
+
+
+def _group_names(part: Dataset, groups: Mapping[str, str]) -> np.ndarray:
+    """The group of each image `(N,)`, empty where there is none."""
+    names = part.names.astype(str).tolist()
+    if unknown := sorted(set(groups) - set(names)):
+        raise DataError(
+            f"{part.source} has no image '{unknown[0]}' in this split ({len(unknown):,} names are unknown). Names are "
+            f"such as '{names[0]}'."
+        )
+    return np.array([groups.get(name, "") for name in names])
 
 
 def load_classifier(model: str | Path, dataset: Dataset) -> Classifier:

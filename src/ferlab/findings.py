@@ -344,8 +344,8 @@ def _difference(comparison: Comparison, first: str, second: str) -> dict[str, An
 
 
 def _sure(difference: Mapping[str, Any]) -> bool:
-    low, high = difference["interval"]
-    return low > 0 or high < 0
+    """Whether the two are told apart, after Holm's correction for the number of pairs."""
+    return bool(difference["distinct"])
 
 
 def _may_be_fer2013(comparison: Comparison) -> bool:

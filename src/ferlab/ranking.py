@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ferlab.metrics import bootstrap_interval
+
 Entry = Mapping[str, Any]
+LEVEL = 0.05  # of significance, over all pairs of a comparison
+NORMAL_95 = 1.96  # standard deviations on either side of 95 % of a normal variable
 
 
 def rank(entries: Sequence[Entry], split: str) -> list[dict[str, Any]]:
@@ -63,30 +67,70 @@ def seeds_half_width(*groups: Sequence[float] | np.ndarray) -> float:
     return float(t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
 
 
-def differences(hits: Mapping[str, Sequence[np.ndarray]]) -> list[dict[str, Any]]:
+def differences(hits: Mapping[str, Sequence[np.ndarray]], groups: np.ndarray) -> list[dict[str, Any]]:
     """Differences in mean accuracy between any two recipes that answered the same images.
 
     Args:
         hits: by recipe, best first, one boolean array `(N,)` per seed: which images were answered rightly.
+        groups: `(N,)` number of each image's group of copies.
 
     Returns:
-        Per pair `first, second, difference` (of mean accuracies), `interval` (95 %) and `seeds` (whether it covers
-        the noise of training). The noise of the images is that of the paired differences image by image; where both
-        recipes have several seeds, the noise between seeds is added in quadrature.
+        Per pair:
+        `first, second, difference` of the mean accuracies and its `interval` (95 %). The noise of the images is that of
+        the paired differences, by a bootstrap over groups of copies; where both recipes have several seeds, the noise
+        between seeds is added in quadrature, and `seeds` is true.
+        `p_value` that two recipes of equal accuracy differ by as much: with one seed, McNemar's test on the images of
+        which just one is right (https://doi.org/10.1007/BF02295996), exact; with several, that of a normal variable
+        of the interval's width.
+        `holm_p_value`, corrected for the number of pairs (https://www.jstor.org/stable/4615733), and `distinct`:
+        whether it is below 0.05.
     """
-    return [_difference(first, second, hits) for first, second in combinations(hits, 2)]
+    from statsmodels.stats.multitest import multipletests
+
+    pairs = [_difference(first, second, hits, groups) for first, second in combinations(hits, 2)]
+    if pairs:
+        distinct, corrected, *_ = multipletests([pair["p_value"] for pair in pairs], LEVEL, method="holm")
+        for pair, sure, p_value in zip(pairs, distinct, corrected, strict=True):
+            pair |= {"holm_p_value": float(p_value), "distinct": bool(sure)}
+    return pairs
 
 
-def _difference(first: str, second: str, hits: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Any]:
+def add_ties(ranking: Sequence[dict[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> None:
+    """Says in each row of a ranking, under `tied_with`, from which other recipes it is not told apart."""
+    for row in ranking:
+        name = row["recipe"]
+        both = [(pair["first"], pair["second"]) for pair in pairs if not pair["distinct"]]
+        row["tied_with"] = [one if other == name else other for one, other in both if name in (one, other)]
+
+
+def _difference(
+    first: str, second: str, hits: Mapping[str, Sequence[np.ndarray]], groups: np.ndarray
+) -> dict[str, Any]:
     one, other = (np.stack(list(hits[name])).astype(float) for name in (first, second))  # (S, N)
     paired = one.mean(axis=0) - other.mean(axis=0)  # (N,), -1..1
-    images_half = 1.96 * float(paired.std(ddof=1)) / math.sqrt(len(paired)) if len(paired) > 1 else 1.0
+    low, high = bootstrap_interval(paired, groups)
     seeds_half = seeds_half_width(one.mean(axis=1), other.mean(axis=1))
-    difference, half = float(paired.mean()), math.hypot(images_half, seeds_half)
+    difference, half = float(paired.mean()), math.hypot((high - low) / 2, seeds_half)
+    several = min(len(one), len(other)) > 1
     return {
         "first": first,
         "second": second,
         "difference": difference,
         "interval": [difference - half, difference + half],
-        "seeds": min(len(one), len(other)) > 1,
+        "seeds": several,
+        "p_value": _normal_p_value(difference, half) if several else mcnemar_p_value(one[0] > 0, other[0] > 0),
     }
+
+
+def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """McNemar's exact test (https://doi.org/10.1007/BF02295996) on two models' right answers `(N,)` bool."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = [[np.sum(one & other), np.sum(one & ~other)], [np.sum(~one & other), np.sum(~one & ~other)]]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def _normal_p_value(difference: float, half: float) -> float:
+    from scipy.stats import norm
+
+    return float(2 * norm.sf(NORMAL_95 * abs(difference) / half)) if half else float(difference == 0)

@@ -15,12 +15,13 @@ from ferlab.augment import Augmentation
 from ferlab.batches import BatchStream
 from ferlab.data import Dataset, Split
 from ferlab.distillation import load_teacher
-from ferlab.errors import RunError, TrainingError
-from ferlab.metrics import log_softmax, score
+from ferlab.errors import RecipeError, RunError, TrainingError
+from ferlab.metrics import log_softmax
 from ferlab.models import build_model, count_multiply_adds, count_parameters, model_options, predict_logits
 from ferlab.progress import TrainingProgress
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder, read_arrays
+from ferlab.scoring import score_split
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +62,7 @@ def train(
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
+    _check_protocol(recipe)
     dataset.require(Split.TRAIN)
     dataset.require(*selection_splits(recipe, dataset))
     run = RunFolder(Path(out))
@@ -74,6 +76,25 @@ def train(
             run.write("result", {"status": "failed", "reason": str(error), "recipe": recipe.name, "seed": seed})
             raise
     return run
+
+
+def _check_protocol(recipe: Recipe) -> None:
+    """Refuses what would make the test split's score worthless, and a student without teachers.
+
+    Raises:
+        RecipeError: if a recipe that is not the study's selects on the test split, or distils without teachers.
+    """
+    if recipe.selection != "validation" and recipe.group != "study":
+        raise RecipeError(
+            f"{recipe.name or recipe.architecture}: selection={recipe.selection} would choose the best epoch on the "
+            "test split, whose score then says nothing about new images. Only the study's own recipes do that, to show "
+            "what it costs. Leave selection at 'validation'."
+        )
+    if recipe.distillation and not recipe.teachers:
+        raise RecipeError(
+            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
+            "their run folders by --set teachers=DIR,DIR."
+        )
 
 
 def selection_splits(recipe: Recipe, dataset: Dataset) -> list[Split]:
@@ -247,8 +268,7 @@ class _Training:
             validation = self.dataset.take(Split.VALIDATION)
             probabilities = np.exp(log_softmax(predict_logits(final, validation.images)))
             self.run.write_predictions("validation", probabilities, validation)
-            metrics = score(validation.labels, probabilities, validation.class_names)
-            metrics["fingerprint"] = validation.fingerprints["validation"]
+            metrics = score_split(validation, Split.VALIDATION, probabilities, self.dataset)
             result |= {"validation": metrics, "validation_reason": None}
         self.run.write("result", result)
         self.progress.finished(result)
