@@ -1,5 +1,6 @@
 """Scoring of run folders, `.keras` files and `.onnx` files, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,12 +10,14 @@ import pytest
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, RunError
+from ferlab.evaluation import load_classifier, read_groups, views
 from ferlab.models import build_model
 from tests.artefacts import linear_artefact
 
 KEYS = {
-    "schema", "model", "split", "images", "accuracy", "accuracy_interval", "macro_f1", "log_loss",
-    "expected_calibration_error", "per_class", "confusion", "class_names", "fingerprint",
+    "schema", "model", "split", "images", "accuracy", "accuracy_interval", "balanced_accuracy", "top2_accuracy",
+    "macro_f1", "log_loss", "brier_score", "expected_calibration_error", "reliability", "risk_coverage", "per_class",
+    "confusion", "class_names", "fingerprint", "leak_free", "leak_free_reason", "agreement",
 }  # fmt: skip
 
 
@@ -37,6 +40,73 @@ def test_an_artefact_by_hand(small: Dataset, tmp_path: Path) -> None:
     part = small.take(Split.VALIDATION)
     predicted = (part.images.reshape(len(part), -1).astype(np.float32) @ weights).argmax(axis=1)
     assert evaluate(tmp_path / "linear.onnx", small)["accuracy"] == pytest.approx(np.mean(predicted == part.labels))
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> Path:
+    linear_artefact(tmp_path / "linear.onnx")
+    return tmp_path / "linear.onnx"
+
+
+def test_copies_of_training_images_are_told_apart(small: Dataset, linear: Path) -> None:
+    """Ten validation images become copies of training images; whichever data set holds these, they are found."""
+    images, validation = small.images.copy(), np.flatnonzero(small.splits == Split.VALIDATION)
+    images[validation[:10]] = images[np.flatnonzero(small.splits == Split.TRAIN)[:10]]
+    leaky = replace(small, images=images)
+    result = evaluate(linear, leaky)
+    assert (result["images"], result["leak_free"]["images"], result["leak_free_reason"]) == (70, 60, None)
+    rest = evaluate(linear, leaky.where(np.isin(np.arange(len(small)), validation[10:])))
+    assert result["leak_free"]["accuracy"] == rest["accuracy"]
+    assert rest["leak_free"] is None
+    assert "name them by --train-data" in rest["leak_free_reason"]
+    apart = evaluate(linear, leaky.take(Split.VALIDATION), training=leaky)
+    assert apart["leak_free"] == result["leak_free"]
+    assert evaluate(linear, leaky, "train")["leak_free_reason"] == "these are training images"
+
+
+def test_ten_views_stand_beside_the_single_one(small: Dataset, linear: Path) -> None:
+    single, both = evaluate(linear, small), evaluate(linear, small, tta=True)
+    assert both["tta"]["views"] == 10
+    assert {key: value for key, value in both.items() if key != "tta"} == single
+    part = small.take(Split.VALIDATION)
+    classify = load_classifier(linear, part)
+    mean = np.mean([classify(view) for view in views(part.images)], axis=0)
+    assert both["tta"]["accuracy"] == np.mean(mean.argmax(axis=1) == part.labels)
+
+
+def test_views_are_shifts_and_mirror_images() -> None:
+    images = np.arange(2 * 6 * 6, dtype=np.uint8).reshape(2, 6, 6)
+    made = list(views(images))
+    assert len(made) == 10
+    np.testing.assert_array_equal(made[0], images)
+    np.testing.assert_array_equal(made[1], images[:, :, ::-1])
+    np.testing.assert_array_equal(made[2][:, :4], images[:, 2:])
+    np.testing.assert_array_equal(made[2][:, 5], images[:, 5])  # the border is repeated
+    assert len({view.tobytes() for view in made}) == 10
+
+
+def test_a_model_that_may_abstain(small: Dataset, linear: Path) -> None:
+    result = evaluate(linear, small, abstain=0.5)
+    assert 0 < result["abstained"]["coverage"] <= 1
+    assert result["abstained"]["images"] == round(70 * result["abstained"]["coverage"])
+
+
+def test_groups_from_a_table(small: Dataset, linear: Path, tmp_path: Path) -> None:
+    names = small.names[small.splits == Split.VALIDATION]
+    rows = [f"{name},{'old' if number % 2 else 'young'}" for number, name in enumerate(names[:60])]
+    (tmp_path / "groups.csv").write_text("\n".join(["name,group", *rows]))
+    result = evaluate(linear, small, groups=read_groups(tmp_path / "groups.csv"))["by_group"]
+    assert {name: row["images"] for name, row in result["groups"].items()} == {"old": 30, "young": 30}
+    assert result["largest_gap"]["difference"] >= 0
+    for content, message in (
+        ("name\na", "must have the columns name and group"),
+        ("name,group\na,x\na,y", "line 3: a is in two groups"),
+    ):
+        (tmp_path / "bad.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            read_groups(tmp_path / "bad.csv")
+    with pytest.raises(DataError, match="has no image 'nobody' in this split"):
+        evaluate(linear, small, groups={"nobody": "old"})
 
 
 def test_an_artefact_of_other_classes_is_refused(small: Dataset, tmp_path: Path) -> None:

@@ -2,9 +2,22 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from ferlab.metrics import expected_calibration_error, fit_temperature, log_softmax, score
+from ferlab.metrics import (
+    accuracy_by_group,
+    answered,
+    bootstrap_interval,
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    log_softmax,
+    reliability,
+    risk_coverage,
+    score,
+    top_k_accuracy,
+)
 
 LABELS = np.array([0, 0, 1, 1, 2])
 PROBABILITIES = np.array(
@@ -43,14 +56,72 @@ def test_against_scikit_learn() -> None:
     assert result["macro_f1"] == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
     assert result["log_loss"] == pytest.approx(reference.log_loss(labels, probabilities))
 
+    assert result["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
+    assert result["top2_accuracy"] == pytest.approx(reference.top_k_accuracy_score(labels, probabilities, k=2))
 
-def test_interval_is_wilsons() -> None:
-    """Worked example: 15 of 20; centre (0.75 + z^2/40) / (1 + z^2/20) = 0.70971, half width 0.17859."""
-    labels = np.zeros(20, int)
-    probabilities = np.tile([0.9, 0.1], (20, 1))
-    probabilities[:5] = [0.1, 0.9]
-    low, high = score(labels, probabilities, ("sad", "happy"))["accuracy_interval"]
-    assert (low, high) == (pytest.approx(0.5313, abs=1e-4), pytest.approx(0.8881, abs=1e-4))
+
+def test_brier_score_by_hand() -> None:
+    """Squared distances: 0.2^2 + 0.1^2 + 0.1^2 = 0.06, and so on."""
+    assert brier_score(LABELS, PROBABILITIES) == pytest.approx(np.mean([0.06, 1.14, 0.06, 0.26, 0.98]))
+
+
+def test_top_2_by_hand() -> None:
+    """In the second image the label comes second, in the last one third."""
+    assert top_k_accuracy(LABELS, PROBABILITIES) == 4 / 5
+
+
+def test_reliability_by_hand() -> None:
+    """Five bins of a fifth: 0.8, 0.8 lie in the last one; 0.7, 0.6 in the fourth; 0.5 in the third."""
+    assert reliability(LABELS, PROBABILITIES, bins=5) == [
+        {"confidence": 0.5, "accuracy": 0.0, "images": 1},
+        {"confidence": pytest.approx(0.65), "accuracy": 0.5, "images": 2},
+        {"confidence": pytest.approx(0.8), "accuracy": 1.0, "images": 2},
+    ]
+    expected = (1 * 0.5 + 2 * 0.15 + 2 * 0.2) / 5
+    assert expected_calibration_error(LABELS, PROBABILITIES, bins=5) == pytest.approx(expected)
+
+
+def test_risk_and_coverage_by_hand() -> None:
+    """Surest first: right, right, wrong, right, wrong."""
+    curve = risk_coverage(LABELS, PROBABILITIES, steps=5)
+    assert [row["coverage"] for row in curve] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert [row["accuracy"] for row in curve] == pytest.approx([1, 1, 2 / 3, 3 / 4, 3 / 5])
+    assert [row["threshold"] for row in curve] == [0.8, 0.8, 0.7, 0.6, 0.5]
+
+
+def test_abstaining_by_hand() -> None:
+    kept = answered(LABELS, PROBABILITIES, np.arange(5), 0.65)
+    assert (kept["threshold"], kept["coverage"], kept["images"]) == (0.65, 0.6, 3)
+    assert kept["accuracy"] == pytest.approx(2 / 3)
+    nothing = answered(LABELS, PROBABILITIES, np.arange(5), 0.99)
+    assert (nothing["coverage"], nothing["accuracy"]) == (0.0, None)
+
+
+def test_bootstrap_of_single_images_is_nearly_wilsons_interval() -> None:
+    right = (np.arange(1000) < 700).astype(float)
+    wilson = binomtest(700, 1000).proportion_ci(method="wilson")
+    low, high = bootstrap_interval(right, np.arange(1000))
+    assert (low, high) == (pytest.approx(wilson.low, abs=0.005), pytest.approx(wilson.high, abs=0.005))
+
+
+def test_bootstrap_draws_groups() -> None:
+    """A thousand images in ten groups, each right or wrong as a whole, are worth ten images."""
+    right = np.repeat(np.arange(10) < 7, 100).astype(float)
+    low, high = bootstrap_interval(right, np.repeat(np.arange(10), 100))
+    assert high - low > 0.4
+    assert bootstrap_interval(right, np.zeros(1000, int)) == (pytest.approx(0.7), pytest.approx(0.7))
+
+
+def test_accuracy_by_group() -> None:
+    right = np.array([True] * 60 + [False] * 40 + [True] * 30 + [False] * 70 + [True] * 5)
+    of = np.array(["a"] * 100 + ["b"] * 100 + [""] * 5)
+    result = accuracy_by_group(right, np.arange(205), of)
+    assert {name: row["accuracy"] for name, row in result["groups"].items()} == {"a": 0.6, "b": 0.3}
+    gap = result["largest_gap"]
+    assert (gap["higher"], gap["lower"], gap["difference"]) == ("a", "b", pytest.approx(0.3))
+    half = 1.96 * (0.6 * 0.4 / 100 + 0.3 * 0.7 / 100) ** 0.5  # of two independent shares
+    assert gap["interval"] == [pytest.approx(0.3 - half, abs=0.02), pytest.approx(0.3 + half, abs=0.02)]
+    assert accuracy_by_group(right[:100], np.arange(100), of[:100])["largest_gap"] is None
 
 
 def test_log_softmax_survives_large_logits() -> None:

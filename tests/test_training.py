@@ -16,7 +16,7 @@ import pytest
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.baselines import baseline_entries
 from ferlab.batches import as_input
-from ferlab.errors import DataError, RunError, TrainingError
+from ferlab.errors import DataError, RecipeError, RunError, TrainingError
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
@@ -234,3 +234,14 @@ def test_ctrl_c_leaves_a_usable_folder_that_resumes(table: Path, tmp_path: Path)
     assert start(table, out, steps_per_epoch=9).wait() == 0
     assert run.result()["status"] in ("completed", "stopped early")
     assert len(run.history()) > done
+
+
+def test_only_the_study_selects_on_the_test_split(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="would choose the best epoch on the test split"):
+        train("fair_newmodel", small, tmp_path / "run", selection="test_folder")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_student_without_teachers_is_refused(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--set teachers=DIR,DIR"):
+        train("fair_newmodel", small, tmp_path / "run", distillation=0.5)

@@ -193,23 +193,56 @@ def evaluate(
     model: ModelArgument,
     data: DataOption,
     split: SplitOption = "validation",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the result, with a reliability diagram and a risk-coverage curve.")
+    ] = None,
     json_: JsonOption = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Score the mean answer to ten views of each image as well.")
+    ] = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(metavar="THRESHOLD", help="Score only the answers that are this probable as well.", min=0, max=1),
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Compare groups of images that a table (name, group) tells apart."),
+    ] = None,
+    train_data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Where the training images are, if SOURCE has none: to find copies."),
+    ] = None,
+    ferplus: FerplusOption = None,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Score a model on one split: accuracy with its interval, and every class's scores.
+    """Score a model on one split: accuracy with its interval and without leaks, calibration, and every class's scores.
 
     ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
     """
+    from ferlab.evaluation import read_groups
+
     _load_plugins(plugin)
-    metrics = ferlab.evaluate(model, _load(data, skip_bad, cache, faces, exclude), split)
+    metrics = ferlab.evaluate(
+        model,
+        _load(data, skip_bad, cache, faces, exclude, ferplus),
+        split,
+        training=load_dataset(train_data) if train_data else None,
+        tta=tta,
+        abstain=abstain,
+        groups=read_groups(groups) if groups else None,
+    )
     if json_:
         print(json.dumps(metrics))
     else:
         print_metrics(metrics)
+    if out:
+        from ferlab.report import write_evaluation
+
+        write_evaluation(metrics, out)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What the commands print on standard output, for people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,13 +18,12 @@ FULL_TRAINING = 28709  # images in FER2013's Training split
 
 def print_ranking(comparison: Mapping[str, Any]) -> None:
     """A comparison: who is ahead, and the findings."""
-    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", "95 % interval", "selected on", box=None)
+    columns = ("95 % interval", "not told apart from", "selected on")
+    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", *columns, box=None)
     for row in comparison["ranking"]:
-        low, high = (100 * bound for bound in row["interval"])
         accuracy = f"{100 * row['accuracy']:.2f} %"
-        table.add_row(
-            str(row["rank"]), escape(row["recipe"]), accuracy, f"{low:.1f} - {high:.1f}", row["selected_on"] or ""
-        )
+        ties, selected_on = escape(", ".join(row["tied_with"])), row["selected_on"] or ""
+        table.add_row(str(row["rank"]), escape(row["recipe"]), accuracy, _range(row["interval"]), ties, selected_on)
     _print(table)
     for sentence in comparison["findings"]:
         print(f"- {sentence}")
@@ -32,14 +31,57 @@ def print_ranking(comparison: Mapping[str, Any]) -> None:
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
     """The scores of one model on one split."""
-    low, high = (100 * bound for bound in metrics["accuracy_interval"])
-    print(f"accuracy {100 * metrics['accuracy']:.2f} % (95 %: {low:.2f} - {high:.2f}) on {metrics['images']:,} images")
-    print(f"macro F1 {metrics['macro_f1']:.4f}, log loss {metrics['log_loss']:.4f}")
+    print(_accuracy_line("accuracy", metrics))
+    if metrics["leak_free"]:
+        print(_accuracy_line("without images that have a copy in training", metrics["leak_free"]))
+    else:
+        print(f"leaks not counted: {metrics['leak_free_reason']}")
+    print(
+        f"balanced accuracy {percent(metrics['balanced_accuracy'])} %, top 2 {percent(metrics['top2_accuracy'])} %, "
+        f"macro F1 {metrics['macro_f1']:.4f}"
+    )
+    print(
+        f"log loss {metrics['log_loss']:.4f}, Brier score {metrics['brier_score']:.4f}, "
+        f"expected calibration error {metrics['expected_calibration_error']:.4f}"
+    )
+    for line in _asked_for(metrics):
+        print(line)
     table = Table("class", "precision", "recall", "f1", "images", box=None)
     for name, row in metrics["per_class"].items():
         scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
         table.add_row(escape(name), *scores, f"{row['images']:,}")
     _print(table)
+
+
+def _asked_for(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Lines on what only some evaluations have."""
+    if tta := metrics.get("tta"):
+        cost = f"{tta['views']} views, {tta['seconds_ratio']:.0f} times the time"
+        yield _accuracy_line(f"mean answer to {cost}", tta)
+    if kept := metrics.get("abstained"):
+        share = f"{percent(kept['coverage'], 1)} % of the images answered"
+        yield _accuracy_line(f"from a probability of {kept['threshold']:g} on, {share}", kept)
+    for name, row in (metrics["agreement"] or {}).items():
+        yield f"FER+ voters, {name}: accuracy {percent(row['accuracy'])} % on {row['images']:,} images"
+    if by_group := metrics.get("by_group"):
+        yield from (_accuracy_line(name, row) for name, row in by_group["groups"].items())
+        if gap := by_group["largest_gap"]:
+            yield (
+                f"largest gap: {gap['higher']} above {gap['lower']} by {100 * gap['difference']:.2f} points "
+                f"(95 %: {_range(gap['interval'])})"
+            )
+
+
+def _accuracy_line(name: str, row: Mapping[str, Any]) -> str:
+    if not row["images"]:
+        return f"{name}: no images"
+    return (
+        f"{name}: {percent(row['accuracy'])} % (95 %: {_range(row['accuracy_interval'])}) on {row['images']:,} images"
+    )
+
+
+def _range(interval: Sequence[float]) -> str:
+    return " - ".join(percent(bound, 1) for bound in interval)
 
 
 def print_robustness(result: Mapping[str, Any]) -> None:

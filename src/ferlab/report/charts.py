@@ -134,6 +134,61 @@ def _matrix(
     return cells + base.mark_text(fontSize=11).encode(text=alt.Text(f"{value}:Q", format=".2f"), color=dark)
 
 
+def reliability(bins: Mapping[str, Values]) -> alt.TopLevelMixin:
+    """Accuracy against confidence: on the diagonal, probabilities mean what they say.
+
+    Args:
+        bins: by model, as `ferlab.metrics.reliability` gives them.
+    """
+    values = [
+        {"model": name, "images": row["images"]} | {key: 100 * row[key] for key in ("confidence", "accuracy")}
+        for name, rows in bins.items()
+        for row in rows
+    ]
+    scale = alt.Scale(domain=[0, 100])
+    diagonal = (
+        alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 100}]), height=HEIGHT, width="container")
+        .mark_line(color=PALETTE[-1], strokeDash=[4, 4])
+        .encode(x=alt.X("at:Q", scale=scale), y=alt.Y("at:Q", scale=scale))
+    )
+    axes = (alt.X("confidence:Q", title="confidence, %", scale=scale), alt.Y("accuracy:Q", title="accuracy, %"))
+    return diagonal + _by_model(values, axes, list(bins), ["images:Q"])
+
+
+def risk_coverage(curves: Mapping[str, Values]) -> alt.TopLevelMixin:
+    """Accuracy of the surest answers against the share of images that get one.
+
+    Args:
+        curves: by model, as `ferlab.metrics.risk_coverage` gives them.
+    """
+    values = [
+        {"model": name} | {key: 100 * row[key] for key in ("coverage", "accuracy", "threshold")}
+        for name, rows in curves.items()
+        for row in rows
+    ]
+    axes = (
+        alt.X("coverage:Q", title="images answered, %"),
+        alt.Y("accuracy:Q", title="accuracy of the answers, %", scale=alt.Scale(zero=False)),
+    )
+    return _by_model(values, axes, list(curves), [alt.Tooltip("threshold:Q", format=".1f")])
+
+
+def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more: list[Any]) -> alt.Chart:
+    """Lines with points, one colour a model."""
+    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
+    across, up = axes
+    return (
+        alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
+        .mark_line(point=alt.OverlayMarkDef(size=30, filled=True))
+        .encode(
+            x=across,
+            y=up,
+            color=alt.Color("model:N", scale=_scale(names), legend=legend),
+            tooltip=["model:N", *(alt.Tooltip(axis.shorthand, format=".1f") for axis in axes), *more],
+        )
+    )
+
+
 def robustness_curves(result: Mapping[str, Any]) -> alt.TopLevelMixin:
     """Accuracy over the strengths of each corruption, a small chart each, with the clean accuracy as a dashed line.
 

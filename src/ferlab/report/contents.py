@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ferlab import metrics
 from ferlab.errors import FerlabError
 from ferlab.findings import summary
 from ferlab.recipes import get_recipe
@@ -70,6 +71,7 @@ class Contents:
     curves: dict[str, list[Chart]]
     class_scores: Chart
     confusions: list[Chart]
+    calibration: list[Chart]
     examples: list[Example] = field(default_factory=list)
     mistakes: dict[str, list[Example]] = field(default_factory=dict)
 
@@ -102,6 +104,7 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
         curves={f"{run['recipe']}, seed {run['seed']}": _curves(run) for run in runs if run["history"]},
         class_scores=_class_scores(comparison),
         confusions=_confusions(comparison),
+        calibration=_calibration(models, comparison["ranked_on"]),
         examples=_examples(models, comparison) if pictures else [],
         mistakes=_mistakes(models, comparison) if pictures else {},
     )
@@ -246,6 +249,34 @@ def _confusions(comparison: dict[str, Any]) -> list[Chart]:
                 Chart(name=f"confusion-{row['recipe']}", title=row["recipe"], description=description, spec=spec)
             )
     return made
+
+
+def _calibration(models: dict[str, RunFolder], split: str) -> list[Chart]:
+    """Each recipe's first seed: whether its probabilities mean what they say, and what its surest answers are worth."""
+    if not models:
+        return []
+    stored = {recipe: run.predictions() for recipe, run in models.items()}
+    answers = {recipe: (one[f"{split}_labels"], one[f"{split}_probabilities"]) for recipe, one in stored.items()}
+    bins = {recipe: metrics.reliability(*answer) for recipe, answer in answers.items()}
+    curves = {recipe: metrics.risk_coverage(*answer) for recipe, answer in answers.items()}
+    errors = [f"{recipe} {metrics.expected_calibration_error(*answer):.3f}" for recipe, answer in answers.items()]
+    reliable = f"Accuracy against confidence on {split} images; expected calibration error: {', '.join(errors)}"
+    halves = [f"{recipe} {100 * curve[len(curve) // 2 - 1]['accuracy']:.1f} %" for recipe, curve in curves.items()]
+    covered = f"Accuracy of the surest answers on {split} images; of the surest half: {', '.join(halves)}"
+    return [
+        Chart(
+            name="reliability",
+            title="Accuracy against confidence",
+            description=reliable,
+            spec=charts.specification(charts.reliability(bins), reliable),
+        ),
+        Chart(
+            name="risk-coverage",
+            title="Accuracy of the surest answers",
+            description=covered,
+            spec=charts.specification(charts.risk_coverage(curves), covered),
+        ),
+    ]
 
 
 def _worst_confusion(counts: np.ndarray, class_names: list[str]) -> str:
