@@ -72,8 +72,8 @@ def test_html_stands_alone_and_has_texts_for_its_pictures(folder: Path) -> None:
     links = {address[1:] for address in outline.addresses if address.startswith("#")}
     assert links <= set(outline.ids)
     charts = json.loads(re.search(r"window\.charts = (\{.*?\});</script>", page, re.DOTALL)[1])
-    # two of all runs, two of each run, three of costs, one of classes, and a matrix for each recipe
-    assert len(charts) == 2 + 2 * 6 + 3 + 1 + 3
+    # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, and two of calibration
+    assert len(charts) == 2 + 2 * 6 + 3 + 1 + 3 + 2
     assert set(charts) <= set(outline.ids)
     assert all(chart["description"] for chart in charts.values())
 
@@ -91,7 +91,7 @@ def test_both_forms_say_the_same(folder: Path) -> None:
         assert heading in text
         assert heading in page
     pictures = re.findall(r"\]\((report-files/[^)]+)\)", text)
-    assert len(pictures) == 2 + 12 + 3 + 1 + 3 + 12 + 3 * 8
+    assert len(pictures) == 2 + 12 + 3 + 1 + 3 + 2 + 12 + 3 * 8
     assert all((folder / picture).stat().st_size > 100 for picture in pictures)
 
 
