@@ -78,6 +78,22 @@ def test_html_stands_alone_and_has_texts_for_its_pictures(folder: Path) -> None:
     assert all(chart["description"] for chart in charts.values())
 
 
+def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: Dataset, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / recipe, small, recipe, 0, 0.6) for recipe in ("study_newmodel", "fair_newmodel")]
+    result = RunFolder(runs[0]).result() | {"selected_on": "validation+test"}
+    RunFolder(runs[0]).write("result", {key: value for key, value in result.items() if key != "schema"})
+    comparison = compare_runs(runs, tmp_path / "out")
+    page, text = write_report(tmp_path / "out").read_text(), (tmp_path / "out" / "report.md").read_text()
+    charts = re.search(r"window\.charts = (\{.*?\});</script>", page, re.DOTALL)[1]
+    assert "study_newmodel\\u2020" in charts
+    assert not re.search(r'"study_newmodel"', charts)
+    assert "fair_newmodel\\u2020" not in charts
+    assert "study_newmodel†" in text
+    assert "† chose its best epoch on the test split" in page
+    assert {row["recipe"]: row["selected_on"] for row in comparison["ranking"]}["study_newmodel"] == "validation+test"
+    assert ",validation+test," in (tmp_path / "out" / "comparison.csv").read_text()
+
+
 def test_both_forms_say_the_same(folder: Path) -> None:
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     comparison = json.loads((folder / "comparison.json").read_text())

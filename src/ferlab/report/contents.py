@@ -16,6 +16,7 @@ from ferlab.report import charts
 from ferlab.runs import RunFolder, confident_mistakes, random_examples, read_json
 
 NUM_MISTAKES = 8  # shown of each model
+MARK = "†"  # on the names of recipes that selected on the test split
 
 COSTS = {
     "parameters": "parameters",
@@ -87,7 +88,8 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
     Raises:
         RunError: if there is no comparison.
     """
-    comparison = read_json(folder / "comparison.json")
+    stored = read_json(folder / "comparison.json")
+    comparison = _marked(stored)
     runs = [_run(entry, folder) for entry in comparison["entries"] if entry["run"]]
     first_runs = {run["recipe"]: run for run in reversed(runs) if run["scored"]}
     ranked = [row["recipe"] for row in comparison["ranking"] if row["recipe"] in first_runs]
@@ -95,7 +97,7 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
     models = {recipe: RunFolder(folder / first_runs[recipe]["run"]) for recipe in ranked}
     return Contents(
         comparison=comparison,
-        summary=summary(comparison),
+        summary=summary(stored),
         rows=[_row(row, comparison) for row in comparison["ranking"]],
         runs=runs,
         overview=_overview(runs, order),
@@ -110,12 +112,33 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
     )
 
 
+def _marked(comparison: dict[str, Any]) -> dict[str, Any]:
+    """The comparison with a mark on the names, wherever they are shown, of recipes that selected on the test split."""
+    flagged = {row["recipe"] for row in comparison["ranking"] if _selected_on_test(row)}
+
+    def marked(name: str) -> str:
+        return f"{name}{MARK}" if name in flagged else name
+
+    entries = [entry | {"recipe": marked(entry["recipe"])} for entry in comparison["entries"]]
+    ranking = [
+        row | {"recipe": marked(row["recipe"]), "tied_with": [marked(name) for name in row["tied_with"]]}
+        for row in comparison["ranking"]
+    ]
+    differences = [
+        pair | {"first": marked(pair["first"]), "second": marked(pair["second"])} for pair in comparison["differences"]
+    ]
+    return comparison | {"entries": entries, "ranking": ranking, "differences": differences}
+
+
+def _selected_on_test(row: Mapping[str, Any]) -> bool:
+    return "test" in (row["selected_on"] or "").split("+")
+
+
 def _row(row: dict[str, Any], comparison: dict[str, Any]) -> dict[str, Any]:
     """A line of the ranking, with what the entries know about its model."""
     entries = _scored(comparison, row["recipe"])
-    flagged = "test" in (row["selected_on"] or "").split("+")
     macro_f1 = float(np.mean([entry[comparison["ranked_on"]]["macro_f1"] for entry in entries]))
-    return {**entries[0], **row, "macro_f1": macro_f1, "selected_on_test": flagged}
+    return {**entries[0], **row, "macro_f1": macro_f1, "selected_on_test": _selected_on_test(row)}
 
 
 def _scored(comparison: Mapping[str, Any], recipe: str) -> list[dict[str, Any]]:
