@@ -12,8 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from ferlab.cli import app
-from tests.data.builders import own_pictures, write_folder
+from tests.data.builders import FILES, contents, own_pictures, write_folder, write_zip
 
+TRAINING = next(iter(FILES))
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -144,3 +145,18 @@ def test_jax_backend(tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["backend"] == "jax"
+
+
+def test_audit_lists_what_every_other_command_leaves_out(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "fer2013.zip", contents() | {"test/happy/PublicTest_9.png": contents()[TRAINING]})
+    exclude = tmp_path / "exclude.txt"
+    arguments = ["audit", str(source), "--out", str(tmp_path / "audit"), "--write-exclude", str(exclude), "--json"]
+    summary = json.loads(run(*arguments, "--keep", "train").stdout)
+    assert summary["exact_duplicates"]["across"]["train-validation"] == 1
+    assert (tmp_path / "audit" / "audit.html").exists()
+    before, after = (
+        json.loads(run("data", "info", str(source), "--json", *more).stdout)["splits"]
+        for more in ([], ["--exclude", str(exclude)])
+    )
+    assert before["validation"]["images"] == 2
+    assert list(after) == ["train"], "all these pictures are shades of one"

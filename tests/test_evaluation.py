@@ -11,14 +11,24 @@ from ferlab import Dataset, Split, evaluate, train
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.evaluation import load_classifier, read_groups, views
+from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import build_model
+from ferlab.runs import RunFolder
 from tests.artefacts import linear_artefact
 
 KEYS = {
     "schema", "model", "split", "images", "accuracy", "accuracy_interval", "balanced_accuracy", "top2_accuracy",
     "macro_f1", "log_loss", "brier_score", "expected_calibration_error", "reliability", "risk_coverage", "per_class",
-    "confusion", "class_names", "fingerprint", "leak_free", "leak_free_reason", "agreement",
+    "confusion", "class_names", "fingerprint", "leak_free", "leak_free_reason", "agreement", "calibrated",
 }  # fmt: skip
+
+
+def temperature_of(run: RunFolder) -> float:
+    """By a search on a grid."""
+    stored = run.predictions()
+    labels, logs = stored["validation_labels"], np.log(stored["validation_probabilities"].astype(float))
+    grid = np.geomspace(0.1, 10, 3_000)
+    return grid[np.argmin([log_loss(labels, log_softmax(logs / temperature)) for temperature in grid])]
 
 
 def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: Path) -> None:
@@ -31,7 +41,10 @@ def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: P
     assert run.result()["test_reason"] is None
     assert run.predictions()["test_probabilities"].shape == (70, 7)
     alone = evaluate(run.model_file, small, "test")
-    assert {**alone, "model": ""} == {**result, "model": ""}
+    assert alone["calibrated"] is None, "a file alone has no validation scores to be calibrated by"
+    assert {**alone, "model": "", "calibrated": None} == {**result, "model": "", "calibrated": None}
+    assert result["calibrated"]["temperature"] == pytest.approx(temperature_of(run), rel=0.005)
+    assert result["calibrated"]["log_loss"] != result["log_loss"]
     assert evaluate(run.path, small)["accuracy"] == run.result()["validation"]["accuracy"]
 
 

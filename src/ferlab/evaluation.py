@@ -11,7 +11,17 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.errors import DataError, FerlabError, RunError
-from ferlab.metrics import accuracy_by_group, answered, log_softmax, score
+from ferlab.metrics import (
+    accuracy_by_group,
+    answered,
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    log_loss,
+    log_softmax,
+    safe_log,
+    score,
+)
 from ferlab.predict.artefact import DEFAULT, Artefact
 from ferlab.runs import SCHEMA, RunFolder
 from ferlab.scoring import score_split
@@ -45,9 +55,11 @@ def evaluate(
         groups: names of images, to the names of groups whose accuracies are to be compared too.
 
     Returns:
-        `schema, model, split` and all that `ferlab.scoring.score_split` gives. Where asked for, also `tta` (`views,
-        seconds_ratio`, and the scores of the mean answer), `abstained` (see `ferlab.metrics.answered`) and `by_group`
-        (see `ferlab.metrics.accuracy_by_group`).
+        `schema, model, split` and all that `ferlab.scoring.score_split` gives. For a run folder that was scored on
+        validation before, and another split, `calibrated`: the `temperature` fitted on validation, and what dividing by
+        it makes of `log_loss`, `brier_score` and `expected_calibration_error`; else null. Where asked for, also `tta`
+        (`views, seconds_ratio`, and the scores of the mean answer), `abstained` (see `ferlab.metrics.answered`) and
+        `by_group` (see `ferlab.metrics.accuracy_by_group`).
 
     Raises:
         DataError: if the split is empty, or a name of `groups` is none of its images.
@@ -62,18 +74,34 @@ def evaluate(
     seconds = time.perf_counter() - started
     copies, right = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
     metrics = score_split(part, split, probabilities, training or dataset)
+    run = RunFolder(Path(model)) if Path(model).is_dir() else None
+    metrics["calibrated"] = _calibrated(run, part, probabilities) if run and split != Split.VALIDATION else None
     if tta:
         metrics["tta"] = _score_views(classify, part, copies, seconds)
     if abstain is not None:
         metrics["abstained"] = answered(part.labels, probabilities, copies, abstain)
     if of is not None:
         metrics["by_group"] = accuracy_by_group(right, copies, of)
-    path = Path(model)
-    if path.is_dir():
-        run = RunFolder(path)
+    if run:
         run.write_predictions(split.label, probabilities, part)
         run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
     return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
+
+
+def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> dict[str, float] | None:
+    """What a temperature that was fitted on validation images makes of the probabilities on other ones."""
+    stored = run.predictions()
+    if "validation_probabilities" not in stored:
+        return None
+    temperature = fit_temperature(stored["validation_labels"], safe_log(stored["validation_probabilities"]))
+    log_probabilities = log_softmax(safe_log(probabilities) / temperature)
+    calibrated = np.exp(log_probabilities)
+    return {
+        "temperature": temperature,
+        "log_loss": log_loss(part.labels, log_probabilities),
+        "brier_score": brier_score(part.labels, calibrated),
+        "expected_calibration_error": expected_calibration_error(part.labels, calibrated),
+    }
 
 
 def _score_views(classify: Classifier, part: Dataset, copies: np.ndarray, seconds: float) -> dict[str, Any]:

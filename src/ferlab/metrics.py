@@ -14,6 +14,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def safe_log(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms in float64; a probability of 0 in float32 counts as the smallest one above it, not as impossible."""
+    return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
+
+
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Share of images whose most probable class is the label, 0..1."""
     return float(np.mean(probabilities.argmax(axis=1) == labels))
@@ -253,7 +258,6 @@ def score(
             "f1": float(f1) if present else None,
             "images": int(images),
         }
-    floor = np.finfo(np.float32).tiny  # a probability of 0 in float32 must not make the loss infinite
     return {
         "images": len(labels),
         "accuracy": accuracy(labels, probabilities),
@@ -261,7 +265,7 @@ def score(
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class.values() if row["images"]])),
         "top2_accuracy": top_k_accuracy(labels, probabilities),
         "macro_f1": float(np.mean([row["f1"] for row in per_class.values() if row["images"]])),
-        "log_loss": log_loss(labels, np.log(np.maximum(probabilities.astype(np.float64), floor))),
+        "log_loss": log_loss(labels, safe_log(probabilities)),
         "brier_score": brier_score(labels, probabilities),
         "expected_calibration_error": expected_calibration_error(labels, probabilities),
         "reliability": reliability(labels, probabilities),

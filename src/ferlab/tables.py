@@ -44,6 +44,12 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         f"log loss {metrics['log_loss']:.4f}, Brier score {metrics['brier_score']:.4f}, "
         f"expected calibration error {metrics['expected_calibration_error']:.4f}"
     )
+    if calibrated := metrics["calibrated"]:
+        print(
+            f"with the temperature {calibrated['temperature']:.2f} fitted on validation: log loss "
+            f"{calibrated['log_loss']:.4f}, Brier score {calibrated['brier_score']:.4f}, expected calibration error "
+            f"{calibrated['expected_calibration_error']:.4f}"
+        )
     for line in _asked_for(metrics):
         print(line)
     table = Table("class", "precision", "recall", "f1", "images", box=None)
