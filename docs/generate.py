@@ -330,14 +330,16 @@ def write_costs() -> None:
 
 def main() -> None:
     """Writes or checks every generated document."""
+    checking = "--check" in sys.argv[1:]
+    if not checking:
+        write_costs()  # first: the pages name them
     pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if "--check" in sys.argv[1:]:
+    if checking:
         if stale:
             sys.exit(f"stale, run `make docs`: {', '.join(str(path.relative_to(ROOT)) for path in stale)}")
         return
-    write_costs()
     write_curves()
     write_robustness_pictures()
     for path in stale:

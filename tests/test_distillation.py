@@ -33,9 +33,9 @@ def test_several_teachers_say_their_mean(small: Dataset, tmp_path: Path) -> None
 
 
 def test_a_student_learns_from_a_teacher_and_resumes(small: Dataset, tmp_path: Path) -> None:
-    settings = {"epochs": 1, "batch_size": 56, "distillation": 0.5, "policy": "float32"}
+    settings = {"epochs": 1, "batch_size": 56, "policy": "float32"}
     plain = train("study_newmodel", small, tmp_path / "plain", **settings)
-    taught = {"teachers": (teacher(tmp_path / "teacher", small, 0),)} | settings
+    taught = {"teachers": (teacher(tmp_path / "teacher", small, 0),), "distillation": 0.5} | settings
     run = train("study_newmodel", small, tmp_path / "run", **taught)
     assert run.recipe().teachers == taught["teachers"]
     assert run.history()[0]["loss"] != pytest.approx(plain.history()[0]["loss"], rel=1e-3)

@@ -30,7 +30,7 @@ Quantize = Literal["none", "float16", "int8"]
 # The largest difference of a probability from Keras's that is passed; of int8, accuracy alone is asked.
 TOLERANCES = {"none": 1e-3, "float16": 2e-2, "int8": 1.0}
 ACCURACY_TOLERANCE = 0.002  # of accuracy lost, 0..1
-CALIBRATION_IMAGES = 512
+CALIBRATION_IMAGES = 2048
 CALIBRATION_PERCENTILE = 99.99  # of the values seen, that the range of 8 bits covers
 HALF_FROM = 64  # values of a tensor from which it is worth storing as float16
 LICENCES = {
