@@ -48,6 +48,6 @@ def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarr
 
     def teach(images: np.ndarray) -> np.ndarray:
         answers = [np.exp(log_softmax(network.predict_on_batch(images))) for network in networks]
-        return np.mean(answers, axis=0, dtype=np.float32)
+        return np.stack(answers).mean(axis=0, dtype=np.float32)
 
     return teach
