@@ -86,8 +86,8 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
 
     Example:
         >>> from ferlab import load_dataset
-        >>> found = audit(load_dataset("demo"))
-        >>> found.summary["exact_duplicates"]["surplus"]
+        >>> copies = audit(load_dataset("demo")).summary["exact_duplicates"]
+        >>> copies["surplus"]
         0
     """
     disputes, disputed = _disputed_labels(dataset, model) if model else ([], None)
