@@ -27,7 +27,7 @@ def temperature_of(run: RunFolder) -> float:
     """By a search on a grid."""
     stored = run.predictions()
     labels, logs = stored["validation_labels"], np.log(stored["validation_probabilities"].astype(float))
-    grid = np.geomspace(0.1, 10, 3_000)
+    grid = np.geomspace(0.05, 20, 3_000)
     return grid[np.argmin([log_loss(labels, log_softmax(logs / temperature)) for temperature in grid])]
 
 

@@ -63,7 +63,7 @@ def test_the_examples_of_contributing(tmp_path: Path) -> None:
         trained = as_a_user("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
         assert trained.returncode == 0, trained.stderr
         scored = as_a_user("evaluate", out, "--data", "demo")
-        assert scored.stdout.startswith("accuracy "), scored.stderr
+        assert scored.stdout.startswith("accuracy: "), scored.stderr
 
 
 def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path, small: Dataset) -> None:
