@@ -17,7 +17,7 @@ from ferlab.data.ferplus import VOTES
 from ferlab.emotions import FERPLUS
 
 REASONS = {
-    "exact copy": "equal pixel by pixel to another image of its split, which is not counted",
+    "exact copy": "equal pixel by pixel to an earlier image of its split",
     "copy across splits": "equal pixel by pixel to an image of an earlier split: train, validation, test",
     "conflicting labels": "equal pixel by pixel to an image with another label",
     "mirrored copy": "the mirror image of another one, pixel by pixel",
