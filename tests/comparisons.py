@@ -84,7 +84,15 @@ def history(
     ]
 
 
-def write_run(path: Path, data: Dataset, recipe: str, seed: int, accuracy: float, epochs: int = 4) -> Path:
+def write_run(
+    path: Path,
+    data: Dataset,
+    recipe: str,
+    seed: int,
+    accuracy: float,
+    epochs: int = 4,
+    selected_on: str = "validation",
+) -> Path:
     """A run folder as a training leaves it, with answers of a given accuracy."""
     run, generator = RunFolder(path), np.random.default_rng(seed)
     run.write("config", {"recipe": get_recipe(recipe).changed({"epochs": epochs}).as_dict(), "seed": seed})
@@ -100,12 +108,6 @@ def write_run(path: Path, data: Dataset, recipe: str, seed: int, accuracy: float
         run.write_predictions(split.label, probabilities, part)
         scores[split.label] = score_split(part, split, probabilities, data)
     sizes = {"parameters": 10_000 * (seed + 1), "trainable_parameters": 10_000, "multiply_adds": 1_000_000}
-    status = {
-        "status": "completed",
-        "epochs": epochs,
-        "seconds_per_epoch": 2.0,
-        "seconds": 8.0,
-        "selected_on": "validation",
-    }
-    run.write("result", {"recipe": recipe, "seed": seed, **status, **sizes, **scores})
+    times = {"status": "completed", "epochs": epochs, "seconds_per_epoch": 2.0, "seconds": 8.0}
+    run.write("result", {"recipe": recipe, "seed": seed, "selected_on": selected_on, **times, **sizes, **scores})
     return path

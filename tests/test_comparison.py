@@ -112,3 +112,15 @@ def test_runs_in_another_order_of_images_are_compared_image_by_image(demo: Datas
     assert list(hits[0]["test_keys"]) != list(hits[1]["test_keys"])
     (difference,) = compare_runs([one, two], tmp_path / "out")["differences"]
     assert (difference["difference"], difference["interval"]) == (0, [0, 0])
+
+
+def test_copies_with_different_labels_are_one_group(demo: Dataset, tmp_path: Path) -> None:
+    """Told apart by their keys, they are still drawn together."""
+    test = np.flatnonzero(demo.splits == Split.TEST)
+    images, labels = demo.images.copy(), demo.labels.copy()
+    images[test] = np.repeat(images[test[::2]], 2, axis=0)
+    labels[test[1::2]] = (labels[test[::2]] + 1) % 7
+    run = RunFolder(write_run(tmp_path / "run", replace(demo, images=images, labels=labels), "fair_newmodel", 0, 0.6))
+    assert len(np.unique(run.scored_images("test"))) == len(test)
+    _, sizes = np.unique(run.copies("test"), return_counts=True)
+    assert (len(sizes), set(sizes.tolist())) == (len(test) / 2, {2})

@@ -19,7 +19,7 @@ FLOORS = [
     {"backend"},
     {"augment", "data", "fused", "metrics", "models", "predict"},
     {"recipes", "votes"},
-    {"costs", "progress", "batches", "ranking", "runs", "scoring"},
+    {"costs", "progress", "protocol", "batches", "ranking", "runs", "scoring"},
     {"baselines", "callbacks", "distillation", "export", "findings"},
     {"evaluation", "report", "training"},
     {"audit", "comparison", "plugins", "robustness"},

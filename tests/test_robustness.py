@@ -30,7 +30,7 @@ def linear(tmp_path: Path) -> str:
 @pytest.fixture
 def small_demo(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command's data are the small ones."""
-    monkeypatch.setattr("ferlab.cli.load_dataset", lambda *_, **__: small)
+    monkeypatch.setattr("ferlab.cli.options.load_dataset", lambda *_, **__: small)
 
 
 def draws() -> np.random.Generator:

@@ -236,12 +236,6 @@ def test_ctrl_c_leaves_a_usable_folder_that_resumes(table: Path, tmp_path: Path)
     assert len(run.history()) > done
 
 
-def test_only_the_study_selects_on_the_test_split(small: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="would choose the best epoch on the test split"):
-        train("fair_newmodel", small, tmp_path / "run", selection="test_folder")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_student_without_teachers_is_refused(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="--set teachers=DIR,DIR"):
         train("fair_newmodel", small, tmp_path / "run", distillation=0.5)

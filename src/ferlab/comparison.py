@@ -22,6 +22,7 @@ from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation import evaluate
 from ferlab.findings import findings
 from ferlab.progress import console
+from ferlab.protocol import check_recipe
 from ferlab.ranking import add_ties, differences, rank
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, write_json
@@ -77,6 +78,7 @@ def compare(
         What comparison.json holds. A run that failed is an entry with its reason.
 
     Raises:
+        ProtocolError: if a recipe would select on the test split.
         UnknownNameError: if there is no such recipe.
         RunError: if `out` already holds a comparison and `resume` is off.
         KeyboardInterrupt: on Ctrl-C, after the reports of what is done were written.
@@ -117,7 +119,9 @@ def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
 
 
 def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
-    return recipe.changed(QUICK if quick else {}).changed(changes)
+    prepared = recipe.changed(QUICK if quick else {}).changed(changes)
+    check_recipe(prepared)
+    return prepared
 
 
 def _announce(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, say: Any) -> None:
@@ -282,10 +286,7 @@ def _hits(
         for name in trained
     }
     hits = {name: [run.hits(split) for run in folders] for name, folders in runs.items()}
-    if not runs:
-        return hits, np.empty(0, np.int64)
-    # A key stands for an image with its label: copies share it, but for those with different labels.
-    return hits, np.unique(next(iter(runs.values()))[0].scored_images(split), return_inverse=True)[1]
+    return hits, next(iter(runs.values()))[0].copies(split) if runs else np.empty(0, np.int64)
 
 
 def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:

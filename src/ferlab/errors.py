@@ -26,7 +26,11 @@ class UnknownNameError(FerlabError):
 
 
 class RecipeError(FerlabError):
-    """A recipe that breaks the protocol, or whose parts do not fit together."""
+    """A recipe whose parts do not fit together."""
+
+
+class ProtocolError(FerlabError):
+    """Something that would select, stop or calibrate on the images that are to judge a model."""
 
 
 class RunError(FerlabError):

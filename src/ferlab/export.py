@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.errors import ArtefactError, MissingExtraError, RunError
+from ferlab.errors import ArtefactError, MissingExtraError, ProtocolError, RunError
 from ferlab.metrics import accuracy, fit_temperature, log_softmax
 from ferlab.models import predict_logits
 from ferlab.predict.artefact import METADATA, SCHEMA, Artefact, digest
+from ferlab.protocol import calibration_images
 from ferlab.runs import RunFolder, write_atomically
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def export(run: str | Path | RunFolder, dataset: Dataset, out: str | Path, *, qu
         What the check found.
 
     Raises:
+        ProtocolError: if the validation images are missing, or others than those of the run.
         RunError: if the folder holds no trained model.
         ArtefactError: if the file's answers differ too much from Keras's. No file is left.
     """
@@ -84,7 +86,12 @@ def export(run: str | Path | RunFolder, dataset: Dataset, out: str | Path, *, qu
         raise ArtefactError("Keras exports ONNX by TensorFlow alone: set KERAS_BACKEND=tensorflow.")
     import keras
 
-    validation = dataset.require(Split.VALIDATION)
+    validation = calibration_images(dataset, run.dataset()["splits"])
+    if validation.fingerprints != {"validation": _fingerprint(run, "validation")}:
+        raise ProtocolError(
+            f"The validation images of {dataset.source} are not those of {run.path}, for which the artefact's accuracy "
+            "and calibration are to stand. Give the data that the run was trained on."
+        )
     model = keras.models.load_model(run.model_file, compile=False)
     logits = predict_logits(model, validation.images)
     temperature = fit_temperature(validation.labels, logits)
@@ -201,7 +208,7 @@ def _described(graph: "onnx.ModelProto", run: RunFolder, temperature: float, acc
 
     import ferlab
 
-    result, splits = run.result() or {}, run.dataset()["splits"]
+    result = run.result() or {}
     selected_on = str(result["selected_on"]).split("+")
     values = {
         "schema": SCHEMA,
@@ -210,7 +217,7 @@ def _described(graph: "onnx.ModelProto", run: RunFolder, temperature: float, acc
         "crop_margin": 0.0,
         "temperature": temperature,
         "protocol": {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]},
-        "fingerprints": {name: splits[name]["fingerprint"] for name in ("train", *selected_on)},
+        "fingerprints": {name: _fingerprint(run, name) for name in ("train", *selected_on)},
         "accuracy": {"validation": accuracy},
         "licences": LICENCES,
         "ferlab": ferlab.__version__,
@@ -222,6 +229,11 @@ def _described(graph: "onnx.ModelProto", run: RunFolder, temperature: float, acc
     onnx.helper.set_model_props(described, {key: json.dumps(value) for key, value in values.items()})
     content = described.SerializeToString()
     return content.replace(b"0" * 64, digest(content, "0" * 64).encode())
+
+
+def _fingerprint(run: RunFolder, split: str) -> str | None:
+    """Of a split that the run was trained with; None where that had no images."""
+    return run.dataset()["splits"].get(split, {}).get("fingerprint")
 
 
 def _compare(expected: np.ndarray, found: np.ndarray, labels: np.ndarray) -> Parity:

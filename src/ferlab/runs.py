@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from ferlab.data import Dataset
+from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RunError
 from ferlab.recipes import Recipe
 
@@ -179,8 +180,9 @@ class RunFolder:
     def predictions(self) -> dict[str, np.ndarray]:
         """Per scored split the arrays `<split>_probabilities` `(N, K)`, `<split>_labels`, `<split>_names` `(N,)`.
 
-        With them `<split>_keys` `(N,)` uint64, by which images are told apart whatever their order; and, to be shown,
-        the positions `<split>_examples` `(M,)` and pictures `<split>_example_images` `(M, 48, 48)` uint8 of a few.
+        With them `<split>_keys` `(N,)` uint64, by which images with their labels are told apart whatever their order;
+        `<split>_copies` `(N,)` int64, equal for copies whatever their labels; and, to be shown, the positions
+        `<split>_examples` `(M,)` and pictures `<split>_example_images` `(M, 48, 48)` uint8 of a few.
         """
         return read_arrays(self.path / "predictions.npz") if (self.path / "predictions.npz").is_file() else {}
 
@@ -193,6 +195,7 @@ class RunFolder:
             "labels": part.labels,
             "names": part.names,
             "keys": np.array([int.from_bytes(digest[:8], "big") for digest in part.digests()], np.uint64),
+            "copies": group_copies(part.images),
             "examples": examples,
             "example_images": part.images[examples],
         }
@@ -206,6 +209,19 @@ class RunFolder:
             RunError: if the predictions are not there.
         """
         return np.sort(self._scored(split)[f"{split}_keys"])
+
+    def copies(self, split: str) -> np.ndarray:
+        """Groups of copies among the images of a scored split: `(N,)` int64, ordered by the images' keys.
+
+        Predictions of an older version do not tell that images with different labels are copies.
+
+        Raises:
+            RunError: if the predictions are not there.
+        """
+        stored = self._scored(split)
+        keys = stored[f"{split}_keys"]
+        copies = stored.get(f"{split}_copies", np.unique(keys, return_inverse=True)[1])
+        return copies[np.argsort(keys, kind="stable")]
 
     def hits(self, split: str) -> np.ndarray:
         """Which images of a scored split were answered rightly: `(N,)` bool, ordered by the images' keys.

@@ -19,6 +19,7 @@ from ferlab.errors import RecipeError, RunError, TrainingError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, count_multiply_adds, count_parameters, model_options, predict_logits
 from ferlab.progress import TrainingProgress
+from ferlab.protocol import selection_splits
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder, read_arrays
 from ferlab.scoring import score_split
@@ -57,14 +58,21 @@ def train(
         goes on from the last whole epoch.
 
     Raises:
+        DataError: if there are no training images.
+        ProtocolError: if it would select on the test split.
+        RecipeError: if it distils without teachers.
         RunError: if `out` holds another run, is in use, or cannot be written to.
         TrainingError: if the loss is no longer finite. The last good checkpoint is kept.
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
-    _check_protocol(recipe)
+    if recipe.distillation and not recipe.teachers:
+        raise RecipeError(
+            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
+            "their run folders by --set teachers=DIR,DIR."
+        )
     dataset.require(Split.TRAIN)
-    dataset.require(*selection_splits(recipe, dataset))
+    selection_splits(recipe, dataset)
     run = RunFolder(Path(out))
     with run.lock():
         result = _begin(run, recipe, dataset, seed, resume)
@@ -76,31 +84,6 @@ def train(
             run.write("result", {"status": "failed", "reason": str(error), "recipe": recipe.name, "seed": seed})
             raise
     return run
-
-
-def _check_protocol(recipe: Recipe) -> None:
-    """Refuses what would make the test split's score worthless, and a student without teachers.
-
-    Raises:
-        RecipeError: if a recipe that is not the study's selects on the test split, or distils without teachers.
-    """
-    if recipe.selection != "validation" and recipe.group != "study":
-        raise RecipeError(
-            f"{recipe.name or recipe.architecture}: selection={recipe.selection} would choose the best epoch on the "
-            "test split, whose score then says nothing about new images. Only the study's own recipes do that, to show "
-            "what it costs. Leave selection at 'validation'."
-        )
-    if recipe.distillation and not recipe.teachers:
-        raise RecipeError(
-            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
-            "their run folders by --set teachers=DIR,DIR."
-        )
-
-
-def selection_splits(recipe: Recipe, dataset: Dataset) -> list[Split]:
-    """The splits that a recipe selects its best epoch on: those present of the ones that it asks for."""
-    wanted = [Split.VALIDATION, Split.TEST] if recipe.selection == "test_folder" else [Split.VALIDATION]
-    return [split for split in wanted if dataset.has(split)] or wanted
 
 
 def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> dict[str, Any] | None:

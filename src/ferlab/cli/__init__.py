@@ -1,0 +1,62 @@
+"""The command line: parse, call one function, print. Results go to standard output, the rest to standard error."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import ferlab
+from ferlab.cli import data, predicting, studying
+from ferlab.errors import FerlabError
+from ferlab.progress import console
+
+app = typer.Typer(
+    help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
+    "Begin with `ferlab compare`, which needs no data: it trains four architectures on drawn faces in a few minutes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data sets, and fetch FER2013.", no_args_is_help=True)
+COMMANDS = (
+    studying.compare,
+    studying.train,
+    studying.evaluate,
+    studying.robustness,
+    predicting.export,
+    data.audit,
+    studying.report,
+    studying.models,
+    studying.recipes,
+)
+for command in COMMANDS:
+    app.command()(command)
+data_app.command("info")(data.data_info)
+data_app.command("download")(data.data_download)
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """Runs the command line. An error on purpose is one line on standard error and exit code 1."""
+    try:
+        app()
+    except FerlabError as error:
+        console().print(f"error: {error}", markup=False, style="bold red" if sys.stderr.isatty() else "")
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(ferlab.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
