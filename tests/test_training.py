@@ -16,7 +16,7 @@ import pytest
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.baselines import baseline_entries
 from ferlab.batches import as_input
-from ferlab.errors import DataError, RecipeError, RunError, TrainingError
+from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
@@ -188,7 +188,7 @@ def test_a_folder_in_use_is_refused(small: Dataset, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(RunError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be made"):
         train("study_newmodel", small, tmp_path / "file" / "run")
 
 
@@ -202,9 +202,9 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path) -> None:
         with open("/dev/full", "wb") as full:
             full.write(b"the other half")
 
-    from ferlab.runs import write_atomically
+    from ferlab.files import write_atomically
 
-    with pytest.raises(RunError, match="No space left on device"):
+    with pytest.raises(OutputError, match="No space left on device"):
         write_atomically(tmp_path / "result.json", fill)
     assert run.result()["status"] == "completed"
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path) -> None:
 
 def test_the_protocol_is_guarded(small: Dataset, tmp_path: Path) -> None:
     """Without a validation split nothing is trained: the test split never takes its place."""
-    with pytest.raises(DataError, match="no validation images"):
+    with pytest.raises(ProtocolError, match="no validation images"):
         train("fair_newmodel", small.take(Split.TRAIN, Split.TEST), tmp_path / "run")
     with pytest.raises(DataError, match="no train images"):
         train("fair_newmodel", small.take(Split.VALIDATION), tmp_path / "run")

@@ -20,12 +20,13 @@ from ferlab.costs import estimate_disk, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation import evaluate
+from ferlab.files import make_folder, write_atomically
 from ferlab.findings import findings
 from ferlab.progress import console
 from ferlab.protocol import check_recipe
 from ferlab.ranking import add_ties, differences, rank
 from ferlab.recipes import Recipe, find_recipes
-from ferlab.runs import RunFolder, make_folder, read_json, write_atomically, write_json
+from ferlab.runs import RunFolder, read_json, write_json
 from ferlab.training import train
 from ferlab.wording import duration
 

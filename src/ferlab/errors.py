@@ -33,6 +33,10 @@ class ProtocolError(FerlabError):
     """Something that would select, stop or calibrate on the images that are to judge a model."""
 
 
+class OutputError(FerlabError):
+    """A file or folder that cannot be written."""
+
+
 class RunError(FerlabError):
     """A run folder that is missing, in use, incomplete, or of another recipe."""
 

@@ -17,11 +17,12 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.errors import ArtefactError, MissingExtraError, ProtocolError, RunError
+from ferlab.files import write_atomically
 from ferlab.metrics import accuracy, fit_temperature, log_softmax
 from ferlab.models import predict_logits
 from ferlab.predict.artefact import METADATA, SCHEMA, Artefact, digest
 from ferlab.protocol import calibration_images
-from ferlab.runs import RunFolder, write_atomically
+from ferlab.runs import RunFolder
 
 if TYPE_CHECKING:
     import keras

@@ -19,9 +19,10 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import draw_random
 from ferlab.evaluation import BATCH_SIZE, Classifier, load_classifier
+from ferlab.files import write_atomically
 from ferlab.metrics import accuracy
 from ferlab.progress import bar
-from ferlab.runs import SCHEMA, write_atomically
+from ferlab.runs import SCHEMA
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 

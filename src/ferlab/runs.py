@@ -13,65 +13,23 @@ Each file is written to a temporary one first, flushed to the disk and renamed, 
 """
 
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RunError
+from ferlab.files import write_atomically
 from ferlab.recipes import Recipe
 
 SCHEMA = 1
 NUM_EXAMPLES = 12  # pictures of each kind that are kept for a report
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file by way of a temporary one in the same folder.
-
-    Args:
-        path: the file; its folder is made where it is missing.
-        write: is handed the open temporary file.
-
-    Raises:
-        RunError: if the disk is full or the folder cannot be written to; the old file, if any, is untouched.
-    """
-    temporary = None
-    make_folder(path.parent)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. Free space, or choose another --out."
-        ) from error
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-
-
-def make_folder(path: Path) -> None:
-    """Makes a folder and those above it, where they are missing.
-
-    Raises:
-        RunError: if it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path} cannot be made: {error.strerror or error}. Choose another --out.") from error
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from ferlab.audit.auditing import Audit
 from ferlab.audit.duplicates import THRESHOLD
 from ferlab.data import Split
 from ferlab.data.exclusion import COMMENT
-from ferlab.runs import write_atomically
+from ferlab.files import write_atomically
 
 Keep = Literal["train", "test"]
 NO_PICTURES = ("blank", "no photograph", "not a face")

@@ -14,7 +14,8 @@ from ferlab.audit.auditing import REASONS, Audit, Suspicion
 from ferlab.audit.duplicates import THRESHOLD
 from ferlab.data import Split
 from ferlab.errors import MissingExtraError
-from ferlab.runs import write_atomically, write_json
+from ferlab.files import write_atomically
+from ferlab.runs import write_json
 from ferlab.wording import percent
 
 COLUMNS = (

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from ferlab.errors import MissingExtraError
-from ferlab.runs import write_atomically, write_json
+from ferlab.files import write_atomically
+from ferlab.runs import write_json
 
 Result = Mapping[str, Any]
 

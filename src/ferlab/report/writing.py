@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ferlab.errors import MissingExtraError
-from ferlab.runs import write_atomically
+from ferlab.files import write_atomically
 from ferlab.wording import count, duration, percent
 
 TEMPLATES = Path(__file__).parent
