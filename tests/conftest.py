@@ -1,6 +1,11 @@
 """What all tests share: a small data set, a cache of their own, and quiet logs."""
 
+import functools
 import os
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,3 +44,21 @@ def small(demo: Dataset) -> Dataset:
 
 def _step(dataset: Dataset, split: int, wanted: int) -> int:
     return int(np.sum(dataset.splits == split)) // wanted
+
+
+@pytest.fixture
+def http_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which a server on this machine hands out its files."""
+    folder = tmp_path_factory.mktemp("http")
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Writes no log."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass

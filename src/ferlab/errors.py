@@ -41,6 +41,18 @@ class RunError(FerlabError):
     """A run folder that is missing, in use, incomplete, or of another recipe."""
 
 
+class PictureError(FerlabError):
+    """A picture that cannot be read."""
+
+
+class DetectorError(FerlabError):
+    """A face detector that cannot be had."""
+
+
+class VideoError(FerlabError):
+    """A film or camera that cannot be read or written."""
+
+
 class ArtefactError(FerlabError):
     """A model file that is damaged, or does not say what it must."""
 

@@ -20,8 +20,8 @@ def console() -> Console:
 
 
 @contextmanager
-def bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar with time left, for work whose size is known. Yields a function that advances it."""
+def bar(description: str, total: float | None, quiet: bool = False) -> Iterator[Callable[[float], None]]:
+    """A bar, with time left where the size of the work is known. Yields a function that advances it."""
     output = console()
     with _bar(output, disable=quiet or not output.is_terminal) as progress:
         task = progress.add_task(description, total=total)

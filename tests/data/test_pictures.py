@@ -14,6 +14,7 @@ from ferlab import EMOTIONS, Dataset, Split, load_dataset
 from ferlab.data.faces import largest_face
 from ferlab.errors import DataError
 from tests.data.builders import contents, noise, own_pictures, png, table, write_folder, write_zip
+from tests.scenes import encoded, scene
 
 NOTE = "stratified by class, seed 0, identical pictures kept together"
 BOTH = f"validation and test: 15 % each of the pictures, {NOTE}"
@@ -211,15 +212,6 @@ def test_notes_stay_with_parts_and_in_the_cache(tmp_path: Path) -> None:
 # Faces: the drawn ones of the demo data, on larger pictures.
 
 
-def scene(demo: Dataset, *faces: tuple[int, int, int]) -> np.ndarray:
-    """A grey picture of 400x600 with demo faces, each of a side and at a left and top edge in pixels."""
-    picture = np.full((400, 600), 128, np.uint8)
-    for number, (side, left, top) in enumerate(faces):
-        face = cv2.resize(demo.images[number], (side, side), interpolation=cv2.INTER_CUBIC)
-        picture[top : top + side, left : left + side] = face
-    return picture
-
-
 def test_the_largest_face_is_found(demo: Dataset) -> None:
     box = largest_face(scene(demo, (120, 30, 30), (240, 300, 100)))
     assert box is not None
@@ -242,10 +234,6 @@ def test_the_box_is_clipped_to_the_picture_and_to_its_scale(demo: Dataset) -> No
 @pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 5000), (100, 100)])
 def test_no_face_is_found_where_none_is(shape: tuple[int, int]) -> None:
     assert largest_face(np.full(shape, 128, np.uint8)) is None
-
-
-def encoded(picture: np.ndarray) -> bytes:
-    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def test_faces_are_cut_out(demo: Dataset, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ferlab import FerlabError, Predictor
-from ferlab.predict.predictor import prepare
+from ferlab.predict.crops import prepare
 from tests.artefacts import linear_artefact
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)

@@ -25,6 +25,8 @@ COMMANDS = (
     studying.train,
     studying.evaluate,
     studying.robustness,
+    predicting.predict,
+    predicting.video,
     predicting.export,
     data.audit,
     studying.report,

@@ -42,6 +42,17 @@ SplitOption = Annotated[
     Literal["validation", "test", "train"],
     typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`."),
 ]
+PredictorOption = Annotated[str, typer.Option("--model", help="An .onnx file of `ferlab export`, or `default`.")]
+DetectorOption = Annotated[
+    Literal["auto", "yunet", "haar", "none"],
+    typer.Option(help="Of faces. `auto`: YuNet, or Haar where that cannot be fetched. `none`: a picture is a face."),
+]
+DetectorModelOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YuNet's file. [default: $FERLAB_DETECTOR_MODEL, or fetched once]")
+]
+MinConfidenceOption = Annotated[
+    float, typer.Option(metavar="SHARE", help="Name no emotion that is less probable; 0..1.", min=0, max=1)
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 

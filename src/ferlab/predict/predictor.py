@@ -1,45 +1,105 @@
 """`Predictor`: emotions of faces."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ferlab.errors import FerlabError
 from ferlab.predict.artefact import Artefact
+from ferlab.predict.crops import SIDE, cut, prepare
+from ferlab.predict.detectors import Detection, Detector, open_detector
+from ferlab.predict.faces import Box, Classification, Face
+from ferlab.predict.pictures import Channels, Picture, read_picture
 
-SIDE = 48  # pixels of the network's input
+ENOUGH = 1280  # pixels of the longer side of a decoded photograph: twice what faces are searched in
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
-    """What a face shows: the most probable class, its probability 0..1, and the probabilities of all classes."""
+class Found:
+    """The faces of one picture, cut out and not yet classified.
 
-    emotion: str
-    confidence: float
-    probabilities: dict[str, float]
+    Attributes:
+        detections: in pixels of the original.
+        crops: `(F, 48, 48)` uint8.
+    """
+
+    detections: list[Detection]
+    crops: np.ndarray
 
 
 class Predictor:
-    """Tells the emotions of faces, with ONNX Runtime alone.
+    """Finds faces and tells their emotions, by ONNX Runtime and OpenCV.
 
     Args:
         model: an artefact, or `default` for the one in the package.
+        detector: `auto`, `yunet`, `haar`, or `none` where each picture is one face; see `ferlab.predict.detectors`.
+        detector_model: the file of YuNet, where it is not to be fetched.
         threads: processor threads for one call; 0 for all cores.
 
     Raises:
         ArtefactError: if the file is no sound artefact.
 
     Example:
-        >>> face = np.zeros((48, 48), np.uint8)
-        >>> [answer] = Predictor().classify([face])
-        >>> round(sum(answer.probabilities.values()), 3)
+        >>> predictor = Predictor(detector="none")
+        >>> [face] = predictor.predict(np.zeros((48, 48), np.uint8))
+        >>> round(sum(face.probabilities.values()), 3)
         1.0
+        >>> face.box
+        Box(x=0, y=0, width=48, height=48)
     """
 
-    def __init__(self, model: str | Path = "default", *, threads: int = 0) -> None:
+    def __init__(
+        self,
+        model: str | Path = "default",
+        detector: str = "auto",
+        *,
+        detector_model: str | Path | None = None,
+        threads: int = 0,
+    ) -> None:
         self.artefact = Artefact(model, threads=threads)
+        self._choice = (detector, detector_model)
+        self._own = threading.local()  # a detector serves one thread
+
+    @property
+    def detector(self) -> Detector:
+        """The face detector of this thread, opened when it is first asked for.
+
+        Raises:
+            DetectorError: if it cannot be had.
+            UnknownNameError: if there is no such detector.
+        """
+        if not hasattr(self._own, "detector"):
+            self._own.detector = open_detector(*self._choice)
+        return self._own.detector
+
+    def predict(self, image: Any, *, channels: Channels = "rgb") -> list[Face]:
+        """Tells the emotions of all faces in a picture.
+
+        Args:
+            image: a path, bytes, a Pillow image or an array, as in `ferlab.predict.pictures.read_picture`.
+            channels: the order of colours in an array: `rgb`, or `bgr` as OpenCV has them.
+
+        Returns:
+            The faces, the largest first; an empty list where there is none.
+
+        Raises:
+            DetectorError: if the detector cannot be had.
+            PictureError: if the picture cannot be read.
+        """
+        return self.predict_batch([image], channels=channels)[0]
+
+    def predict_batch(self, images: Iterable[Any], *, channels: Channels = "rgb") -> list[list[Face]]:
+        """Tells the emotions of all faces in many pictures. All faces are classified in one go, which is faster.
+
+        Args and errors are those of `predict`.
+
+        Returns:
+            The faces of each picture, as in `predict`.
+        """
+        return self.classify_found([self.find(image, channels=channels) for image in images])
 
     def classify(self, crops: Sequence[np.ndarray] | np.ndarray) -> list[Classification]:
         """Classifies pictures that hold one face each, and little else.
@@ -52,34 +112,57 @@ class Predictor:
             One answer for each.
 
         Raises:
-            FerlabError: if an array is of another form.
+            PictureError: if an array is of another form.
         """
         faces = np.zeros((len(crops), SIDE, SIDE), np.uint8)
         for index, crop in enumerate(crops):
             faces[index] = prepare(crop)
+        return [Classification(**self.judged(row)) for row in self.artefact.probabilities(faces)]
+
+    def find(self, image: Any, *, channels: Channels = "rgb") -> Found:
+        """Finds the faces of a picture and cuts them out, without the network. Threads may call it at once.
+
+        Args and errors are those of `predict`.
+        """
+        picture = image if isinstance(image, Picture) else read_picture(image, channels=channels, enough=ENOUGH)
+        detections = self.detector.detect(picture.pixels)
+        if self.detector.framed:
+            crops = [prepare(picture.pixels) for _ in detections]
+        else:
+            margin = float(self.artefact.metadata["crop_margin"])
+            crops = [cut(picture.pixels, detection, margin) for detection in detections]
+        return Found(
+            detections=[detection.scaled(1 / picture.scale) for detection in detections],
+            crops=np.stack(crops) if crops else np.empty((0, SIDE, SIDE), np.uint8),
+        )
+
+    def classify_found(self, pictures: Sequence[Found]) -> list[list[Face]]:
+        """Classifies the faces of many pictures in one go.
+
+        Args:
+            pictures: what `find` gave for each.
+
+        Returns:
+            The faces of each, in the same order.
+        """
+        if not pictures:
+            return []
+        rows = iter(self.artefact.probabilities(np.concatenate([found.crops for found in pictures])))
+        return [[self._face(detection, next(rows)) for detection in found.detections] for found in pictures]
+
+    def judged(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """The fields of a `Classification` for probabilities `(K,)`."""
         names = self.artefact.class_names
-        return [
-            Classification(
-                emotion=names[row.argmax()],
-                confidence=float(row.max()),
-                probabilities=dict(zip(names, row.tolist(), strict=True)),
-            )
-            for row in self.artefact.probabilities(faces)
-        ]
+        return {
+            "emotion": names[int(probabilities.argmax())],
+            "confidence": float(probabilities.max()),
+            "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
+        }
 
-
-def prepare(crop: np.ndarray) -> np.ndarray:
-    """Makes a grey picture `(48, 48)` uint8 of a face's crop, grey or RGB, of any size.
-
-    Raises:
-        FerlabError: if the array is no such picture.
-    """
-    if crop.dtype != np.uint8 or crop.ndim not in (2, 3) or not crop.size or crop.shape[2:] not in ((), (1,), (3,)):
-        raise FerlabError(f"A crop must be (H, W), (H, W, 1) or (H, W, 3) uint8, not {crop.shape} {crop.dtype}.")
-    if crop.shape[:2] == (SIDE, SIDE) and crop.shape[2:] != (3,):
-        return crop.reshape(SIDE, SIDE)
-    import cv2
-
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.shape[2:] == (3,) else crop.reshape(crop.shape[:2])
-    shrinks = min(grey.shape) > SIDE
-    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    def _face(self, detection: Detection, probabilities: np.ndarray) -> Face:
+        return Face(
+            **self.judged(probabilities),
+            box=Box(*(round(value) for value in detection.box)),
+            detection_score=detection.score,
+            landmarks=detection.landmarks,
+        )

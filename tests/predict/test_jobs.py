@@ -1,0 +1,142 @@
+"""Folders of pictures: what is meant, what comes of it, and that memory stays flat."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferlab import Dataset, Predictor
+from ferlab.errors import DetectorError, FerlabError, PictureError
+from ferlab.predict.jobs import list_pictures, predict_files, write_predictions
+from ferlab.predict.table import open_writer
+from tests.artefacts import linear_artefact
+from tests.predict.test_pictures import png_of_size
+from tests.predict.test_table import rows_of
+from tests.scenes import encoded, scene
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> Predictor:
+    linear_artefact(tmp_path / "linear.onnx")
+    return Predictor(tmp_path / "linear.onnx", "haar")
+
+
+@pytest.fixture
+def photos(demo: Dataset, tmp_path: Path) -> Path:
+    """Two faces, one face, none, and a broken file; another face in a folder of its own."""
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    two, one = scene(demo, (110, 40, 30), (220, 320, 100)), scene(demo, (200, 100, 100))
+    for name, content in {
+        "a.png": encoded(two),
+        "b.jpg": encoded(one, ".jpg"),
+        "c.png": encoded(scene(demo)),
+        "d.jpg": b"no picture",
+        "deep/e.webp": encoded(one, ".webp"),
+        "notes.txt": b"left alone",
+        ".hidden.png": encoded(one),
+    }.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_what_is_meant(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [str(place) for place in list_pictures([photos]).values()] == ["a.png", "b.jpg", "c.png", "d.jpg"]
+    assert str(list_pictures([photos], recursive=True)[photos / "deep" / "e.webp"]) == str(Path("deep/e.webp"))
+    assert list(list_pictures([photos / "*.png", photos / "a.png"])) == [photos / "a.png", photos / "c.png"]
+    assert list(list_pictures([photos / "notes.txt"])) == [photos / "notes.txt"]  # whoever names it, means it
+    with pytest.raises(PictureError, match="nowhere does not exist"):
+        list_pictures([photos, "nowhere"])
+    (photos / "empty" / "deep").mkdir(parents=True)
+    with pytest.raises(PictureError, match="There are no pictures in .*--recursive"):
+        list_pictures([photos / "empty"])
+
+
+def test_answers_come_in_order_and_are_those_of_single_calls(predictor: Predictor, photos: Path) -> None:
+    files = list(list_pictures([photos], recursive=True))
+    found = list(predict_files(predictor, files, threads=3))
+    assert [file for file, _ in found] == files
+    for file, faces in found:
+        if file.name == "d.jpg":
+            assert isinstance(faces, FerlabError)
+            assert "d.jpg: it is no picture" in str(faces)
+        else:
+            assert faces == predictor.predict(file)
+    assert [len(faces) for _, faces in found if isinstance(faces, list)] == [2, 1, 0, 1]
+
+
+def test_rows_and_drawn_copies(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    files, drawn = list_pictures([photos], recursive=True), tmp_path / "drawn"
+    with open_writer(tmp_path / "faces.csv", None, predictor.artefact.class_names) as writer:
+        counts = write_predictions(predictor, files, writer, annotate=drawn)
+    assert counts == {"ok": 4, "no_face": 1, "error": 1}
+    assert len(rows_of(tmp_path / "faces.csv")) == 6
+    assert sorted(str(path.relative_to(drawn)) for path in drawn.rglob("*.*")) == [
+        "a.png", "b.jpg", "c.png", str(Path("deep/e.webp")),
+    ]  # fmt: skip
+    import cv2
+
+    before, after = (cv2.imread(str(path / "a.png")) for path in (photos, drawn))
+    assert before.shape == after.shape
+    assert 0.002 < np.mean(np.any(before != after, axis=2)) < 0.1
+
+
+def test_a_detector_that_cannot_be_had_is_told_once(photos: Path, tmp_path: Path) -> None:
+    linear_artefact(tmp_path / "linear.onnx")
+    predictor = Predictor(tmp_path / "linear.onnx", "yunet", detector_model=tmp_path / "none.onnx")
+    with pytest.raises(DetectorError, match=r"none\.onnx does not exist"):
+        list(predict_files(predictor, [photos / "a.png"]))
+
+
+def test_few_pictures_are_in_memory_at_a_time(predictor: Predictor, photos: Path) -> None:
+    """Ten times as many pictures take no more memory: the files are asked for as they are needed."""
+    asked = 0
+    (photos / "small.png").write_bytes(encoded(np.zeros((20, 20), np.uint8)))
+
+    def files():
+        nonlocal asked
+        for _ in range(500):
+            asked += 1
+            yield photos / "small.png"
+
+    answers = predict_files(predictor, files(), threads=2)
+    next(answers)
+    assert asked < 100
+    assert sum(1 for _ in answers) == 499
+
+
+def test_files_from_strangers_get_a_row_each(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
+    """Cut short, with bits flipped, named wrongly, animated, or claiming more pixels than anybody has memory for."""
+    folder, generator = tmp_path / "strange", np.random.default_rng(0)
+    folder.mkdir()
+    face = scene(demo, (200, 100, 100))
+    whole = {suffix: encoded(face, suffix) for suffix in (".jpg", ".png", ".webp", ".bmp", ".tiff")}
+    for number in range(60):
+        suffix = list(whole)[number % len(whole)]
+        content = bytearray(whole[suffix])
+        for place in generator.integers(0, len(content), 3):
+            content[place] ^= 1 << int(generator.integers(0, 8))
+        (folder / f"flipped{number}{suffix}").write_bytes(content)
+        (folder / f"cut{number}{suffix}").write_bytes(whole[suffix][: generator.integers(1, len(whole[suffix]))])
+    frames = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
+    frames[0].save(folder / "film.gif", save_all=True, append_images=frames[1:])
+    (folder / "bomb.png").write_bytes(png_of_size(2**31 - 1, 2**31 - 1))
+    (folder / "large.png").write_bytes(png_of_size(9_000, 9_000))
+    (folder / "page.jpg").write_text("<html></html>")
+    (folder / "really-a-png.jpg").write_bytes(whole[".png"])
+    files = list_pictures([folder])
+    with open_writer(tmp_path / "rows.csv", None, predictor.artefact.class_names) as writer:
+        write_predictions(predictor, files, writer)
+    rows = {Path(row["source"]).name: row for row in rows_of(tmp_path / "rows.csv")}
+    assert rows.keys() == {file.name for file in files}
+    for name, reason in (
+        ("film.gif", "it moves"),
+        ("bomb.png", ""),
+        ("large.png", "81,000,000"),
+        ("page.jpg", "no pic"),
+    ):
+        assert rows[name]["status"] == "error"
+        assert reason in rows[name]["reason"].replace("9000x9000 pixels", "81,000,000")
+    assert rows["really-a-png.jpg"]["status"] == "ok"
+    assert sum(row["status"] == "error" for row in rows.values()) > 60

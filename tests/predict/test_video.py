@@ -1,0 +1,228 @@
+"""Films and cameras: times, faces that keep their numbers, files that end well."""
+
+import csv
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferlab import Dataset, Predictor
+from ferlab.errors import OutputError, VideoError
+from ferlab.predict import films
+from ferlab.predict.faces import Box, Face
+from ferlab.predict.films import Camera, Film, FilmWriter, open_film
+from ferlab.predict.tracking import Tracker
+from ferlab.predict.video import frame_rows, predict_video, write_video
+from tests.artefacts import linear_artefact
+from tests.scenes import scene
+
+RATE = 10  # frames a second
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    path = tmp_path_factory.mktemp("model") / "linear.onnx"
+    linear_artefact(path)
+    return Predictor(path, "haar")
+
+
+@pytest.fixture(scope="module")
+def film(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds: a face moves to the right, a second one is there in the middle second."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with FilmWriter(path) as writer:
+        for number in range(3 * RATE):
+            second = [(100, 20, 250)] if RATE <= number < 2 * RATE else []
+            picture = scene(demo, (180, 200 + 5 * number, 60), *second)
+            writer.write(np.stack([picture] * 3, axis=2), number / RATE)
+    return path
+
+
+def test_frames_come_with_their_times(film: Path) -> None:
+    with Film(film) as opened:
+        frames = list(opened.frames())
+        assert opened.duration == pytest.approx(3, abs=0.15)
+    assert [frame.number for frame in frames] == list(range(30))
+    np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(30) / RATE, atol=1e-3)
+    assert frames[0].pixels.shape == (400, 600, 3)
+
+
+def test_faces_keep_their_numbers(predictor: Predictor, film: Path) -> None:
+    with Film(film) as opened:
+        found = list(predict_video(predictor, opened))
+    numbers = [set(frame.faces) for frame in found]
+    assert all(1 in some for some in numbers)
+    assert {2} | {1} == set().union(*numbers)
+    assert sum(2 in some for some in numbers) == pytest.approx(RATE, abs=2)
+    lefts = [frame.faces[1].box.x for frame in found]
+    assert lefts[-1] - lefts[0] == pytest.approx(5 * 29, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({"every": 10}, [0, 1, 2]),
+        ({"fps": 2.0}, [0, 0.5, 1, 1.5, 2, 2.5]),
+        ({"seconds": 0.35}, [0, 0.1, 0.2, 0.3]),
+        ({"fps": 100.0, "seconds": 0.2}, [0, 0.1]),
+    ],
+)
+def test_which_frames_are_looked_at(predictor: Predictor, film: Path, options: dict, times: list[float]) -> None:
+    with Film(film) as opened:
+        found = list(predict_video(predictor, opened, **options))
+    np.testing.assert_allclose([frame.frame.seconds for frame in found], times, atol=1e-3)
+
+
+def test_rows_and_a_drawn_film(predictor: Predictor, film: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in ("rows.csv", "rows.jsonl", "drawn.mp4")]
+    seen = []
+    with Film(film) as opened:
+        counts = write_video(
+            predictor, opened, outs, predict_video(predictor, opened, every=3), min_confidence=1, watch=seen.extend
+        )
+    with open(outs[0], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert counts["frames"] == 10
+    assert counts["uncertain"] == len(rows) == len(seen) == len(outs[1].read_text().splitlines())
+    assert [row["time_s"] for row in rows if row["face"] == "1"] == [str(round(0.3 * n, 4)) for n in range(10)]
+    with Film(outs[2]) as drawn, Film(film) as plain:
+        pairs = list(zip(drawn.frames(), itertools.islice(plain.frames(), 0, None, 3), strict=True))
+    for copy, original in pairs:
+        assert copy.seconds == pytest.approx(original.seconds, abs=1e-3)
+        assert np.abs(copy.pixels.astype(int) - original.pixels).max() > 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.mp4", "rows.csv", "rows.jsonl"]
+
+
+def test_ctrl_c_ends_all_files_well(predictor: Predictor, film: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in ("rows.parquet", "drawn.mp4")]
+
+    def interrupted():
+        with Film(film) as opened:
+            yield from itertools.islice(predict_video(predictor, opened), 5)
+        raise KeyboardInterrupt
+
+    with Film(film) as opened:
+        counts = write_video(predictor, opened, outs, interrupted())
+    assert (counts["frames"], counts["interrupted"]) == (5, 1)
+    import pyarrow.parquet
+
+    assert pyarrow.parquet.read_table(outs[0]).column("frame").to_pylist() == list(range(5))
+    with Film(outs[1]) as drawn:
+        assert len(list(drawn.frames())) == 5
+
+
+def test_a_frame_without_a_face_is_a_row(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
+    with FilmWriter(tmp_path / "empty.mp4") as writer:
+        writer.write(np.full((101, 77, 3), 128, np.uint8), 0)  # H.264 takes even sizes alone
+    with Film(tmp_path / "empty.mp4") as film:
+        [found] = predict_video(predictor, film)
+    assert found.frame.pixels.shape == (100, 76, 3)
+    assert frame_rows("a.mp4", found) == [{"source": "a.mp4", "status": "no_face", "frame": 0, "time_s": 0.0}]
+
+
+def test_films_that_cannot_be_read(tmp_path: Path, film: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no film")
+    for source, message in (
+        (tmp_path / "none.mp4", r"none\.mp4 does not exist"),
+        (tmp_path / "text.mp4", r"text\.mp4: Invalid data"),
+        (tmp_path, "does not exist"),
+    ):
+        with pytest.raises(VideoError, match=message):
+            open_film(str(source))
+    damaged = bytearray(film.read_bytes())
+    for place in range(4000, len(damaged) - 2000, 97):
+        damaged[place] ^= 255
+    (tmp_path / "damaged.mp4").write_bytes(damaged)
+    try:
+        with Film(tmp_path / "damaged.mp4") as opened:
+            assert len(list(opened.frames())) <= 30
+    except VideoError as error:
+        assert "damaged" in str(error)
+    with pytest.raises(OutputError, match="cannot be made"), FilmWriter(tmp_path / "text.mp4" / "x.mp4"):
+        pass
+
+
+def test_a_camera_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VideoError, match=r"Camera 93 cannot be opened .*plugged in"):
+        open_film("93")
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's test picture takes the place of the device; it comes as fast as it is read, as from a fast camera."""
+    monkeypatch.setitem(films.CAMERAS, films.sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
+
+
+def test_a_slow_reader_gets_the_newest_frame(camera: None) -> None:
+    with Camera(0) as opened:
+        frames = opened.frames()
+        first = next(frames)
+        films.time.sleep(0.5)
+        next(frames)
+        later = next(frames)
+        assert opened.dropped > 5
+    assert later.seconds - first.seconds > 0.4
+    assert later.number - first.number > 10
+    assert later.pixels.shape == (48, 64, 3)
+    assert not opened._thread.is_alive()
+
+
+def test_a_camera_is_stopped_after_some_seconds(camera: None, predictor: Predictor) -> None:
+    with open_film("0") as opened:
+        found = list(predict_video(predictor, opened, seconds=0.4))
+    assert 1 <= len(found) <= 11
+    assert found[-1].frame.seconds < 0.4
+
+
+def test_a_camera_that_stops_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(films.CAMERAS, films.sys.platform, ("lavfi", "testsrc=size=64x48:rate=25:duration=0.2"))
+    with Camera(0) as opened:
+        monkeypatch.setattr(opened._newest, "put", lambda frame: 1 / 0)
+        with pytest.raises(VideoError, match="camera 0 stopped: division by zero"):
+            list(opened.frames())
+
+
+# Tracking, by hand.
+
+
+def face(x: int, happy: float = 0.5) -> Face:
+    shares = {"happy": happy, "sad": 1 - happy}
+    emotion = max(shares, key=shares.__getitem__)
+    return Face(
+        emotion=emotion,
+        confidence=shares[emotion],
+        probabilities=shares,
+        box=Box(x, 0, 100, 100),
+        detection_score=None,
+        landmarks=None,
+    )
+
+
+def test_numbers_follow_the_largest_overlap() -> None:
+    tracker = Tracker()
+    assert list(tracker.update([face(0), face(300)], 0.0)) == [1, 2]
+    assert {number: one.box.x for number, one in tracker.update([face(310), face(20), face(600)], 0.1).items()} == {
+        2: 310, 1: 20, 3: 600,
+    }  # fmt: skip
+
+
+def test_a_face_may_be_gone_for_a_second() -> None:
+    tracker = Tracker()
+    tracker.update([face(0)], 0.0)
+    tracker.update([], 0.5)
+    assert list(tracker.update([face(0)], 1.0)) == [1]
+    assert list(tracker.update([face(0)], 2.1)) == [2]
+
+
+def test_smoothing_forgets_by_half_in_its_time_constant() -> None:
+    tracker = Tracker(smooth=1 / np.log(2))
+    tracker.update([face(0, happy=1.0)], 0.0)
+    [smoothed] = tracker.update([face(0, happy=0.0)], 1.0).values()
+    assert smoothed.probabilities["happy"] == pytest.approx(0.5)
+    [smoothed] = tracker.update([face(0, happy=0.0)], 2.0).values()
+    assert smoothed.probabilities == pytest.approx({"happy": 0.25, "sad": 0.75})
+    assert (smoothed.emotion, smoothed.confidence) == ("sad", pytest.approx(0.75))
+    [plain] = Tracker().update([face(0, happy=0.3)], 0.0).values()
+    assert plain.probabilities["happy"] == 0.3
