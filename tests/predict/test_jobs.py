@@ -130,13 +130,9 @@ def test_files_from_strangers_get_a_row_each(predictor: Predictor, demo: Dataset
         write_predictions(predictor, files, writer)
     rows = {Path(row["source"]).name: row for row in rows_of(tmp_path / "rows.csv")}
     assert rows.keys() == {file.name for file in files}
-    for name, reason in (
-        ("film.gif", "it moves"),
-        ("bomb.png", ""),
-        ("large.png", "81,000,000"),
-        ("page.jpg", "no pic"),
-    ):
+    reasons = {"film.gif": "it moves", "bomb.png": "", "large.png": "it has 9000x9000 pixels", "page.jpg": "no picture"}
+    for name, reason in reasons.items():
         assert rows[name]["status"] == "error"
-        assert reason in rows[name]["reason"].replace("9000x9000 pixels", "81,000,000")
+        assert reason in rows[name]["reason"]
     assert rows["really-a-png.jpg"]["status"] == "ok"
     assert sum(row["status"] == "error" for row in rows.values()) > 60
