@@ -21,6 +21,7 @@ from ferlab.files import write_atomically
 from ferlab.metrics import accuracy, fit_temperature, log_softmax
 from ferlab.models import predict_logits
 from ferlab.predict.artefact import METADATA, SCHEMA, Artefact, digest
+from ferlab.predict.crops import MARGIN
 from ferlab.protocol import calibration_images
 from ferlab.runs import RunFolder
 
@@ -215,7 +216,7 @@ def _described(graph: "onnx.ModelProto", run: RunFolder, temperature: float, acc
         "schema": SCHEMA,
         "name": result["recipe"],
         "class_names": run.dataset()["class_names"],
-        "crop_margin": 0.0,
+        "crop_margin": MARGIN,
         "temperature": temperature,
         "protocol": {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]},
         "fingerprints": {name: _fingerprint(run, name) for name in ("train", *selected_on)},

@@ -212,23 +212,15 @@ def test_notes_stay_with_parts_and_in_the_cache(tmp_path: Path) -> None:
 # Faces: the drawn ones of the demo data, on larger pictures.
 
 
-def test_the_largest_face_is_found(demo: Dataset) -> None:
-    box = largest_face(scene(demo, (120, 30, 30), (240, 300, 100)))
-    assert box is not None
-    left, top, right, bottom = box
-    assert 280 < left < (left + right) / 2 < right < 560
-    assert 80 < top < (top + bottom) / 2 < bottom < 360
-    assert right - left == pytest.approx(bottom - top, abs=1)
-
-
-def test_the_box_is_clipped_to_the_picture_and_to_its_scale(demo: Dataset) -> None:
-    picture = scene(demo, (240, 300, 100))[110:330, 320:520]
-    small, large = (largest_face(image) for image in (picture, np.kron(picture, np.ones((5, 5), np.uint8))))
-    assert small is not None and large is not None
-    for box, size in ((small, (200, 220)), (large, (1000, 1100))):
-        assert 0 <= box[0] < box[2] <= size[0]
-        assert 0 <= box[1] < box[3] <= size[1]
-    np.testing.assert_allclose(np.array(large) / 5, small, atol=12)
+def test_the_largest_face_is_cut_out(demo: Dataset) -> None:
+    """Whatever the picture's size, much of the crop is the drawn face itself."""
+    picture = scene(demo, (120, 30, 30), (240, 300, 100))
+    large = np.kron(picture, np.ones((4, 4), np.uint8))
+    faces = [largest_face(image) for image in (picture, large)]
+    for face in faces:
+        assert face is not None and face.shape == (48, 48)
+        whole = cv2.resize(demo.images[1], (40, 40), interpolation=cv2.INTER_AREA)
+        assert cv2.matchTemplate(face, whole[6:-6, 6:-6], cv2.TM_CCOEFF_NORMED).max() > 0.6
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 5000), (100, 100)])

@@ -168,12 +168,10 @@ def _middle(content: bytes) -> np.ndarray:
 
 
 def _face(content: bytes) -> np.ndarray:
-    image = decode(content)
-    box = largest_face(image)
-    if box is None:
+    face = largest_face(decode(content))
+    if face is None:
         raise ValueError("no face found")
-    left, top, right, bottom = box
-    return _resized_square(image[top:bottom, left:right])
+    return face
 
 
 def _resized_square(image: np.ndarray) -> np.ndarray:

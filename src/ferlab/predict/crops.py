@@ -8,6 +8,7 @@ from ferlab.errors import PictureError
 from ferlab.predict.detectors import Detection
 
 SIDE = 48  # pixels of the network's input
+MARGIN = 0.0  # for networks that learnt FER2013, measured by benchmarks/crop_margin.py
 
 
 def cut(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:

@@ -268,6 +268,5 @@ def _import_av() -> Any:
         import av
         import av.error
 
-        av.logging.set_level(av.logging.PANIC)
         return av
     raise MissingExtraError("video", "av") from None
