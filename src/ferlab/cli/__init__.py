@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import ferlab
-from ferlab.cli import data, predicting, studying
+from ferlab.cli import data, explaining, predicting, studying
 from ferlab.errors import FerlabError
 from ferlab.progress import console
 
@@ -25,6 +25,7 @@ COMMANDS = (
     studying.train,
     studying.evaluate,
     studying.robustness,
+    explaining.explain,
     predicting.export,
     data.audit,
     studying.report,
