@@ -12,8 +12,8 @@ import numpy as np
 SIDE = 168  # pixels, of a face on a sheet
 GAP = 14
 LINE_HEIGHT = 20
-COLUMNS = 4  # of a sheet of one face
-LABEL_WIDTH = 150  # of a sheet of classes
+COLUMNS = 4  # of a grid
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.46
 OPACITY = 0.8  # of the highest value
 DARKEST = 0.45  # of the colour map, 0..1: below it, colours are hardly seen on a grey face
 INK, ACCENT, EMPTY, PAPER = (30, 30, 30), (178, 114, 0), (225, 225, 225), (255, 255, 255)
@@ -85,7 +85,7 @@ def sheet_of_classes(
         `(height, width, 3)` uint8, BGR.
     """
     answer = int(np.argmax(probabilities))
-    cells = [_cell(plain(face), "what the model sees", "")]
+    cells = [_cell(plain(face), "what the model sees")]
     for number, (name, probability, heat) in enumerate(zip(class_names, probabilities, heats, strict=True)):
         caption = f"{name}  {100 * probability:.1f} %"
         cells.append(_cell(overlaid(face, heat), caption, "" if heat.any() else "nothing speaks for it"))
@@ -93,10 +93,7 @@ def sheet_of_classes(
         if number == answer:
             corner = (GAP // 2 + SIDE - 1, 2 * LINE_HEIGHT + SIDE - 1)
             cv2.rectangle(cells[-1], (GAP // 2, 2 * LINE_HEIGHT), corner, ACCENT, 3)
-    blank = np.full_like(cells[0], 255)
-    cells += [blank] * (-len(cells) % COLUMNS)
-    rows = [np.concatenate(cells[start : start + COLUMNS], axis=1) for start in range(0, len(cells), COLUMNS)]
-    return _with_notes(np.concatenate(rows), ["Each map on a scale of its own.", *notes])
+    return _with_notes(_grid(cells), ["Each map on a scale of its own.", *notes])
 
 
 def sheet_of_means(
@@ -121,31 +118,40 @@ def sheet_of_means(
         `(height, width, 3)` uint8, BGR.
     """
     scaled = heats / max(float(heats.max()), 1e-9)
+    notes = ["One scale for all mean maps.", *notes]
+    captions = [f"{name}, {count} images" for name, count in zip(class_names, counts, strict=True)]
+    if not faces:
+        return _with_notes(
+            _grid([_cell(alone(heat), caption) for heat, caption in zip(scaled, captions, strict=True)]), notes
+        )
     rows = []
-    for number, (name, count, heat) in enumerate(zip(class_names, counts, scaled, strict=True)):
-        pictures = [alone(heat)]
-        if faces:
-            pictures += [overlaid(faces[number], heat), *(overlaid(face, own) for face, own in examples[number])]
-        label = np.full((SIDE, LABEL_WIDTH, 3), 255, np.uint8)
-        _write(label, name, (0, SIDE // 2))
-        _write(label, f"{count} images", (0, SIDE // 2 + LINE_HEIGHT))
-        margins = ((GAP // 2, GAP // 2), (GAP // 2, GAP // 2), (0, 0))
-        cells = [np.pad(picture, margins, constant_values=255) for picture in pictures]
-        rows.append(np.concatenate([np.pad(label, margins, constant_values=255), *cells], axis=1))
+    for heat, caption, face, singles in zip(scaled, captions, faces, examples, strict=True):
+        pictures = [(alone(heat), caption), (overlaid(face, heat), "over the mean face")]
+        pictures += [(overlaid(single, own), "") for single, own in singles]
+        rows.append(np.concatenate([_cell(picture, text) for picture, text in pictures], axis=1))
     width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    header = np.full((LINE_HEIGHT + GAP, width, 3), 255, np.uint8)
-    for column, title in enumerate(("mean map", "over the mean face", "single faces")[: 3 if faces else 1]):
-        _write(header, title, (LABEL_WIDTH + GAP + GAP // 2 + column * (SIDE + GAP), LINE_HEIGHT))
-    return _with_notes(np.concatenate([header, *padded]), ["One scale for all mean maps.", *notes])
+    return _with_notes(np.concatenate([_widened(row, width) for row in rows]), notes)
 
 
-def _cell(picture: np.ndarray, caption: str, below: str) -> np.ndarray:
-    """A picture `(SIDE, SIDE, 3)` under its caption, with a line of text upon it."""
+def _grid(cells: list[np.ndarray]) -> np.ndarray:
+    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
+    rows = [np.concatenate(cells[start : start + COLUMNS], axis=1) for start in range(0, len(cells), COLUMNS)]
+    return np.concatenate(rows)
+
+
+def _widened(picture: np.ndarray, width: int) -> np.ndarray:
+    """A picture with white to its right, up to a width."""
+    return np.pad(picture, ((0, 0), (0, max(0, width - picture.shape[1])), (0, 0)), constant_values=255)
+
+
+def _cell(picture: np.ndarray, caption: str, below: str = "") -> np.ndarray:
+    """A picture `(SIDE, SIDE, 3)` under its caption, with a line of text at its foot."""
     cell = np.full((2 * LINE_HEIGHT + SIDE + GAP // 2, SIDE + GAP, 3), 255, np.uint8)
     cell[2 * LINE_HEIGHT : 2 * LINE_HEIGHT + SIDE, GAP // 2 : GAP // 2 + SIDE] = picture
     _write(cell, caption, (GAP // 2, LINE_HEIGHT))
-    _write(cell, below, (GAP // 2 + 4, 2 * LINE_HEIGHT + SIDE - 8), PAPER)
+    if below:
+        cell[LINE_HEIGHT + SIDE : 2 * LINE_HEIGHT + SIDE, GAP // 2 : GAP // 2 + SIDE] = INK
+        _write(cell, below, (GAP // 2 + 4, 2 * LINE_HEIGHT + SIDE - 6), PAPER)
     return cell
 
 
@@ -158,6 +164,8 @@ def _draw_bar(cell: np.ndarray, share: float, colour: tuple[int, int, int]) -> N
 
 def _with_notes(sheet: np.ndarray, notes: Sequence[str]) -> np.ndarray:
     """A sheet with a margin, a key of the colours and lines of text below."""
+    longest = max(cv2.getTextSize(_ascii(note), FONT, FONT_SCALE, 1)[0][0] for note in notes)
+    sheet = _widened(sheet, longest + GAP)
     below = np.full((GAP + (2 + len(notes)) * LINE_HEIGHT, sheet.shape[1], 3), 255, np.uint8)
     ramp = np.tile(np.linspace(0, 1, SIDE, dtype=np.float32), (12, 1))
     opacity = (OPACITY * ramp)[..., None]
@@ -171,5 +179,8 @@ def _with_notes(sheet: np.ndarray, notes: Sequence[str]) -> np.ndarray:
 
 def _write(image: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK) -> None:
     """Writes text whose first letter stands at a place (x, y). OpenCV's fonts know ASCII alone."""
-    shown = text.encode("ascii", "replace").decode()
-    cv2.putText(image, shown, place, cv2.FONT_HERSHEY_SIMPLEX, 0.46, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, _ascii(text), place, FONT, FONT_SCALE, colour, 1, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()

@@ -147,7 +147,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
         for row, cells in enumerate(rows, start=1)
         for column, value in enumerate(cells, start=1)
     ]
-    highest = max(value["value"] for value in values)
+    highest = max(value for rows in maps.values() for row in rows for value in row)
     axis = alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)
     side = round(MAP_SIDE * (1 - MAP_GAP))  # one view, not one a map: Vega in a browser gives several no room
     return (
