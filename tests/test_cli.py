@@ -131,8 +131,9 @@ def test_compare_without_arguments(tmp_path: Path) -> None:
     assert all(entry["status"] == "completed" for entry in trained)
     assert comparison["findings"]
     page = (out / "report.html").read_text()
-    # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, and two of calibration
-    assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 4 + 2
+    # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, two of calibration,
+    # and the maps of each recipe
+    assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 4 + 2 + 4
     assert "on this machine and" in result.stderr.splitlines()[0]
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -44,6 +45,11 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     assert any("fair_newmodel (seed 0) failed" in sentence for sentence in comparison["findings"])
     assert comparison["dataset"]["splits"]["train"]["fingerprint"] == small.fingerprints["train"]
 
+    explained = RunFolder(tmp_path / study["run"]).explanations()
+    assert (explained["maps"].shape, str(explained["split"])) == ((7, 6, 6), "validation")
+    assert 0 < explained["images"].max() <= 20
+    assert not RunFolder(tmp_path / "runs" / "fair_newmodel-seed0").explanations()
+
     assert json.loads((tmp_path / "comparison.json").read_text()) == comparison
     rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert {row["recipe"] for row in rows} == set(by_recipe)
@@ -51,6 +57,7 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     assert len(report) < 5e6
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", report), "the report needs the network"
     assert "window.charts = {" in report
+    assert "Where the models look" in report
     assert study["departures"][0] in report
     assert "validation+test" in report
 
@@ -61,6 +68,16 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
         ["study_newmodel"], small, tmp_path, resume=True, **TINY, averaging=0.0, schedule="constant", policy="float32"
     )
     assert (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns == stamp, "a finished run was trained again"
+
+
+def test_a_model_without_maps_is_none_the_worse_for_it(small: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "runs" / "fair_newmodel-seed0", small, "fair_newmodel", 0, 0.6))
+    dense = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
+    dense.save(run.model_file)
+    comparison = compare(["fair_newmodel"], small, tmp_path, resume=True, epochs=4)
+    assert comparison["entries"][0]["status"] == "completed"
+    assert not run.explanations()
+    assert "Where the models look" not in (tmp_path / "report.html").read_text()
 
 
 def test_unknown_recipes_fail_before_anything_is_trained(small: Dataset, tmp_path: Path) -> None:

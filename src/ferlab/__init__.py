@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ferlab.emotions import EMOTIONS
     from ferlab.errors import FerlabError
     from ferlab.evaluation import evaluate
+    from ferlab.explanation import explain
     from ferlab.plugins import load_plugin
     from ferlab.predict import Predictor
     from ferlab.training import train
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "compare_runs",
     "evaluate",
+    "explain",
     "load_dataset",
     "load_plugin",
     "train",
@@ -43,6 +45,7 @@ _ROOMS = {
     "compare": "comparison",
     "compare_runs": "comparison",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "load_dataset": "data",
     "load_plugin": "plugins",
     "train": "training",

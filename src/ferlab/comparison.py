@@ -20,6 +20,7 @@ from ferlab.costs import estimate_disk, estimate_seconds, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation import evaluate
+from ferlab.explanation import explain_split
 from ferlab.files import make_folder, write_atomically
 from ferlab.findings import findings
 from ferlab.progress import console
@@ -30,6 +31,7 @@ from ferlab.runs import RunFolder, read_json, write_json
 from ferlab.training import train
 from ferlab.wording import duration
 
+EXPLAINED_PER_CLASS = 20  # images, whose maps the report shows as means
 FINISHED = ("completed", "stopped early")
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
@@ -152,11 +154,28 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | 
         result = run.result() or {}
         if dataset.has(Split.TEST) and result.get("status") in FINISHED and result.get("test") is None:
             evaluate(run.path, dataset, Split.TEST)
+        if result.get("status") in FINISHED and not run.explanations():
+            _explain(run, dataset, quiet)
     except Exception as error:  # whatever one run dies of must not take the others with it
         reason = str(error) or type(error).__name__
         if not quiet:
             console().print(f"    failed: {reason.splitlines()[0]}")
     return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), run, out, reason)
+
+
+def _explain(run: RunFolder, dataset: Dataset, quiet: bool) -> None:
+    """Keeps mean maps of each class for the report, of validation images where there are any: looking changes minds.
+
+    A model that has none, such as a plugin's without a feature map, is none the worse for it.
+    """
+    split = Split.VALIDATION if dataset.has(Split.VALIDATION) else Split.TEST
+    try:
+        found = explain_split(run.path, dataset, split, images_per_class=EXPLAINED_PER_CLASS)
+    except FerlabError as error:
+        if not quiet:
+            console().print(f"    no maps of where it looks: {error}", markup=False)
+        return
+    run.write_explanations(found.mean_maps(), found.counts(), split.label, found.layer, found.rank_correlation)
 
 
 def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> dict[str, Any]:

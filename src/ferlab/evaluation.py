@@ -195,17 +195,10 @@ def load_classifier(model: str | Path, dataset: Dataset) -> Classifier:
 
 def _keras_classifier(path: Path, dataset: Dataset) -> Classifier:
     from ferlab.backend import start_keras
-    from ferlab.models import predict_logits
+    from ferlab.models import load_model, predict_logits
 
     start_keras()
-    import keras
-
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise FerlabError(
-            f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]} Layers of a plugin need --plugin."
-        ) from error
+    model = load_model(path)
     if model.output_shape[-1] != len(dataset.class_names):
         raise FerlabError(
             f"{path} tells {model.output_shape[-1]} classes apart, and {dataset.source} has {len(dataset.class_names)}."

@@ -6,6 +6,7 @@
     checkpoint/        state.npz: all that the next epoch depends on; best.npz: the weights of the best epoch
     model.keras        the best selection epoch's model, in float32
     predictions.npz    probabilities on each scored split
+    explanations.npz   of a run in a comparison: where the model sees each class, as mean maps
     result.json        how the run ended, and its metrics
     failure.json       why it failed, where it did
 
@@ -159,6 +160,29 @@ class RunFolder:
         }
         named = {f"{split}_{name}": array for name, array in arrays.items()}
         write_arrays(self.path / "predictions.npz", self.predictions() | named)
+
+    def explanations(self) -> dict[str, np.ndarray]:
+        """Where the model sees each class, on a few images of a split; empty where that was not looked at.
+
+        `maps` `(K, H, W)` float32, 0..1: the mean map of each class; `images` `(K,)`: of how many; `split` and `layer`
+        `()` str; `rank_correlation` `()`, -1..1, with the maps of untrained networks, NaN where it is not known.
+
+        Raises:
+            RunError: if the file cannot be read, or is of another version.
+        """
+        path = self.path / "explanations.npz"
+        stored = read_arrays(path) if path.is_file() else {}
+        if stored and not {"maps", "images", "split", "layer", "rank_correlation"} <= stored.keys():
+            raise RunError(f"{path} was written by another version of ferlab. Remove it: the report goes without.")
+        return stored
+
+    def write_explanations(
+        self, maps: np.ndarray, images: np.ndarray, split: str, layer: str, rank_correlation: float | None
+    ) -> None:
+        """Replaces what `explanations` gives."""
+        correlation = np.array(np.nan if rank_correlation is None else rank_correlation)
+        arrays = {"maps": maps, "images": images, "split": np.array(split), "layer": np.array(layer)}
+        write_arrays(self.path / "explanations.npz", arrays | {"rank_correlation": correlation})
 
     def scored_images(self, split: str) -> np.ndarray:
         """The keys of the images of a scored split, in order `(N,)`.

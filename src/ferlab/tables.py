@@ -103,6 +103,21 @@ def print_robustness(result: Mapping[str, Any]) -> None:
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
+def print_explanation(result: Mapping[str, Any]) -> None:
+    """Where a model sees each class, as `ferlab explain --json` prints it."""
+    title = "probability, %" if "image" in result else "images"
+    table = Table("class", title, "upper third, %", "middle, %", "lower, %", box=None)
+    for name, row in result["classes"].items():
+        shares = [percent(share, 0) for share in row["by_height"] or (None, None, None)]
+        table.add_row(
+            escape(name), percent(row["probability"], 1) if "image" in result else f"{row['images']}", *shares
+        )
+    _print(table)
+    found = result["sanity"]["rank_correlation"]
+    print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:.2f}'}")
+    print(result["sanity"]["meaning"])
+
+
 def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> None:
     """The splits of a data set, as in `Dataset.summary`."""
     table = Table("split", "images", *map(escape, class_names), "fingerprint", box=None)

@@ -134,6 +134,29 @@ def test_without_pictures(folder: Path, tmp_path: Path, demo: Dataset) -> None:
     assert not list((tmp_path / "out" / "report-files").glob("*.png"))
 
 
+def test_maps_that_a_run_holds_are_shown_with_their_texts(tmp_path: Path, small: Dataset) -> None:
+    """They are no pictures of the data, so they stay in a report without those."""
+    runs = [write_run(tmp_path / recipe, small, recipe, 0, 0.6) for recipe in ("fair_newmodel", "study_newmodel")]
+    maps = np.zeros((7, 6, 6), np.float32)
+    maps[3, 4] = 0.5  # happy: the fifth row of six
+    RunFolder(runs[0]).write_explanations(maps, np.full(7, 20), "validation", "relu", 0.04)
+    compare_runs(runs, tmp_path / "out")
+    page = write_report(tmp_path / "out", pictures=False).read_text()
+    text = (tmp_path / "out" / "report.md").read_text()
+    for said in ("Where the models look", "happy upper 0 %, middle 0 %, lower 100 %", "sad nowhere", "networks 0.04"):
+        assert said in page
+        assert said in text
+    assert len(re.findall(r"Where \w+ sees each class", text)) == 1, "the other run holds none"
+    outline = Outline()
+    outline.feed(page)
+    assert not outline.open
+    assert not outline.without_text
+    assert (tmp_path / "out" / "report-files" / "explanation-fair_newmodel.svg").stat().st_size > 1000
+    np.savez(runs[0] / "explanations.npz", maps=maps)
+    with pytest.raises(RunError, match=r"explanations\.npz was written by another version"):
+        write_report(tmp_path / "out")
+
+
 def test_hostile_names_stay_text(tmp_path: Path, demo: Dataset) -> None:
     names = tuple(f"</script><b>{number}" for number in range(7))
     run = write_run(tmp_path / "run", replace(demo, class_names=names), "fair_newmodel", 0, 0.6)

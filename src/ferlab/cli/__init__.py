@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import ferlab
-from ferlab.cli import data, predicting, studying
+from ferlab.cli import data, explaining, predicting, studying
 from ferlab.errors import FerlabError
 from ferlab.progress import console
 
@@ -27,6 +27,7 @@ COMMANDS = (
     studying.robustness,
     predicting.predict,
     predicting.video,
+    explaining.explain,
     predicting.export,
     data.audit,
     studying.report,

@@ -63,6 +63,29 @@ def load(path: Path, bad: BadItems, *, faces: bool = False) -> Dataset:
     return _with_missing_splits(dataset, layout)
 
 
+def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
+    """Reads one picture of any format that OpenCV reads, as a model is to see it.
+
+    Args:
+        path: the file. A picture of 48x48 pixels is taken as it is.
+        faces: cut the largest face out; else the square in the middle is taken.
+
+    Returns:
+        `(48, 48)` uint8, grey.
+
+    Raises:
+        DataError: if it cannot be read, or no face is found.
+    """
+    try:
+        content = path.read_bytes()
+        return _face(content) if faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE) else _middle(content)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        hint = " Leave --faces out to take the middle of the picture." if "no face" in str(error) else ""
+        raise DataError(f"{path}: {error}.{hint}") from None
+
+
 def _is_meant(member: Member) -> bool:
     path = member[0]
     is_hidden = any(part.startswith(".") for part in path.parts)

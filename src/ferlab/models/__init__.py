@@ -10,12 +10,13 @@ import inspect
 import math
 import pkgutil
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.errors import PluginError, UnknownNameError
+from ferlab.errors import FerlabError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     import keras
@@ -64,6 +65,22 @@ def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model
         raise UnknownNameError(f"option of the model '{name}'", unknown.pop(), model_options(name))
     module = _module(name)
     return _built_by_plugin(module, num_classes, options) if name in _PLUGINS else module.build(num_classes, **options)
+
+
+def load_model(path: str | Path) -> "keras.Model":
+    """Loads a `.keras` file, in safe mode.
+
+    Raises:
+        FerlabError: if it is none, or has layers of a plugin that is not loaded.
+    """
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise FerlabError(
+            f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]} Layers of a plugin need --plugin."
+        ) from error
 
 
 def count_parameters(model: "keras.Model") -> tuple[int, int]:

@@ -13,6 +13,7 @@ import altair as alt
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
 HEIGHT = 260
 CELL = 34  # pixels, of a matrix
+MAP_SIDE, MAP_GAP = 100, 0.1  # pixels from heat map to heat map, and the share of them that lies between
 
 Values = list[dict[str, Any]]
 
@@ -134,6 +135,36 @@ def _matrix(
     return cells + base.mark_text(fontSize=11).encode(text=alt.Text(f"{value}:Q", format=".2f"), color=dark)
 
 
+def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixin:
+    """Where a model sees each class, a small heat map each, in Viridis: dark where nothing speaks for it.
+
+    Args:
+        maps: by class, rows of values, 0..1. All share one scale.
+    """
+    values = [
+        {"class": name, "row": row, "column": column, "value": round(value, 3)}
+        for name, rows in maps.items()
+        for row, cells in enumerate(rows, start=1)
+        for column, value in enumerate(cells, start=1)
+    ]
+    highest = max(value for rows in maps.values() for row in rows for value in row)
+    axis = alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)
+    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view, not one a map: Vega in a browser gives several no room
+    return (
+        alt.Chart(alt.InlineData(values=values), width=MAP_SIDE * len(maps), height=side)
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "class:N", sort=list(maps), title=None, axis=axis, scale=alt.Scale(padding=0, paddingInner=MAP_GAP)
+            ),
+            xOffset=alt.XOffset("column:O", scale=alt.Scale(padding=0)),
+            y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0)),
+            color=alt.Color("value:Q", scale=alt.Scale(domain=[0, max(highest, 1e-9)], scheme="viridis"), legend=None),
+            tooltip=["class:N", alt.Tooltip("value:Q", format=".2f")],
+        )
+    )
+
+
 def reliability(bins: Mapping[str, Values]) -> alt.TopLevelMixin:
     """Accuracy against confidence: on the diagonal, probabilities mean what they say.
 
@@ -241,4 +272,5 @@ def still_picture(spec: Mapping[str, Any], width: int = 560) -> str:
     """A specification drawn as SVG text on white, `width` pixels wide unless its charts have widths of their own."""
     import vl_convert
 
-    return vl_convert.vegalite_to_svg({**spec, "width": width, "background": "white"})
+    fixed = spec["width"] if isinstance(spec.get("width"), int) else width
+    return vl_convert.vegalite_to_svg({**spec, "width": fixed, "background": "white"})

@@ -11,6 +11,7 @@ import numpy as np
 from ferlab import metrics
 from ferlab.errors import FerlabError
 from ferlab.findings import summary
+from ferlab.heatmaps import shares_by_height
 from ferlab.recipes import get_recipe
 from ferlab.report import charts
 from ferlab.runs import RunFolder, confident_mistakes, random_examples, read_json
@@ -73,6 +74,7 @@ class Contents:
     class_scores: Chart
     confusions: list[Chart]
     calibration: list[Chart]
+    explanations: list[Chart]
     examples: list[Example] = field(default_factory=list)
     mistakes: dict[str, list[Example]] = field(default_factory=dict)
 
@@ -107,6 +109,7 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
         class_scores=_class_scores(comparison),
         confusions=_confusions(comparison),
         calibration=_calibration(models, comparison["ranked_on"]),
+        explanations=_explanations(models, comparison["dataset"]["class_names"]),
         examples=_examples(models, comparison) if pictures else [],
         mistakes=_mistakes(models, comparison) if pictures else {},
     )
@@ -300,6 +303,37 @@ def _calibration(models: dict[str, RunFolder], split: str) -> list[Chart]:
             spec=charts.specification(charts.risk_coverage(curves), covered),
         ),
     ]
+
+
+def _explanations(models: dict[str, RunFolder], class_names: list[str]) -> list[Chart]:
+    """Each recipe's first seed: where it sees each class, as far as that was looked at when it was trained."""
+    made = []
+    for recipe, run in models.items():
+        stored = run.explanations()
+        if not stored:
+            continue
+        maps = dict(zip(class_names, stored["maps"], strict=True))
+        wheres = [f"{name} {_where(heat)}" for name, heat in maps.items()]
+        found = float(stored["rank_correlation"])
+        known = "not known" if np.isnan(found) else f"{found:.2f}"
+        title = (
+            f"{recipe}: {stored['images'].max()} {stored['split']} images of each class at most; rank correlation with "
+            f"untrained networks {known}"
+        )
+        chart = charts.mean_maps({name: heat.tolist() for name, heat in maps.items()})
+        description = f"Where {recipe} sees each class, in thirds of the picture: {'; '.join(wheres)}"
+        spec = charts.specification(chart, description)
+        made.append(Chart(name=f"explanation-{recipe}", title=title, description=description, spec=spec))
+    return made
+
+
+def _where(heat: np.ndarray) -> str:
+    shares = shares_by_height(heat)
+    if shares is None:
+        return "nowhere"
+    return ", ".join(
+        f"{where} {100 * share:.0f} %" for where, share in zip(("upper", "middle", "lower"), shares, strict=True)
+    )
 
 
 def _worst_confusion(counts: np.ndarray, class_names: list[str]) -> str:
