@@ -20,10 +20,11 @@ FLOORS = [
     {"augment", "data", "fused", "metrics", "models", "predict"},
     {"recipes", "votes"},
     {"costs", "progress", "protocol", "batches", "ranking", "runs", "scoring"},
-    {"baselines", "callbacks", "distillation", "export", "findings"},
+    {"baselines", "callbacks", "distillation", "findings"},
     {"evaluation", "report", "training"},
     {"audit", "comparison", "plugins", "robustness"},
-    {"tables"},
+    {"speed"},
+    {"export", "tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]

@@ -26,6 +26,7 @@ COMMANDS = (
     studying.evaluate,
     studying.robustness,
     predicting.export,
+    predicting.benchmark,
     data.audit,
     studying.report,
     studying.models,
