@@ -33,7 +33,7 @@ PRODUCT = 2048  # rows and columns of the matrices whose product gives the peak
 def main() -> None:
     """Parses the arguments, and measures all sides in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help="an artefact (default: the one in the package)")
+    parser.add_argument("--model", default="default", help="an .onnx artefact (default: the one in the package)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--single", type=int, default=200, help="single faces in each turn (default: 200)")
     parser.add_argument("--json", type=Path, help="write the result here as well")

@@ -7,10 +7,11 @@ in the meantime hits all of them.
 
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,7 @@ def _worker(model: str, threads: int, plugins: Sequence[str | Path]) -> Iterator
 
 def _serve(connection: Connection, model: str, threads: int, plugins: list[str]) -> None:
     """What a process does: it loads a model, and measures it as often as it is asked to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks ends this one
     try:
         classify = _load(model, threads, plugins)
     except FerlabError as error:
@@ -195,13 +197,11 @@ def _serve(connection: Connection, model: str, threads: int, plugins: list[str])
         return
     connection.send(([], ""))
     generator = np.random.default_rng(0)
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):  # until nobody asks any more
+        while True:
             batch_size, seconds = connection.recv()
-        except EOFError:  # nobody asks any more
-            return
-        images = generator.integers(0, 256, (batch_size, 48, 48), dtype=np.uint8)
-        connection.send((call_seconds(classify, _repeated(images, seconds)), ""))
+            images = generator.integers(0, 256, (batch_size, 48, 48), dtype=np.uint8)
+            connection.send((call_seconds(classify, _repeated(images, seconds)), ""))
 
 
 def _repeated(images: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
