@@ -16,10 +16,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 from machine import report
+
+from ferlab.speed import call_seconds
 
 THREADS = 2
 BATCH = 128
@@ -30,7 +33,7 @@ PRODUCT = 2048  # rows and columns of the matrices whose product gives the peak
 def main() -> None:
     """Parses the arguments, and measures all sides in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help="an artefact (default: the one in the package)")
+    parser.add_argument("--model", default="default", help="an .onnx artefact (default: the one in the package)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--single", type=int, default=200, help="single faces in each turn (default: 200)")
     parser.add_argument("--json", type=Path, help="write the result here as well")
@@ -44,7 +47,7 @@ def main() -> None:
         for name, (classify, faces) in sides.items():
             rates[name].append(faces_per_second(classify, faces))
             number = arguments.single if name != "mini-Xception, Keras" else max(20, arguments.single // 10)
-            latencies[name] += single_latencies(classify, faces, number)
+            latencies[name] += call_seconds(classify, islice(cycle(faces[:, None]), number), warm_up=5)
     rows = {f"{name}: faces/s": statistics.median(values) for name, values in rates.items()}
     for name, values in latencies.items():
         rows[f"{name}: p50 ms"] = 1000 * float(np.percentile(values, 50))
@@ -140,16 +143,6 @@ def faces_per_second(classify: Callable[[np.ndarray], np.ndarray], faces: np.nda
     started = time.perf_counter()
     classify(faces)
     return len(faces) / (time.perf_counter() - started)
-
-
-def single_latencies(classify: Callable[[np.ndarray], np.ndarray], faces: np.ndarray, number: int) -> list[float]:
-    """Seconds of each of some calls with one face, after five that are not counted."""
-    seconds = []
-    for index in range(-5, number):
-        started = time.perf_counter()
-        classify(faces[index % len(faces)][None])
-        seconds.append(time.perf_counter() - started)
-    return seconds[5:]
 
 
 def peak_rate(bits: int) -> float:

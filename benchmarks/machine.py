@@ -2,20 +2,9 @@
 
 import importlib.metadata
 import json
-import os
-import platform
 from pathlib import Path
-from typing import Any
 
-
-def describe_machine() -> dict[str, Any]:
-    """The processor and the number of cores."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return {"cpu": name, "cores": os.cpu_count(), "python": platform.python_version()}
+from ferlab.backend import describe_machine
 
 
 def report(benchmark: str, rows: dict[str, float], unit: str, ratios: dict[str, float], file: Path | None) -> None:

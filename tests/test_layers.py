@@ -21,10 +21,11 @@ FLOORS = [
     {"augment", "data", "fused", "heatmaps", "metrics", "models"},
     {"gradcam", "recipes", "votes"},
     {"costs", "progress", "protocol", "batches", "ranking", "runs", "scoring"},
-    {"baselines", "callbacks", "distillation", "explanation", "export", "findings"},
+    {"baselines", "callbacks", "distillation", "explanation", "findings"},
     {"evaluation", "report", "training"},
     {"audit", "comparison", "plugins", "robustness"},
-    {"tables"},
+    {"speed"},
+    {"export", "tables"},
     {"cli", "__init__"},
     {"__main__"},
 ]

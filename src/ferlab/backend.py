@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def start_keras(backend: str | None = None) -> str:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each model after the fifth in a process
     try:
-        with _quiet_start():
+        with quiet_start():
             import keras
 
             keras.ops.zeros(1)  # the first tensor looks for devices
@@ -52,8 +52,8 @@ def start_keras(backend: str | None = None) -> str:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Silences what TensorFlow's C++ side writes straight to the file of standard error before it can be configured."""
+def quiet_start() -> Iterator[None]:
+    """Silences what C++ code writes straight to the file of standard error, such as TensorFlow's as it starts."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nothing:
@@ -97,6 +97,22 @@ def describe() -> dict[str, Any]:
     }
 
 
+def describe_machine() -> dict[str, Any]:
+    """The processor, what else it had to do, and the versions that run models here. Loads none of them."""
+    versions = {}
+    for package in ("numpy", "onnxruntime", "ai-edge-litert", "tensorflow", "jax", "keras"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "cpu": _processor_name(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1) if sys.platform != "win32" else None,  # cores busy in the last minute
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
 def _commit() -> str | None:
     """The commit that this package is checked out at, or None where it is installed otherwise."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
@@ -131,6 +147,10 @@ def _device_name() -> str:
 
             return jax.devices()[0].device_kind
         return "GPU"
+    return _processor_name()
+
+
+def _processor_name() -> str:
     return _cpu_info("model name") or platform.processor() or platform.machine()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ferlab.data import Dataset
 from ferlab.errors import RunError
 from ferlab.metrics import log_softmax
-from ferlab.models import build_model
+from ferlab.models import build_model, load_model
 from ferlab.protocol import check_teacher
 from ferlab.runs import RunFolder
 
@@ -31,7 +31,6 @@ def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarr
         ProtocolError: if one was selected on the test split.
         RunError: if a folder holds no trained model, or one of other training images or classes.
     """
-    import keras
 
     networks = []
     for path in paths:
@@ -46,7 +45,7 @@ def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarr
         recipe = run.recipe()
         options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
         network = build_model(recipe.architecture, len(dataset.class_names), **options)
-        network.set_weights(keras.models.load_model(run.model_file, compile=False).get_weights())
+        network.set_weights(load_model(run.model_file).get_weights())
         networks.append(network)
 
     def teach(images: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.errors import DataError, FerlabError, RunError
@@ -22,9 +23,12 @@ from ferlab.metrics import (
     safe_log,
     score,
 )
-from ferlab.predict.artefact import DEFAULT, Artefact
+from ferlab.predict.artefact import DEFAULT, SUFFIXES, Artefact
 from ferlab.runs import SCHEMA, RunFolder
 from ferlab.scoring import score_split
+
+if TYPE_CHECKING:
+    pass
 
 BATCH_SIZE = 256
 SHIFT = 2  # pixels, of the views for test-time augmentation
@@ -45,7 +49,7 @@ def evaluate(
     """Scores a model on one split. Where the model is a run folder, the result is written there as well.
 
     Args:
-        model: a run folder, a `.keras` file, an artefact (`.onnx`), or `default` for the one in the package.
+        model: a run folder, a `.keras` file, an artefact (`.onnx`, `.tflite`), or `default` for the one in the package.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
         training: where the training images are, if `dataset` has none: images with a copy among them are told apart.
@@ -175,26 +179,43 @@ def load_classifier(model: str | Path, dataset: Dataset) -> Classifier:
         FerlabError: if the file is no model, or was made for other classes.
         RunError: if the folder holds no finished run.
     """
-    path = DEFAULT if str(model) == "default" else Path(model)
-    if not path.exists():
-        raise FerlabError(f"{path} does not exist. Give a run folder, a .keras file or an .onnx file.")
-    if path.is_dir():
-        run = RunFolder(path)
-        if not run.model_file.is_file():
-            raise RunError(f"{path} holds no trained model (model.keras). Train it first, or go on with --resume.")
-        _check_classes(path, run.dataset()["class_names"], dataset)
-        return _keras_classifier(run.model_file, dataset)
-    if path.suffix == ".keras":
-        return _keras_classifier(path, dataset)
-    if path.suffix == ".onnx":
-        artefact = Artefact(path)
+    path = find_model(model)
+    if path.suffix in SUFFIXES:
+        with quiet_start():
+            artefact = Artefact(path)
         _check_classes(path, artefact.class_names, dataset)
         return artefact.probabilities
-    raise FerlabError(f"{path} is no model. Give a run folder, a .keras file or an .onnx file.")
+    if Path(model).is_dir():
+        _check_classes(Path(model), RunFolder(Path(model)).dataset()["class_names"], dataset)
+    return _keras_classifier(path, dataset)
+
+
+def find_model(model: str | Path) -> Path:
+    """The file that holds a model: an artefact (`.onnx`, `.tflite`), or one of Keras.
+
+    Args:
+        model: as in `evaluate`.
+
+    Raises:
+        FerlabError: if there is none.
+        RunError: if the folder holds no finished run.
+    """
+    path, kinds = (
+        DEFAULT if str(model) == "default" else Path(model),
+        "a run folder, or a .keras, .onnx or .tflite file",
+    )
+    if not path.exists():
+        raise FerlabError(f"{path} does not exist. Give {kinds}.")
+    if path.is_dir():
+        path = RunFolder(path).model_file
+        if not path.is_file():
+            raise RunError(f"{model} holds no trained model ({path.name}). Train it first, or go on with --resume.")
+    if path.suffix not in (*SUFFIXES, ".keras"):
+        raise FerlabError(f"{path} is no model. Give {kinds}.")
+    return path
 
 
 def _keras_classifier(path: Path, dataset: Dataset) -> Classifier:
-    from ferlab.backend import start_keras
     from ferlab.models import load_model, predict_logits
 
     start_keras()

@@ -152,7 +152,7 @@ def robustness(
     Every strength of a corruption gets the same random draws, so that strength is all that differs between them.
 
     Args:
-        model: a run folder, a `.keras` file, an artefact (`.onnx`), or `default` for the one in the package.
+        model: a run folder, a `.keras` file, an artefact (`.onnx`, `.tflite`), or `default` for the one in the package.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
         seed: of the draws: the same seed gives the same result.

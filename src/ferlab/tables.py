@@ -118,6 +118,33 @@ def print_explanation(result: Mapping[str, Any]) -> None:
     print(result["sanity"]["meaning"])
 
 
+def print_parity(result: Mapping[str, Any]) -> None:
+    """What an export wrote, and how it compares with the Keras model."""
+    print(f"{result['file']}: {result['bytes'] / 1e6:.2f} MB ({result['quantize']}), compared on validation images")
+    columns = ("largest difference", "other class, %", "accuracy, %", "Keras, %", "p50, ms", "Keras, ms")
+    table = Table("batches of", "images", *columns, box=None)
+    for row in [*result["batches"], result]:
+        shares = [percent(row[key]) for key in ("changed", "accuracy", "keras_accuracy")]
+        times = [f"{row[key]:.2f}" if key in row else "–" for key in ("milliseconds", "keras_milliseconds")]
+        batch_size = str(row.get("batch_size", "any size"))
+        table.add_row(batch_size, f"{row['images']:,}", f"{row['largest_difference']:.2g}", *shares, *times)
+    _print(table)
+
+
+def print_benchmark(result: Mapping[str, Any]) -> None:
+    """How fast models answer, a block of lines for each number of threads and batch size."""
+    machine = result["machine"]
+    load = "" if machine["load"] is None else f", load {machine['load']:g} when it began"
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    print(f"{machine['cpu']}, {machine['cores']} cores{load}\n{versions}\n")
+    table = Table("threads", "batch size", "model", "p50, ms", "p99, ms", "faces/s", "times the first", box=None)
+    for row in result["rows"]:
+        times = (f"{row[key]:.2f}" for key in ("p50_ms", "p99_ms"))
+        rates = (f"{row['faces_per_second']:,.0f}", f"{row['ratio']:.2f}")
+        table.add_row(str(row["threads"]), str(row["batch_size"]), escape(row["model"]), *times, *rates)
+    _print(table)
+
+
 def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> None:
     """The splits of a data set, as in `Dataset.summary`."""
     table = Table("split", "images", *map(escape, class_names), "fingerprint", box=None)

@@ -221,7 +221,7 @@ def test_the_largest_face_is_cut_out(demo: Dataset) -> None:
     for face in faces:
         assert face is not None and face.shape == (48, 48)
         assert np.corrcoef(face.ravel(), faces[0].ravel())[0, 1] > 0.8
-        assert face.std() > 20  # no grey surroundings
+        assert face.std() > 12  # the drawn face fills it: grey surroundings have none
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 5000), (100, 100)])

@@ -17,7 +17,8 @@ from ferlab.cli.options import (
     load,
     load_plugins,
 )
-from ferlab.runs import SCHEMA, make_folder
+from ferlab.files import make_folder
+from ferlab.runs import SCHEMA
 from ferlab.tables import print_explanation
 
 

@@ -36,7 +36,7 @@ PluginOption = Annotated[
     typer.Option("--plugin", metavar="FILE.py", help="A file with a network or recipes of your own; may be repeated."),
 ]
 ModelArgument = Annotated[
-    str, typer.Argument(help="A run folder, .keras file, .onnx file of `ferlab export`, or `default`.")
+    str, typer.Argument(help="A run folder, .keras file, .onnx or .tflite file of `ferlab export`, or `default`.")
 ]
 SplitOption = Annotated[
     Literal["validation", "test", "train"],
