@@ -30,7 +30,6 @@ from ferlab.scoring import score_split
 if TYPE_CHECKING:
     pass
 
-BATCH_SIZE = 256
 SHIFT = 2  # pixels, of the views for test-time augmentation
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
@@ -224,7 +223,7 @@ def _keras_classifier(path: Path, dataset: Dataset) -> Classifier:
         raise FerlabError(
             f"{path} tells {model.output_shape[-1]} classes apart, and {dataset.source} has {len(dataset.class_names)}."
         )
-    return lambda images: np.exp(log_softmax(predict_logits(model, images, BATCH_SIZE)))
+    return lambda images: np.exp(log_softmax(predict_logits(model, images)))
 
 
 def _check_classes(path: Path, class_names: Iterable[str], part: Dataset) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import draw_random
-from ferlab.evaluation import BATCH_SIZE, Classifier, load_classifier
+from ferlab.evaluation import Classifier, load_classifier
 from ferlab.files import write_atomically
 from ferlab.metrics import accuracy
 from ferlab.progress import bar
@@ -26,6 +26,7 @@ from ferlab.runs import SCHEMA
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
+BATCH_SIZE = 256  # images that are changed at a time
 MID_GREY = 128
 MAGNIFICATION = 2  # of the faces on the sheet
 CAPTION_HEIGHT, LABEL_WIDTH = 18, 150  # pixels
