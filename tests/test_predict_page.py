@@ -76,5 +76,5 @@ def test_broken_pictures_and_how_the_command_ends(desk: Path) -> None:
     assert result.exit_code == 0
     rows = [json.loads(text) for text in result.stdout.splitlines()]
     assert [row["status"] for row in rows] == ["ok", "error"]
-    assert "1 faces" in result.stderr and "1 that cannot be read" in result.stderr
+    assert ": 1 face, 0 pictures without one, " in result.stderr and "1 that cannot be read" in result.stderr
     assert CliRunner().invoke(app, [*line, "--strict"]).exit_code == 1

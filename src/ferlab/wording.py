@@ -9,6 +9,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 face`, `1,204 faces`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def count(number: float | None) -> str:
     """A large number, to three digits: `4.48 M`, `290 M`, `39 k`; a dash for None."""
     if number is None:

@@ -17,7 +17,7 @@ def outlines(images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def planted(demo: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels of which one in twenty is wrong, which ones are, and the probabilities of a model that learnt from such."""
+    """Labels of which one in twenty is wrong, which ones, and the probabilities of a model that learnt from such."""
     generator = np.random.default_rng(0)
     wrong = generator.random(len(demo)) < 0.05
     labels = np.where(wrong, (demo.labels + generator.integers(1, 7, len(demo))) % 7, demo.labels)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from ferlab import FerlabError, Predictor
+from ferlab import Dataset, FerlabError, Predictor
 from ferlab.predict.crops import prepare
 from tests.artefacts import linear_artefact
+from tests.scenes import encoded, scene
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 
@@ -50,3 +52,53 @@ def test_what_is_no_picture_is_refused(predictor: Predictor) -> None:
     for crop in (GREY.astype(float), GREY[0], np.zeros((0, 5), np.uint8), np.zeros((5, 5, 2), np.uint8)):
         with pytest.raises(FerlabError, match="A crop must be"):
             predictor.classify([crop])
+
+
+# Pictures with faces, found by OpenCV's cascade.
+
+
+@pytest.fixture
+def finder(tmp_path: Path) -> Predictor:
+    linear_artefact(tmp_path / "linear.onnx")
+    return Predictor(tmp_path / "linear.onnx", "haar")
+
+
+def test_boxes_are_in_pixels_of_the_original(finder: Predictor, demo: Dataset) -> None:
+    """Though a large JPEG is decoded at a fraction of its size."""
+    small = scene(demo, (200, 300, 100))
+    large = cv2.resize(small, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    [one], [other] = finder.predict_batch([small, encoded(large, ".jpg")])
+    np.testing.assert_allclose(np.array(other.box) / 8, one.box, atol=8)
+    assert one.emotion in one.probabilities and one.detection_score is None
+
+
+def test_colours_may_come_in_opencvs_order(finder: Predictor, demo: Dataset) -> None:
+    rgb = np.stack([scene(demo, (200, 300, 100))] * 3, axis=2)
+    rgb[..., 2] = 0
+    assert finder.predict(rgb) == finder.predict(rgb[..., ::-1], channels="bgr") != finder.predict(rgb[..., ::-1])
+
+
+def test_faces_of_many_pictures_are_classified_together(
+    finder: Predictor, demo: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [scene(demo, (110, 40, 30), (220, 320, 100)), scene(demo), scene(demo, (200, 100, 100))]
+    single = [finder.predict(picture) for picture in pictures]
+    asked, probabilities = [], finder.artefact.probabilities
+
+    def counting(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return probabilities(images)
+
+    monkeypatch.setattr(finder.artefact, "probabilities", counting)
+    assert finder.predict_batch(pictures) == single
+    assert [len(faces) for faces in single] == [2, 0, 1]
+    assert asked == [3]
+    assert finder.predict_batch([]) == []
+
+
+def test_a_crop_is_what_the_whole_picture_is_without_a_detector(tmp_path: Path) -> None:
+    linear_artefact(tmp_path / "linear.onnx")
+    whole = Predictor(tmp_path / "linear.onnx", "none")
+    [face], [answer] = whole.predict(GREY), whole.classify([GREY])
+    assert face.probabilities == pytest.approx(answer.probabilities, abs=1e-6)
+    assert (face.emotion, tuple(face.box)) == (answer.emotion, (0, 0, 48, 48))

@@ -30,7 +30,7 @@ from ferlab.cli.options import (
 )
 from ferlab.progress import bar, console
 from ferlab.runs import SCHEMA
-from ferlab.wording import duration
+from ferlab.wording import counted, duration
 
 if TYPE_CHECKING:
     from ferlab.report.timeline import Timeline
@@ -80,8 +80,9 @@ def predict(
         stop("Interrupted." + (f" Go on with the same command and --resume; {out} keeps what is done." if out else ""))
     before = f"; {len(files) - left:,} were done before" if left < len(files) else ""
     console().print(
-        f"{left:,} pictures in {duration(time.monotonic() - started)}: {counts['ok'] + counts['uncertain']:,} faces, "
-        f"{counts['no_face']:,} pictures without one, {counts['error']:,} that cannot be read{before}"
+        f"{counted(left, 'picture')} in {duration(time.monotonic() - started)}: "
+        f"{counted(counts['ok'] + counts['uncertain'], 'face')}, {counted(counts['no_face'], 'picture')} without one, "
+        f"{counts['error']:,} that cannot be read{before}"
     )
     if strict and counts["error"]:
         raise typer.Exit(1)
@@ -139,11 +140,12 @@ def video(
         from ferlab.report.timeline import write_timeline
 
         write_timeline(timeline, plot)
-    left_out = f", {film.broken:,} damaged packets left out" if film.broken else ""
+    left_out = f", {counted(film.broken, 'damaged packet')} left out" if film.broken else ""
     dropped = f", {film.dropped:,} dropped" if film.dropped else ""
+    stopped = "stopped: " if counts["interrupted"] else ""
     console().print(
-        f"{'stopped: ' if counts['interrupted'] else ''}{counts['frames']:,} frames looked at{dropped}{left_out}: "
-        f"{counts['ok'] + counts['uncertain']:,} faces, {counts['no_face']:,} frames without one"
+        f"{stopped}{counted(counts['frames'], 'frame')} looked at{dropped}{left_out}: "
+        f"{counted(counts['ok'] + counts['uncertain'], 'face')}, {counted(counts['no_face'], 'frame')} without one"
     )
 
 
