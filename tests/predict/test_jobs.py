@@ -46,6 +46,10 @@ def test_what_is_meant(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(list_pictures([photos], recursive=True)[photos / "deep" / "e.webp"]) == str(Path("deep/e.webp"))
     assert list(list_pictures([photos / "*.png", photos / "a.png"])) == [photos / "a.png", photos / "c.png"]
     assert list(list_pictures([photos / "notes.txt"])) == [photos / "notes.txt"]  # whoever names it, means it
+    (photos / "deep" / "a.png").write_bytes(b"another one of that name")
+    assert [str(place) for place in list_pictures([photos / "a.png", photos / "deep"]).values()] == [
+        "a.png", "a-2.png", "e.webp",
+    ]  # fmt: skip
     with pytest.raises(PictureError, match="nowhere does not exist"):
         list_pictures([photos, "nowhere"])
     (photos / "empty" / "deep").mkdir(parents=True)

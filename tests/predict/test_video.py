@@ -112,6 +112,11 @@ def test_ctrl_c_ends_all_files_well(predictor: Predictor, film: Path, tmp_path: 
         assert len(list(drawn.frames())) == 5
 
 
+def test_a_form_that_is_not_known_is_told_before_the_work(predictor: Predictor, film: Path, tmp_path: Path) -> None:
+    with Film(film) as opened, pytest.raises(OutputError, match=r"drawn\.avi: which form.*\.parquet or \.mp4"):
+        write_video(predictor, opened, [tmp_path / "drawn.avi"], predict_video(predictor, opened))
+
+
 def test_a_frame_without_a_face_is_a_row(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
     with FilmWriter(tmp_path / "empty.mp4") as writer:
         writer.write(np.full((101, 77, 3), 128, np.uint8), 0)  # H.264 takes even sizes alone
@@ -178,10 +183,10 @@ def test_a_camera_is_stopped_after_some_seconds(camera: None, predictor: Predict
 
 def test_a_camera_that_stops_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(films.CAMERAS, films.sys.platform, ("lavfi", "testsrc=size=64x48:rate=25:duration=0.2"))
-    with Camera(0) as opened:
-        monkeypatch.setattr(opened._newest, "put", lambda frame: 1 / 0)
-        with pytest.raises(VideoError, match="camera 0 stopped: division by zero"):
-            list(opened.frames())
+    camera = Camera(0)
+    monkeypatch.setattr(camera._newest, "put", lambda frame: 1 / 0)
+    with camera as opened, pytest.raises(VideoError, match="camera 0 stopped: division by zero"):
+        list(opened.frames())
 
 
 # Tracking, by hand.

@@ -47,7 +47,19 @@ def list_pictures(paths: Sequence[str | Path], *, recursive: bool = False) -> di
     if not found:
         hint = "" if recursive else " Look into folders in folders too by --recursive."
         raise PictureError(f"There are no pictures in {', '.join(map(str, paths))}.{hint}")
-    return found
+    return _told_apart(found)
+
+
+def _told_apart(places: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Gives files whose places are the same a number: `a.jpg`, `a-2.jpg`."""
+    apart, taken = dict(places), set[Path]()
+    for file, place in places.items():
+        number = 2
+        while apart[file] in taken:
+            apart[file] = place.with_stem(f"{place.stem}-{number}")
+            number += 1
+        taken.add(apart[file])
+    return apart
 
 
 def write_predictions(

@@ -113,9 +113,10 @@ class RowWriter(ABC):
             self._write(rows)
             self.file.flush()
         except OSError as error:
+            if self.path is None:  # such as a pipe whose reader has had enough, which the command line ends on in peace
+                raise
             raise OutputError(
-                f"{self.path or 'standard output'} cannot be written: {error.strerror}. Free space, and go on with "
-                "--resume."
+                f"{self.path} cannot be written: {error.strerror}. Free space, and go on with --resume."
             ) from None
 
     def _begin(self) -> None:  # noqa: B027  # most forms have nothing there

@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferlab.errors import OutputError
 from ferlab.predict.annotating import annotated
 from ferlab.predict.faces import Face
 from ferlab.predict.films import Camera, Film, FilmWriter, Frame
 from ferlab.predict.pictures import Picture
 from ferlab.predict.predictor import Predictor
-from ferlab.predict.table import Row, RowWriter, face_row, open_writer
+from ferlab.predict.table import FORMATS, Row, RowWriter, face_row, open_writer
 from ferlab.predict.tracking import Tracker
 
 FILM = ".mp4"  # the suffix of films that are written
@@ -96,6 +97,9 @@ def write_video(
     """
     counts: Counter[str] = Counter()
     names = predictor.artefact.class_names
+    for path in outs:
+        if path.suffix.lower().removeprefix(".") not in (*FORMATS, FILM.removeprefix(".")):
+            raise OutputError(f"{path}: which form is it to have? Name it .{', .'.join(FORMATS)} or {FILM}.")
     with ExitStack() as stack:
         films = [stack.enter_context(FilmWriter(path)) for path in outs if path.suffix.lower() == FILM]
         tables = [path for path in outs if path.suffix.lower() != FILM]
