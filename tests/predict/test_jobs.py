@@ -8,6 +8,7 @@ from PIL import Image
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, FerlabError, PictureError
+from ferlab.predict.detectors import MODEL_VARIABLE
 from ferlab.predict.jobs import list_pictures, predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artefacts import linear_artefact
@@ -140,3 +141,14 @@ def test_files_from_strangers_get_a_row_each(predictor: Predictor, demo: Dataset
         assert reason in rows[name]["reason"]
     assert rows["really-a-png.jpg"]["status"] == "ok"
     assert sum(row["status"] == "error" for row in rows.values()) > 60
+
+
+def test_what_auto_comes_to_is_said_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv(MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr("ferlab.predict.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
+    linear_artefact(tmp_path / "linear.onnx")
+    found = list(predict_files(Predictor(tmp_path / "linear.onnx"), [photos / "a.png"] * 8, threads=3))
+    assert {len(faces) for _, faces in found if isinstance(faces, list)} == {2}
+    assert caplog.text.count("could not be fetched") == 1

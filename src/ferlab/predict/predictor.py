@@ -62,6 +62,7 @@ class Predictor:
         self.artefact = Artefact(model, threads=threads)
         self._choice = (detector, detector_model)
         self._own = threading.local()  # a detector serves one thread
+        self._lock = threading.Lock()
 
     @property
     def detector(self) -> Detector:
@@ -72,7 +73,9 @@ class Predictor:
             UnknownNameError: if there is no such detector.
         """
         if not hasattr(self._own, "detector"):
-            self._own.detector = open_detector(*self._choice)
+            with self._lock:  # what `auto` comes to is found out, and said, once
+                self._own.detector = open_detector(*self._choice)
+                self._choice = (self._own.detector.name, self._choice[1])
         return self._own.detector
 
     def predict(self, image: Any, *, channels: Channels = "rgb") -> list[Face]:
