@@ -9,6 +9,7 @@ import pytest
 
 from ferlab import Dataset
 from ferlab.errors import DetectorError, UnknownNameError
+from ferlab.predict.artefact import DEFAULT
 from ferlab.predict.detectors import (
     MODEL_VARIABLE,
     Detector,
@@ -124,8 +125,9 @@ def test_a_file_that_was_named_is_used_or_complained_of(monkeypatch: pytest.Monk
         with pytest.raises(DetectorError, match=r"other\.onnx does not exist"):
             open_detector(name)
     (tmp_path / "other.onnx").write_bytes(b"no network")
-    with pytest.raises(DetectorError, match="is no YuNet face detector"):
-        open_detector("auto")
+    for model in (None, DEFAULT):
+        with pytest.raises(DetectorError, match="is no YuNet face detector"):
+            open_detector("auto", model)
     with pytest.raises(DetectorError, match="takes no model file"):
         open_detector("haar", tmp_path / "other.onnx")
     with pytest.raises(UnknownNameError, match="Did you mean 'yunet'"):

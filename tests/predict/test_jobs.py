@@ -1,5 +1,7 @@
 """Folders of pictures: what is meant, what comes of it, and that memory stays flat."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 from PIL import Image
 
 from ferlab import Dataset, Predictor
-from ferlab.errors import DetectorError, FerlabError, PictureError
-from ferlab.predict.detectors import MODEL_VARIABLE
+from ferlab.errors import DetectorError, FerlabError, OutputError, PictureError
+from ferlab.predict.crops import cut
+from ferlab.predict.detectors import MODEL_VARIABLE, Detection
 from ferlab.predict.jobs import list_pictures, predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artefacts import linear_artefact
@@ -85,6 +88,61 @@ def test_rows_and_drawn_copies(predictor: Predictor, photos: Path, tmp_path: Pat
     before, after = (cv2.imread(str(path / "a.png")) for path in (photos, drawn))
     assert before.shape == after.shape
     assert 0.002 < np.mean(np.any(before != after, axis=2)) < 0.1
+
+
+def test_copies_never_lie_among_the_pictures(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    before = {file: file.read_bytes() for file in photos.rglob("*.*")}
+    for paths, annotate in (([photos], photos), ([photos / "a.png"], photos), ([photos / "deep"], photos / "deep")):
+        writer = open_writer(None, None, predictor.artefact.class_names)
+        with pytest.raises(OutputError, match="holds the pictures themselves"):
+            write_predictions(predictor, list_pictures(paths), writer, annotate=annotate)
+    assert {file: file.read_bytes() for file in photos.rglob("*.*")} == before
+    drawn = photos / "deep"
+    assert photos / "deep" / "e.webp" not in list_pictures([photos], recursive=True, drawn=drawn)
+    assert photos / "deep" / "e.webp" in list_pictures([drawn], recursive=True, drawn=drawn)
+
+
+def test_sides_of_any_length(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
+    """OpenCV warps no sides above 32,767 pixels, and JPEG holds none above 65,500."""
+    strip = scene(demo, (180, 60_000, 10), size=(200, 66_000))
+    (tmp_path / "strip.png").write_bytes(encoded(strip))
+    (tmp_path / "strip").mkdir()
+    with open_writer(None, None, predictor.artefact.class_names) as writer:
+        files = {tmp_path / "strip.png": Path("strip.jpg")}
+        counts = write_predictions(
+            Predictor(predictor.artefact.path, "none"), files, writer, annotate=tmp_path / "drawn"
+        )
+    assert counts == {"ok": 1}
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["strip.jpg.png"]
+    crops = [cut(picture, Detection(box=(left, 10, 180, 180)), 0) for picture, left in (
+        (np.stack([strip] * 3, axis=2), 60_000), (np.stack([strip[:, 59_000:61_000]] * 3, axis=2), 1_000),
+    )]  # fmt: skip
+    np.testing.assert_array_equal(*crops)
+
+
+def test_one_picture_that_cannot_be_drawn_stops_nothing(
+    predictor: Predictor, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Vanishing(Predictor):
+        def classify_found(self, pictures):
+            (photos / "a.png").unlink(missing_ok=True)
+            return super().classify_found(pictures)
+
+    with open_writer(None, None, predictor.artefact.class_names) as writer:
+        predictor = Vanishing(predictor.artefact.path, "haar")
+        counts = write_predictions(predictor, list_pictures([photos]), writer, annotate=tmp_path / "drawn")
+    assert counts == {"ok": 3, "no_face": 1, "error": 1}
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["b.jpg", "c.png"]
+    assert re.search(r"a\.png: not drawn \(.*does not exist", caplog.text)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+def test_what_is_no_file_and_names_too_long(predictor: Predictor, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    [(_, error)] = predict_files(predictor, [tmp_path / "pipe.jpg"])
+    assert str(error).endswith("pipe.jpg: it is no file")
+    with pytest.raises(PictureError, match="File name too long"):
+        list_pictures([tmp_path / ("a" * 300 + ".jpg")])
 
 
 def test_a_detector_that_cannot_be_had_is_told_once(photos: Path, tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_what_is_no_picture_is_refused(array) -> None:
         read_picture(array)
     with pytest.raises(PictureError, match="not int"):
         read_picture(7)
+    with pytest.raises(PictureError, match="channels must be one of rgb, bgr, not 'BGR'"):
+        read_picture(COLOURS, channels="BGR")  # type: ignore[arg-type]
+    cut_short = Image.open(io.BytesIO(file_of(Image.fromarray(COLOURS), "PNG")[:500]))
+    with pytest.raises(PictureError, match="the picture: .*truncated"):
+        read_picture(cut_short)
+
+
+def test_postscript_is_not_run() -> None:
+    """Pillow would hand it to Ghostscript, a program that such a file directs."""
+    with pytest.raises(PictureError, match="it is no picture, or of no known kind"):
+        read_picture(file_of(Image.fromarray(COLOURS), "EPS"))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "I;16"])

@@ -2,6 +2,9 @@
 
 import csv
 import itertools
+import subprocess
+import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,7 @@ def test_faces_keep_their_numbers(predictor: Predictor, film: Path) -> None:
         ({"every": 10}, [0, 1, 2]),
         ({"fps": 2.0}, [0, 0.5, 1, 1.5, 2, 2.5]),
         ({"seconds": 0.35}, [0, 0.1, 0.2, 0.3]),
+        ({"fps": 4.0}, [0, 0.3, 0.5, 0.8, 1, 1.3, 1.5, 1.8, 2, 2.3, 2.5, 2.8]),
         ({"fps": 100.0, "seconds": 0.2}, [0, 0.1]),
     ],
 )
@@ -92,6 +96,74 @@ def test_rows_and_a_drawn_film(predictor: Predictor, film: Path, tmp_path: Path)
         assert copy.seconds == pytest.approx(original.seconds, abs=1e-3)
         assert np.abs(copy.pixels.astype(int) - original.pixels).max() > 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.mp4", "rows.csv", "rows.jsonl"]
+
+
+def test_films_are_not_overwritten(predictor: Predictor, film: Path, tmp_path: Path) -> None:
+    before = film.read_bytes()
+    with (
+        Film(film) as opened,
+        pytest.raises(OutputError, match=r"film\.mp4 is already there\. Choose another --out\.$"),
+    ):
+        write_video(predictor, opened, [tmp_path / "rows.csv", film], predict_video(predictor, opened))
+    assert film.read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_no_film(predictor: Predictor, film: Path, tmp_path: Path) -> None:
+    def failing():
+        with Film(film) as opened:
+            yield from itertools.islice(predict_video(predictor, opened), 5)
+        raise VideoError("the camera is gone")
+
+    with Film(film) as opened, pytest.raises(VideoError, match="the camera is gone"):
+        write_video(predictor, opened, [tmp_path / "drawn.mp4"], failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
+def test_a_full_disk_is_told_and_leaves_no_film(tmp_path: Path) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from ferlab.errors import OutputError
+from ferlab.predict.films import FilmWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+noise = np.random.default_rng(0)
+try:
+    with FilmWriter(Path({str(tmp_path / "noise.mp4")!r})) as writer:
+        for number in range(200):
+            writer.write(noise.integers(0, 256, (200, 200, 3), dtype=np.uint8), number / 10)
+except OutputError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "noise.mp4 cannot be written: File too large. Free space" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_never_fall(film: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at a joint of two recordings."""
+    with Film(film) as opened:
+        pictures = list(opened._pictures())
+        monkeypatch.setattr(opened, "_pictures", lambda: iter([*pictures[:10], *pictures[:5]]))
+        seconds = [found.frame.seconds for found in predict_video(predictor, opened, smooth=0.001)]
+    np.testing.assert_allclose(seconds, [*np.arange(10) / RATE, *[0.9] * 5], atol=1e-3)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    """As on DVDs: 720x576 pixels that are shown as wide as 1024."""
+    import av
+
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(64, 45)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((576, 720, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    with Film(tmp_path / "wide.mp4") as film:
+        [frame] = film.frames()
+    assert frame.pixels.shape == (576, 1024, 3)
 
 
 def test_ctrl_c_ends_all_files_well(predictor: Predictor, film: Path, tmp_path: Path) -> None:
@@ -131,21 +203,31 @@ def test_films_that_cannot_be_read(tmp_path: Path, film: Path) -> None:
     for source, message in (
         (tmp_path / "none.mp4", r"none\.mp4 does not exist"),
         (tmp_path / "text.mp4", r"text\.mp4: Invalid data"),
-        (tmp_path, "does not exist"),
+        (tmp_path, "Is a directory"),
+        ("²", "² does not exist"),
+        ("a" * 300, "does not exist"),
     ):
         with pytest.raises(VideoError, match=message):
             open_film(str(source))
-    damaged = bytearray(film.read_bytes())
-    for place in range(4000, len(damaged) - 2000, 97):
-        damaged[place] ^= 255
-    (tmp_path / "damaged.mp4").write_bytes(damaged)
-    try:
-        with Film(tmp_path / "damaged.mp4") as opened:
-            assert len(list(opened.frames())) <= 30
-    except VideoError as error:
-        assert "damaged" in str(error)
     with pytest.raises(OutputError, match="cannot be made"), FilmWriter(tmp_path / "text.mp4" / "x.mp4"):
         pass
+
+
+@pytest.mark.parametrize("share", [0.3, 1])
+def test_damaged_films(film: Path, tmp_path: Path, share: float) -> None:
+    """What can be decoded is; where that is nothing, it is an error."""
+    content = bytearray(film.read_bytes())
+    start, end = content.index(b"mdat") + 4, content.rindex(b"moov")
+    start = end - round(share * (end - start))
+    content[start:end] = bytes(end - start)
+    (tmp_path / "damaged.mp4").write_bytes(content)
+    with Film(tmp_path / "damaged.mp4") as opened:
+        if share == 1:
+            with pytest.raises(VideoError, match="none of its pictures can be decoded"):
+                list(opened.frames())
+        else:
+            assert 0 < len(list(opened.frames())) <= 30
+        assert opened.broken
 
 
 def test_a_camera_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

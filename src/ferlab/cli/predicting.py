@@ -66,11 +66,12 @@ def predict(
     from ferlab.predict.jobs import list_pictures, write_predictions
     from ferlab.predict.table import open_writer
 
-    files = list_pictures(paths, recursive=recursive)
+    files = list_pictures(paths, recursive=recursive, drawn=annotate)
     predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
     started = time.monotonic()
     try:
-        with open_writer(out, form, predictor.artefact.class_names, resume=resume) as writer:
+        again = set(map(str, files)) if resume else None
+        with open_writer(out, form, predictor.artefact.class_names, resume=again) as writer:
             left = len(files.keys() - {Path(source) for source in writer.done})
             with bar("pictures", left, quiet) as advance:
                 counts = write_predictions(
@@ -105,7 +106,7 @@ def video(
     plot: Annotated[
         Path | None, typer.Option(help="Draw emotions over time: .svg, .png or .html. Needs `ferlab[evaluate]`.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Stop after so many.", min=0)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many.", min=0.001)] = None,
     min_confidence: MinConfidenceOption = 0.0,
     quiet: QuietOption = False,
 ) -> None:
@@ -228,7 +229,7 @@ def benchmark(
 
 def _numbers(text: str, option: str) -> list[int]:
     """Whole numbers from 1 on, with commas between them."""
-    numbers = [int(part) if part.strip().isdigit() else 0 for part in text.split(",")]
+    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
     if min(numbers) < 1:
         raise typer.BadParameter(f"'{text}' is not of the form 1,2,4.", param_hint=option)
     return numbers

@@ -1,5 +1,6 @@
 """Drawing boxes and emotions into pictures."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ferlab.predict.pictures import read_picture
 OTHER_COLOUR = "#56B4E9"  # of classes that are none of FER2013's
 DARK = 128  # luma below which white letters are read better than black ones
 KEPT_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383}  # pixels that the form, or its encoder, can hold
 
 
 def annotated(pixels: np.ndarray, faces: Mapping[int, Face]) -> np.ndarray:
@@ -46,7 +48,8 @@ def write_annotated(source: Path, faces: list[Face], target: Path) -> None:
     Args:
         source: the picture.
         faces: found in it; they are numbered from 1.
-        target: of the same kind where that is JPEG, PNG or WebP; else a JPEG, with `.jpg` added to its name.
+        target: of the same kind where that is JPEG, PNG or WebP; else a JPEG, with `.jpg` added to its name; or a PNG,
+            with `.png` added, where the picture is too long for its kind.
 
     Raises:
         OutputError: if it cannot be written.
@@ -58,6 +61,8 @@ def write_annotated(source: Path, faces: list[Face], target: Path) -> None:
     if target.suffix.lower() not in KEPT_SUFFIXES:
         target = target.with_name(f"{target.name}.jpg")
     form = KEPT_SUFFIXES[target.suffix.lower()]
+    if max(image.size) > LONGEST_SIDES.get(form, math.inf):
+        target, form = target.with_name(f"{target.name}.png"), "PNG"
     write_atomically(target, lambda file: image.save(file, form, quality=90))
 
 

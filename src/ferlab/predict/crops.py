@@ -25,10 +25,11 @@ def cut(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:
     import cv2
 
     left, top, width, height = detection.box
-    centre = (
-        np.array([left + width / 2, top + height / 2]) - 0.5
-    )  # as OpenCV counts: a pixel's middle has whole numbers
+    # As OpenCV counts: a pixel's middle has whole numbers.
+    centre = np.array([left + width / 2, top + height / 2]) - 0.5
     side = max(1.0, math.sqrt(width * height) * (1 + 2 * margin))
+    image, corner = _surroundings(image, centre, reach=side)
+    centre = centre - corner
     fine = SIDE * max(1, math.ceil(side / SIDE))  # the crop's own pixels, averaged afterwards: no aliasing
     turn = cv2.getRotationMatrix2D(centre.tolist(), _tilt(detection), fine / side)
     turn[:, 2] = turn[:, 2] + (fine - 1) / 2 - centre
@@ -51,6 +52,17 @@ def prepare(crop: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.shape[2:] == (3,) else crop.reshape(crop.shape[:2])
     shrinks = min(grey.shape) > SIDE
     return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _surroundings(image: np.ndarray, centre: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture about a point, and its corner `(x, y)`: OpenCV warps none of over 32,767 pixels a side.
+
+    Of a point outside, the nearest part of the border.
+    """
+    size = np.array([image.shape[1], image.shape[0]])
+    start = np.clip(np.floor(centre - reach), 0, size - 1).astype(int)
+    end = np.clip(np.ceil(centre + reach) + 1, start + 1, size).astype(int)
+    return image[start[1] : end[1], start[0] : end[0]], start
 
 
 def _tilt(detection: Detection) -> float:

@@ -98,7 +98,8 @@ class YuNet(Detector):
         path = yunet_file(model)
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.THRESHOLD, self.OVERLAP)
-        except cv2.error:
+            self._find(np.zeros((64, 64, 3), np.uint8))  # another network fails only when it is asked
+        except (cv2.error, ValueError, IndexError):
             raise DetectorError(f"{path} is no YuNet face detector that OpenCV can read.") from None
 
     def _find(self, image: np.ndarray) -> list[Detection]:

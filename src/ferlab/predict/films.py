@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,16 +24,28 @@ BROKEN_LIMIT = 10_000  # packets; a reader that only ever fails would never end
 RATE = 30  # frames a second that an encoder is told to expect; the times of frames are their own
 
 
-RawFrame = tuple[int, float, Any]  # number, seconds, and PyAV's frame
-
-
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One picture of a film: its number from 0, its time in seconds, and its pixels `(H, W, 3)` uint8, RGB."""
+    """One picture of a film.
+
+    Attributes:
+        number: from 0.
+        seconds: since the first one; never less than that of the frame before.
+        picture: PyAV's own frame.
+        aspect: width of a pixel over its height.
+    """
 
     number: int
     seconds: float
-    pixels: np.ndarray
+    picture: Any
+    aspect: float = 1.0
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """The pixels `(H, W, 3)` uint8, RGB: square ones, and turned as the film says, for telephones lie down."""
+        width = max(1, round(self.picture.width * self.aspect))
+        pixels = self.picture.to_ndarray(format="rgb24", width=width, height=self.picture.height)
+        return np.ascontiguousarray(np.rot90(pixels, round(self.picture.rotation / 90) % 4))
 
 
 class Film:
@@ -69,12 +82,20 @@ class Film:
         self._container.close()
 
     def frames(self) -> Iterator[Frame]:
-        """The frames, upright, in order. What cannot be decoded is counted and left out."""
-        first = None
+        """The frames, in order. What cannot be decoded is counted and left out.
+
+        Raises:
+            VideoError: if nothing at all can be decoded.
+        """
+        aspect, rate = float(self._stream.sample_aspect_ratio or 1), float(self._stream.guessed_rate or RATE)
+        first, latest = None, 0.0
         for number, picture in enumerate(self._pictures()):
-            moment = number / float(self._stream.guessed_rate or RATE) if picture.time is None else float(picture.time)
+            moment = number / rate if picture.time is None else float(picture.time)
             first = moment if first is None else first
-            yield Frame(number=number, seconds=moment - first, pixels=_upright(picture))
+            latest = max(latest, moment - first)
+            yield Frame(number=number, seconds=latest, picture=picture, aspect=aspect)
+        if first is None:
+            raise VideoError(f"{self.name}: none of its pictures can be decoded. Is it damaged, or of a rare kind?")
 
     def _pictures(self) -> Iterator[Any]:
         import av
@@ -137,9 +158,8 @@ class Camera:
 
     def frames(self) -> Iterator[Frame]:
         """The newest frame, whenever it is asked for; times are those since the first one."""
-        while (taken := self._newest.take()) is not None:
-            number, seconds, picture = taken
-            yield Frame(number=number, seconds=seconds, pixels=_upright(picture))
+        while (frame := self._newest.take()) is not None:
+            yield frame
         if self._newest.error:
             raise VideoError(f"{self.name} stopped: {self._newest.error}. Is it still plugged in?")
 
@@ -151,7 +171,7 @@ class Camera:
                 started = now if started is None else started
                 if self._newest.closed:
                     return
-                self.dropped += self._newest.put((number, now - started, picture))
+                self.dropped += self._newest.put(Frame(number=number, seconds=now - started, picture=picture))
         except Exception as error:  # whatever a driver dies of
             self._newest.error = str(error) or type(error).__name__
         self._newest.close()
@@ -159,14 +179,14 @@ class Camera:
 
 @dataclass
 class _Newest:
-    """A place for one frame, not yet converted, which a newer one takes."""
+    """A place for one frame, which a newer one takes."""
 
-    frame: RawFrame | None = None
+    frame: Frame | None = None
     closed: bool = False
     error: str | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def put(self, frame: RawFrame) -> int:
+    def put(self, frame: Frame) -> int:
         """Lays a frame there, and says how many it took the place of: 0 or 1."""
         with self.changed:
             replaced = int(self.frame is not None)
@@ -174,7 +194,7 @@ class _Newest:
             self.changed.notify()
             return replaced
 
-    def take(self) -> RawFrame | None:
+    def take(self) -> Frame | None:
         """Waits for a frame and takes it away; None once it is closed and empty."""
         with self.changed:
             while self.frame is None and not self.closed:
@@ -190,10 +210,10 @@ class _Newest:
 
 
 class FilmWriter:
-    """A film, in H.264, without sound. A context; the film is whole when it is left, by Ctrl-C too.
+    """A film, in H.264, without sound. A context; the film is there, and whole, when that is left without an error.
 
     Args:
-        path: of the film, `.mp4`.
+        path: of the film, `.mp4`. One that is there is replaced.
 
     Raises:
         MissingExtraError: if PyAV is not installed.
@@ -213,19 +233,37 @@ class FilmWriter:
         try:
             self._container = av.open(str(self._temporary), "w")
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}. Choose another --out.") from None
+            raise self._failed(error) from None
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._stream:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
-        if self._stream:
-            self._temporary.replace(self.path)
-        self._temporary.unlink(missing_ok=True)
+        try:
+            if self._stream:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+            if self._stream and kind is None:
+                self._temporary.replace(self.path)
+        except OSError as failure:
+            if kind is None:
+                raise self._failed(failure) from None
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def write(self, pixels: np.ndarray, seconds: float) -> None:
-        """Adds a frame `(H, W, 3)` uint8, RGB, to be shown from a time on."""
+        """Adds a frame `(H, W, 3)` uint8, RGB, to be shown from a time on.
+
+        Raises:
+            OutputError: if the disk is full.
+        """
+        try:
+            self._write(pixels, seconds)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path} cannot be written: {error.strerror}. Free space, or choose another --out.")
+
+    def _write(self, pixels: np.ndarray, seconds: float) -> None:
         import av
 
         pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # H.264 halves the colours' resolution
@@ -244,23 +282,23 @@ class FilmWriter:
 
 def open_film(source: str) -> Film | Camera:
     """Opens a film or, by its number, a camera."""
-    return Camera(int(source)) if source.isdigit() and not Path(source).exists() else Film(source)
-
-
-def _upright(picture: Any) -> np.ndarray:
-    """The pixels of a frame, turned as the film says: telephones held upright film lying down."""
-    pixels = picture.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90) % 4)) if picture.rotation else pixels
+    return Camera(int(source)) if source.isdecimal() and not Path(source).exists() else Film(source)
 
 
 def _open(name: str, form: str | None = None) -> Any:
     av = _import_av()
-    if form is None and "://" not in name and not Path(name).is_file():
+    if form is None and "://" not in name and not _is_there(name):
         raise VideoError(f"{name} does not exist. Give a film, or the number of a camera, such as 0.")
     try:
         return av.open(name, format=form)
     except (OSError, ValueError) as error:  # FFmpeg's errors are of these kinds
         raise VideoError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _is_there(name: str) -> bool:
+    with suppress(OSError):  # such as a name that is too long
+        return Path(name).exists()
+    return False
 
 
 def _import_av() -> Any:

@@ -1,13 +1,14 @@
 """Many pictures: found, decoded and searched in threads, and classified together."""
 
 import glob
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from ferlab.errors import FerlabError, PictureError
+from ferlab.errors import FerlabError, OutputError, PictureError
 from ferlab.predict.annotating import write_annotated
 from ferlab.predict.faces import Face
 from ferlab.predict.predictor import Found, Predictor
@@ -18,13 +19,16 @@ AHEAD = 16  # pictures in work for each thread
 TOGETHER = 32  # pictures whose faces are classified in one go
 
 
-def list_pictures(paths: Sequence[str | Path], *, recursive: bool = False) -> dict[Path, Path]:
+def list_pictures(
+    paths: Sequence[str | Path], *, recursive: bool = False, drawn: Path | None = None
+) -> dict[Path, Path]:
     """Finds the pictures that are meant.
 
     Args:
         paths: files, whatever their names; folders, of which files with a picture's suffix are taken; and patterns such
             as `photos/*.jpg`.
         recursive: look into folders in folders too.
+        drawn: a folder in them to leave out, where copies with faces drawn in are written.
 
     Returns:
         The files, each once, in the order of their names within a folder or pattern; and for each its path below the
@@ -35,19 +39,27 @@ def list_pictures(paths: Sequence[str | Path], *, recursive: bool = False) -> di
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            files = sorted(file for file in path.glob("**/*" if recursive else "*") if _is_picture(file))
-            found |= {file: file.relative_to(path) for file in files}
-        elif path.exists():
-            found[path] = Path(path.name)
-        elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path's takes no absolute one
-            found |= {Path(match): Path(Path(match).name) for match in matches if Path(match).is_file()}
-        else:
-            raise PictureError(f"{path} does not exist. Name pictures, folders of them, or a pattern such as '*.jpg'.")
+        try:
+            found |= _meant(path, "**/*" if recursive else "*", drawn)
+        except OSError as error:  # such as a name that is too long
+            raise PictureError(f"{path}: {error.strerror}.") from None
     if not found:
         hint = "" if recursive else " Look into folders in folders too by --recursive."
         raise PictureError(f"There are no pictures in {', '.join(map(str, paths))}.{hint}")
     return _told_apart(found)
+
+
+def _meant(path: Path, pattern: str, drawn: Path | None) -> dict[Path, Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.glob(pattern) if _is_picture(file))
+        if drawn and path.resolve() in drawn.resolve().parents:
+            files = [file for file in files if drawn.resolve() not in file.resolve().parents]
+        return {file: file.relative_to(path) for file in files}
+    if path.exists():
+        return {path: Path(path.name)}
+    if matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path's takes no absolute one
+        return {Path(match): Path(Path(match).name) for match in matches if Path(match).is_file()}
+    raise PictureError(f"{path} does not exist. Name pictures, folders of them, or a pattern such as '*.jpg'.")
 
 
 def _told_apart(places: Mapping[Path, Path]) -> dict[Path, Path]:
@@ -86,20 +98,35 @@ def write_predictions(
 
     Raises:
         DetectorError: if the detector cannot be had.
-        OutputError: if a file cannot be written.
+        OutputError: if a file cannot be written, or a copy would lie among the pictures.
     """
     counts: Counter[str] = Counter()
+    if annotate:
+        _refuse_to_overwrite(files, annotate)
     for file, found in predict_files(predictor, [file for file in files if str(file) not in writer.done]):
         if isinstance(found, FerlabError):
             rows = [error_row(str(file), str(found))]
         else:
             rows = picture_rows(str(file), found, min_confidence)
             if annotate:
-                write_annotated(file, found, annotate / files[file])
+                _draw(file, found, annotate / files[file])
         writer.write(rows)
         counts.update(row["status"] for row in rows)
         advance(1)
     return counts
+
+
+def _refuse_to_overwrite(files: Mapping[Path, Path], annotate: Path) -> None:
+    folders = {file.resolve().parent for file in files}
+    if same := folders & {(annotate / place).resolve().parent for place in files.values()}:
+        raise OutputError(f"{min(same)} holds the pictures themselves. Choose another folder for --annotate.")
+
+
+def _draw(file: Path, faces: list[Face], target: Path) -> None:
+    try:
+        write_annotated(file, faces, target)
+    except (PictureError, MemoryError) as error:  # it was found, in a smaller copy, but cannot be had in its own size
+        logging.getLogger("ferlab").warning("%s: not drawn (%s).", file, error or "not enough memory")
 
 
 def _is_picture(file: Path) -> bool:
@@ -150,3 +177,7 @@ def _result(job: "Future[Found]") -> Found | FerlabError:
         return error
     except MemoryError:
         return PictureError("there is not enough memory to read it")
+    except FerlabError:
+        raise
+    except Exception as error:  # such as OpenCV's, of sides that it cannot take
+        return PictureError(f"it cannot be searched for faces: {str(error).strip().splitlines()[0]}")

@@ -4,7 +4,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Channels = Literal["rgb", "bgr"]
 
 MAX_PIXELS = 80_000_000  # of a file: a telephone's largest have 50 million, and Pillow warns above 89
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # EPS would run programs
 MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats of one picture or many; others hold previews, not films
 FORM = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
 
@@ -47,8 +48,11 @@ def read_picture(source: Any, *, channels: Channels = "rgb", enough: int | None 
         The picture.
 
     Raises:
-        PictureError: with the reason, if it cannot be read, moves, or has more than 80 million pixels.
+        PictureError: with the reason, if it cannot be read, moves, or has more than 80 million pixels; or if `channels`
+            is neither.
     """
+    if channels not in get_args(Channels):
+        raise PictureError(f"channels must be one of {', '.join(get_args(Channels))}, not {channels!r}.")
     if isinstance(source, np.ndarray):
         return Picture(pixels=_from_array(source, channels))
     if isinstance(source, str | Path):
@@ -56,7 +60,10 @@ def read_picture(source: Any, *, channels: Channels = "rgb", enough: int | None 
     if isinstance(source, bytes):
         return _decoded(io.BytesIO(source), "the picture", enough)
     if _is_pillow(source):
-        return Picture(pixels=_upright(source.copy()))
+        try:
+            return Picture(pixels=_upright(source.copy()))
+        except OSError as error:  # it was opened, and its file is cut short
+            raise PictureError(f"the picture: {error}") from None
     raise PictureError(f"A picture must be a path, bytes, a Pillow image or an array, not {type(source).__name__}.")
 
 
@@ -76,7 +83,9 @@ def _decoded(file: Path | io.BytesIO, name: str, enough: int | None) -> Picture:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which may never end
+            raise PictureError("it is no file")
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             _refuse(image)
             if enough and enough < max(width, height):

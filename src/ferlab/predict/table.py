@@ -1,11 +1,12 @@
 """The prediction table: a row for each face, in the same columns whatever the form of the file."""
 
 import csv
+import io
 import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from types import TracebackType
@@ -67,41 +68,52 @@ class RowWriter(ABC):
     Args:
         path: of the table; None for standard output.
         names: of its columns.
-        resume: go on with what is there.
+        resume: the sources of this job, to go on with what is there; None for a new file.
 
     Attributes:
-        done: the sources that are already there.
+        done: the sources that are already there. The last one may have been cut short: if it is of this job, it is
+            taken out, to be done again.
 
     Raises:
-        OutputError: if the file cannot be written to, or is there and `resume` is off.
+        OutputError: if the file cannot be written to, is there without `resume`, or is no such table.
     """
 
-    def __init__(self, path: Path | None, names: Sequence[str], resume: bool = False) -> None:
+    def __init__(self, path: Path | None, names: Sequence[str], resume: Collection[str] | None = None) -> None:
         self.path, self.names = path, tuple(names)
         self.done: set[str] = set()
+        self._untouched = False  # a new file without rows
         if path is None:
             self.file: IO[str] = sys.stdout
+            if isinstance(self.file, io.TextIOWrapper):  # names of files may hold what a terminal cannot show
+                self.file.reconfigure(errors="backslashreplace")
             self._begin()
             return
         make_folder(path.parent)
-        goes_on = resume and path.is_file()
-        if goes_on:
-            self._keep_whole_sources(path)
+        if goes_on := resume is not None and path.is_file():
+            self._keep_whole_sources(path, resume or ())
         elif path.exists():
             raise OutputError(f"{path} is already there. Go on with it by --resume, or choose another --out.")
         try:
-            self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115  # closed by the context
+            self.file = _open(path, "a")
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from None
-        if not goes_on or not path.stat().st_size:
+        if not goes_on:
+            self._untouched = True
             self._begin()
 
     def __enter__(self) -> "RowWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.path:
+        if self.path is None:
+            return
+        try:
             self.file.close()
+        except OSError as failure:
+            if error is None:
+                raise self._full(failure) from None
+        if error and self._untouched:
+            self.path.unlink()
 
     def write(self, rows: Iterable[Row]) -> None:
         """Adds the rows of one source, and hands them to the operating system.
@@ -109,15 +121,19 @@ class RowWriter(ABC):
         Raises:
             OutputError: if the disk is full.
         """
+        self._untouched = False
         try:
             self._write(rows)
             self.file.flush()
         except OSError as error:
             if self.path is None:  # such as a pipe whose reader has had enough, which the command line ends on in peace
                 raise
-            raise OutputError(
-                f"{self.path} cannot be written: {error.strerror}. Free space, and go on with --resume."
-            ) from None
+            raise self._full(error) from None
+
+    def _full(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.path} cannot be written: {error.strerror}. Free space; `ferlab predict` goes on with --resume."
+        )
 
     def _begin(self) -> None:  # noqa: B027  # most forms have nothing there
         """Writes what stands above the rows."""
@@ -129,23 +145,34 @@ class RowWriter(ABC):
     def _read(self, file: IO[str]) -> Iterator[Row]:
         """The whole rows of a file."""
 
-    def _keep_whole_sources(self, path: Path) -> None:
-        """Drops the last source of a table, which may have been cut short, and takes note of the others."""
+    def _keep_whole_sources(self, path: Path, again: Collection[str]) -> None:
+        """Takes note of a table's sources, and takes out the last one, which may have been cut short."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(path, encoding="utf-8", newline="") as old, open(temporary, "w", encoding="utf-8", newline="") as new:
-            self.file = new
-            self._begin()
-            rows: list[Row] = []
-            for _, group in groupby(self._read(old), key=self._source):
-                self._write(rows)
-                self.done |= {row["source"] for row in rows[:1]}
-                rows = list(group)
-        temporary.replace(path)
+        try:
+            with _open(path, "r") as old, _open(temporary, "w") as self.file:
+                self._begin()
+                rows: list[Row] = []
+                for source, group in groupby(self._read(old), key=self._source):
+                    self._write(rows)
+                    self.done.add(source)
+                    rows = list(group)
+                if rows and rows[0]["source"] not in again:
+                    self._write(rows)
+                elif rows:
+                    self.done.discard(rows[0]["source"])
+            temporary.replace(path)
+        except (OSError, ValueError, csv.Error) as error:
+            raise OutputError(f"{path} cannot be gone on with: {error}. Choose another --out.") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _source(self, row: Row) -> str:
-        if tuple(row) != self.names:
-            raise OutputError(f"{self.path} has other columns than this model's table. Choose another --out.")
+        self._check_columns(row)
         return row["source"]
+
+    def _check_columns(self, names: Iterable[str]) -> None:
+        if tuple(names) != self.names:
+            raise OutputError(f"{self.path} has other columns than this model's table. Choose another --out.")
 
 
 class CsvWriter(RowWriter):
@@ -158,20 +185,27 @@ class CsvWriter(RowWriter):
         csv.DictWriter(self.file, self.names, lineterminator="\n").writerows(rows)
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
-        for row in csv.DictReader(file):
+        reader = csv.DictReader(file)
+        if reader.fieldnames:
+            self._check_columns(reader.fieldnames)
+        for row in reader:
             if None not in row.values():
                 yield row
 
 
 class JsonLinesWriter(RowWriter):
-    """One JSON object a line; empty cells are null."""
+    """One JSON object a line, in ASCII; empty cells are null."""
+
+    START = f'{{"{STARTS[0]}": "'  # of each line
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self.file.write(json.dumps({name: row.get(name) for name in self.names}, ensure_ascii=False) + "\n")
+            self.file.write(json.dumps({name: row.get(name) for name in self.names}) + "\n")
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
-        for line in file:
+        for number, line in enumerate(file, start=1):
+            if not line.startswith(self.START[: len(line)]):
+                raise ValueError(f"line {number} is no row of predictions")
             if line.endswith("\n"):
                 yield json.loads(line)
 
@@ -179,7 +213,7 @@ class JsonLinesWriter(RowWriter):
 class ParquetWriter(JsonLinesWriter):
     """Apache Parquet. Rows are kept in `<file>.part.jsonl` until the context is left without an error."""
 
-    def __init__(self, path: Path, names: Sequence[str], resume: bool = False) -> None:
+    def __init__(self, path: Path, names: Sequence[str], resume: Collection[str] | None = None) -> None:
         _import_pyarrow()
         if path.exists():
             raise OutputError(f"{path} is already there, and is whole. Choose another --out.")
@@ -189,7 +223,7 @@ class ParquetWriter(JsonLinesWriter):
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
         if error is None and self.path:
-            with open(self.path, encoding="utf-8") as file:
+            with _open(self.path, "r") as file:
                 write_atomically(self.target, lambda target: self._convert(file, target))
             self.path.unlink()
 
@@ -198,7 +232,7 @@ class ParquetWriter(JsonLinesWriter):
         kinds = {"frame": pyarrow.int64(), **dict.fromkeys(("face", "x", "y", "width", "height"), pyarrow.int32())}
         kinds |= dict.fromkeys(("source", "emotion", *ENDS), pyarrow.string())
         schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in self.names])
-        rows = self._read(source)
+        rows = (row | {"source": _utf8(row["source"])} for row in self._read(source))
         with parquet.ParquetWriter(target, schema) as writer:
             while chunk := list(islice(rows, CHUNK)):
                 writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
@@ -215,14 +249,16 @@ class TableWriter(RowWriter):
         raise NotImplementedError("what is printed for people is not read again")
 
 
-def open_writer(path: Path | None, form: str | None, class_names: Sequence[str], *, resume: bool = False) -> RowWriter:
+def open_writer(
+    path: Path | None, form: str | None, class_names: Sequence[str], *, resume: Collection[str] | None = None
+) -> RowWriter:
     """Opens a table for writing.
 
     Args:
         path: of the file; None for standard output.
         form: `table`, `csv`, `jsonl` or `parquet`; None for what the file's suffix tells, or `table` without a file.
         class_names: of the model.
-        resume: go on with a file that is there.
+        resume: the sources of this job, to go on with a file that is there; None for a new file.
 
     Raises:
         MissingExtraError: if a library for that form is not installed.
@@ -238,6 +274,15 @@ def open_writer(path: Path | None, form: str | None, class_names: Sequence[str],
         raise OutputError("A table for people is not for a file: choose --format csv, jsonl or parquet.")
     writers: dict[str, type[RowWriter]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "table": TableWriter}
     return writers[form](path, names, resume)
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    """Opens a table. Names of files that are no UTF-8 stay as they are, byte for byte."""
+    return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _utf8(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _form_of(path: Path | None) -> str:

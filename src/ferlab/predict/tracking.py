@@ -72,7 +72,7 @@ class Tracker:
         return track
 
     def _follow(self, track: _Track, face: Face, seconds: float) -> None:
-        kept = math.exp((track.seen - seconds) / self.smooth) if self.smooth else 0.0
+        kept = math.exp(min(0.0, track.seen - seconds) / self.smooth) if self.smooth else 0.0
         track.probabilities = kept * track.probabilities + (1 - kept) * np.array(list(face.probabilities.values()))
 
 

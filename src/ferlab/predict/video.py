@@ -1,5 +1,6 @@
 """Emotions in films and before cameras."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -52,13 +53,14 @@ def predict_video(
         DetectorError: if the detector cannot be had.
         VideoError: if the camera stops.
     """
-    tracker, due = Tracker(smooth), 0.0
+    tracker, due = Tracker(smooth), 0
     for frame in film.frames():
         if seconds is not None and frame.seconds >= seconds:
             return
-        if frame.number % every or (fps and frame.seconds < due - 1e-6):
+        turn = math.floor(frame.seconds * fps + 1e-6) if fps else due
+        if frame.number % every or turn < due:
             continue
-        due = max(due + 1 / fps, frame.seconds) if fps else 0.0
+        due = turn + 1 if fps else 0
         [faces] = predictor.predict_batch([Picture(pixels=frame.pixels)])
         yield FrameFaces(frame=frame, faces=tracker.update(faces, frame.seconds))
 
@@ -100,6 +102,8 @@ def write_video(
     for path in outs:
         if path.suffix.lower().removeprefix(".") not in (*FORMATS, FILM.removeprefix(".")):
             raise OutputError(f"{path}: which form is it to have? Name it .{', .'.join(FORMATS)} or {FILM}.")
+        if path.exists():
+            raise OutputError(f"{path} is already there. Choose another --out.")
     with ExitStack() as stack:
         films = [stack.enter_context(FilmWriter(path)) for path in outs if path.suffix.lower() == FILM]
         tables = [path for path in outs if path.suffix.lower() != FILM]
