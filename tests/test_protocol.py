@@ -72,5 +72,5 @@ def test_no_artefact_is_calibrated_on_other_images_than_the_runs(small: Dataset,
 def test_a_teacher_that_the_test_split_chose_is_refused(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
     run.model_file.touch()
-    with pytest.raises(FerlabError, match="what it teaches comes from the test split too"):
+    with pytest.raises(FerlabError, match="it brings what it knows of the test split"):
         load_teacher((str(run.path),), small)

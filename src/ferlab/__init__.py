@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ferlab.comparison import compare, compare_runs
     from ferlab.data import Dataset, Split, load_dataset
     from ferlab.emotions import EMOTIONS
+    from ferlab.ensembles import ensemble
     from ferlab.errors import FerlabError
     from ferlab.evaluation import evaluate
     from ferlab.explanation import explain
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "compare",
     "compare_runs",
+    "ensemble",
     "evaluate",
     "explain",
     "load_dataset",
@@ -44,6 +46,7 @@ _ROOMS = {
     "Split": "data",
     "compare": "comparison",
     "compare_runs": "comparison",
+    "ensemble": "ensembles",
     "evaluate": "evaluation",
     "explain": "explanation",
     "load_dataset": "data",

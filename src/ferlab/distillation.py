@@ -12,7 +12,7 @@ from ferlab.data import Dataset
 from ferlab.errors import RunError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, load_model
-from ferlab.protocol import check_teacher
+from ferlab.protocol import check_origin
 from ferlab.runs import RunFolder
 
 
@@ -41,7 +41,7 @@ def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarr
         known = (tuple(taught["class_names"]), taught["splits"]["train"]["fingerprint"])
         if known != (dataset.class_names, dataset.summary()["train"]["fingerprint"]):
             raise RunError(f"The teacher {path} learnt other images or classes than those of {dataset.source}.")
-        check_teacher(path, str((run.result() or {}).get("selected_on")))
+        check_origin("teacher", run.path, str((run.result() or {}).get("selected_on")))
         recipe = run.recipe()
         options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
         network = build_model(recipe.architecture, len(dataset.class_names), **options)

@@ -4,6 +4,7 @@ Only the `study` recipes select on the whole `test/` folder, as the notebooks di
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ferlab.data import Dataset, Split
@@ -43,16 +44,18 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> list[Split]:
     return splits
 
 
-def check_teacher(path: str, selected_on: str) -> None:
-    """Refuses a teacher that the test split helped to choose: its student would know of it, and no result would say so.
+def check_origin(kind: str, path: Path, selected_on: str) -> None:
+    """Refuses a teacher, or a member of an ensemble, that the test split helped to choose.
+
+    What comes of it would know of that split too, and no result would say so.
 
     Raises:
         ProtocolError: if it did.
     """
     if "test" in selected_on.split("+"):
         raise ProtocolError(
-            f"The teacher {path} was selected on {selected_on}: what it teaches comes from the test split too, which "
-            "is to judge the student. Take a teacher of another recipe than the study's."
+            f"The {kind} {path} was selected on {selected_on}: it brings what it knows of the test split, which is to "
+            "judge what comes of it. Take one of another recipe than the study's."
         )
 
 

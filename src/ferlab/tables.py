@@ -13,6 +13,11 @@ from ferlab.costs import costs_of, estimate_seconds, image_passes
 from ferlab.recipes import get_recipe
 from ferlab.wording import duration, percent
 
+MEANS = {
+    "equal": "mean with equal weights",
+    "scores": "mean with these weights",
+    "cross_validated": "weights chosen on other images",
+}
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
@@ -129,6 +134,21 @@ def print_parity(result: Mapping[str, Any]) -> None:
         batch_size = str(row.get("batch_size", "any size"))
         table.add_row(batch_size, f"{row['images']:,}", f"{row['largest_difference']:.2g}", *shares, *times)
     _print(table)
+
+
+def print_ensemble(result: Mapping[str, Any]) -> None:
+    """What an ensemble is made of, how good it is, and how its file compares with the Keras models."""
+    table = Table("on validation images", "seed", "weight", "accuracy, %", "log loss", box=None)
+    for member in result["members"]:
+        table.add_row(escape(member["run"]), str(member["seed"]), f"{member['weight']:.3f}", *_both(member["scores"]))
+    for name in ("equal", "scores", "cross_validated"):
+        table.add_row(MEANS[name], "", "", *_both(result[name]))
+    _print(table)
+    print_parity(result | result["parity"])
+
+
+def _both(scores: Mapping[str, float]) -> tuple[str, str]:
+    return percent(scores["accuracy"]), f"{scores['log_loss']:.4f}"
 
 
 def print_benchmark(result: Mapping[str, Any]) -> None:

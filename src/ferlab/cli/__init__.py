@@ -29,6 +29,7 @@ COMMANDS = (
     predicting.video,
     explaining.explain,
     predicting.export,
+    predicting.ensemble,
     predicting.benchmark,
     data.audit,
     studying.report,

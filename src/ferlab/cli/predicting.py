@@ -36,6 +36,17 @@ if TYPE_CHECKING:
     from ferlab.report.timeline import Timeline
 
 
+OutOption = Annotated[Path, typer.Option(help="The file: .onnx, or .tflite for LiteRT.")]
+FormatOption = Annotated[
+    Literal["onnx", "litert"] | None,
+    typer.Option(help="`onnx` or `litert` (TensorFlow Lite); the file's name tells it where this does not."),
+]
+QuantizeOption = Annotated[
+    Literal["none", "float16", "int8"],
+    typer.Option(help="Smaller files: weights in 16 bits, or weights and activations in 8."),
+]
+
+
 def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns as 'a/*.jpg'.")],
     model: PredictorOption = "default",
@@ -160,15 +171,9 @@ def _timeline(plot: Path, class_names: Sequence[str]) -> "Timeline":
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="The file: .onnx, or .tflite for LiteRT.")],
-    format: Annotated[
-        Literal["onnx", "litert"] | None,
-        typer.Option(help="`onnx` or `litert` (TensorFlow Lite); the file's name tells it where this does not."),
-    ] = None,
-    quantize: Annotated[
-        Literal["none", "float16", "int8"],
-        typer.Option(help="Smaller files: weights in 16 bits, or weights and activations in 8."),
-    ] = "none",
+    out: OutOption,
+    format: FormatOption = None,
+    quantize: QuantizeOption = "none",
     json_: JsonOption = False,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
@@ -194,6 +199,37 @@ def export(
         print(json.dumps({"schema": SCHEMA, **result}))
         return
     tables.print_parity(result)
+
+
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run folders, two or more.")],
+    data: DataOption,
+    out: OutOption,
+    format: FormatOption = None,
+    quantize: QuantizeOption = "none",
+    json_: JsonOption = False,
+    exclude: ExcludeOption = None,
+    skip_bad: SkipBadOption = False,
+    cache: CacheOption = True,
+    faces: FacesOption = False,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Make one file of several runs: the weighted mean of their calibrated probabilities.
+
+        ferlab ensemble runs/fernet_s runs/newmodel runs/mobilenetv2 --data fer2013.zip --out ensemble.onnx
+
+    Weights are chosen on PublicTest, and what that flatters is shown by cross-validation. The file is checked and used
+    as those of `ferlab export`; its time is the sum of its members'.
+    """
+    load_plugins(plugin)
+    dataset = load(data, skip_bad, cache, faces, exclude)
+    made = ferlab.ensemble(runs, dataset, out, format=format, quantize=quantize, quiet=quiet)
+    result = {"file": str(out), "bytes": out.stat().st_size, "quantize": quantize, **asdict(made)}
+    if json_:
+        print(json.dumps({"schema": SCHEMA, **result}))
+        return
+    tables.print_ensemble(result)
 
 
 def benchmark(

@@ -4,7 +4,7 @@ The file is compared with the Keras model on real images before it is there at a
 which makes the network's file of a Keras model, and `describe`, which puts metadata into it.
 """
 
-from ferlab.export.exporting import FORMATS, LICENCES, export
+from ferlab.export.exporting import FORMATS, LICENCES, Format, export
 from ferlab.export.parity import TOLERANCES, Agreement, BatchAgreement, Parity, Quantize, Tolerance
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "TOLERANCES",
     "Agreement",
     "BatchAgreement",
+    "Format",
     "Parity",
     "Quantize",
     "Tolerance",

@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,42 +63,79 @@ def export(
             differ from Keras's by more than `TOLERANCES`. No file is left.
     """
     out, run = Path(out), run if isinstance(run, RunFolder) else RunFolder(Path(run))
-    module = _module(out, format)
-    if not run.model_file.is_file():
-        raise RunError(f"{run.path} holds no trained model (model.keras). Train it first, or go on with --resume.")
-    if start_keras() != "tensorflow":
-        raise ArtefactError("Keras exports by TensorFlow alone: set KERAS_BACKEND=tensorflow.")
-
-    validation = _validation(run, dataset)
+    module = format_module(out, format)
+    validation = validation_of(run, dataset)
     model = load_model(run.model_file)
     logits = predict_logits(model, validation.images)
-    temperature = fit_temperature(validation.labels, logits)
-    network = module.convert(_with_softmax(model, temperature), quantize, dataset)
+    trained = Trained(
+        model=model,
+        logits=logits,
+        temperature=fit_temperature(validation.labels, logits),
+        metadata=run_metadata(run),
+    )
+    return write_artefact(trained, validation, dataset, out, module, quantize)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a file is made of.
+
+    Args:
+        model: from images `(N, 48, 48, 1)` to logits.
+        logits: `(N, K)` float32, its answers to the validation images.
+        temperature: by which they are to be divided.
+        metadata: the keys of `METADATA` that tell where the model comes from.
+    """
+
+    model: "keras.Model"
+    logits: np.ndarray
+    temperature: float
+    metadata: Mapping[str, Any]
+
+
+def write_artefact(
+    trained: Trained, validation: Dataset, dataset: Dataset, out: Path, module: ModuleType, quantize: Quantize
+) -> Parity:
+    """Writes a file, if its answers to the validation images are those of the Keras model. Args as in `export`."""
+    network = module.convert(_with_softmax(trained.model, trained.temperature), quantize, dataset)
     with tempfile.TemporaryDirectory() as folder:
         candidate = (Path(folder) / "candidate").with_suffix(module.SUFFIX)
-        candidate.write_bytes(_described(module, network, _metadata(run, temperature, accuracy=0.0)))
+        candidate.write_bytes(_described(module, network, _metadata(trained, accuracy=0.0)))
         with quiet_start():
             artefact = Artefact(candidate)
-        parity = check_parity(model, logits, temperature, artefact, validation)
+        parity = check_parity(trained.model, trained.logits, trained.temperature, artefact, validation)
     refuse_if_different(parity, quantize)
-    content = _described(module, network, _metadata(run, temperature, parity.accuracy))
+    content = _described(module, network, _metadata(trained, parity.accuracy))
     write_atomically(out, lambda file: file.write(content))
     return parity
 
 
-def _module(out: Path, format: Format | None) -> ModuleType:
-    """The module of a format, of which the file's name must be."""
+def format_module(out: Path, format: Format | None) -> ModuleType:
+    """The module of a format, of which the file's name must be, ready to convert.
+
+    Raises:
+        ArtefactError: if the name is of no format, or the backend is another than TensorFlow.
+    """
     of_name = {module.SUFFIX: module for module in FORMATS.values()}
     module = FORMATS[format] if format else of_name.get(out.suffix)
     if module is None:
         raise ArtefactError(f"The name {out} does not tell the format. Let it end in {' or '.join(of_name)}.")
     if out.suffix != module.SUFFIX:
         raise ArtefactError(f"A file of the format {format} ends in {module.SUFFIX}, and {out.name} does not.")
+    if start_keras() != "tensorflow":
+        raise ArtefactError("Keras exports by TensorFlow alone: set KERAS_BACKEND=tensorflow.")
     return module
 
 
-def _validation(run: RunFolder, dataset: Dataset) -> Dataset:
-    """The validation images of the run, on which its artefact is calibrated and checked."""
+def validation_of(run: RunFolder, dataset: Dataset) -> Dataset:
+    """The validation images of a finished run, on which its artefact is calibrated and checked.
+
+    Raises:
+        ProtocolError: if `dataset` has others.
+        RunError: if there is no trained model.
+    """
+    if not run.model_file.is_file():
+        raise RunError(f"{run.path} holds no trained model (model.keras). Train it first, or go on with --resume.")
     validation = calibration_images(dataset, run.dataset()["splits"])
     if validation.fingerprints != {"validation": _fingerprint(run, "validation")}:
         raise ProtocolError(
@@ -124,20 +163,27 @@ def _described(module: ModuleType, network: bytes, metadata: dict[str, Any]) -> 
     return content.replace(NO_HASH.encode(), digest(content, NO_HASH).encode())
 
 
-def _metadata(run: RunFolder, temperature: float, accuracy: float) -> dict[str, Any]:
-    """All that the file says of itself, with its hash left open."""
-    import ferlab
-
+def run_metadata(run: RunFolder) -> dict[str, Any]:
+    """Where the model of a run comes from."""
     result = run.result() or {}
     selected_on = str(result["selected_on"]).split("+")
     return {
-        "schema": SCHEMA,
         "name": result["recipe"],
         "class_names": run.dataset()["class_names"],
-        "crop_margin": MARGIN,
-        "temperature": temperature,
         "protocol": {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]},
         "fingerprints": {name: _fingerprint(run, name) for name in ("train", *selected_on)},
+    }
+
+
+def _metadata(trained: Trained, accuracy: float) -> dict[str, Any]:
+    """All that the file says of itself, with its hash left open."""
+    import ferlab
+
+    return {
+        **trained.metadata,
+        "schema": SCHEMA,
+        "crop_margin": MARGIN,
+        "temperature": trained.temperature,
         "accuracy": {"validation": accuracy},
         "licences": LICENCES,
         "ferlab": ferlab.__version__,

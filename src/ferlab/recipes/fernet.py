@@ -33,6 +33,23 @@ def fernet_s() -> Recipe:
     return _fernet("s", "FerNet for a CPU, from scratch")
 
 
+def fernet_s_quick() -> Recipe:
+    """FerNet for a CPU in a quarter of an hour: Adam learns faster than SGD, and little is changed in the pictures."""
+    return replace(
+        _fernet("s", "FerNet for a CPU, from scratch in a quarter of an hour"),
+        model={"size": "s", "dropout": 0.1},
+        epochs=15,
+        batch_size=64,
+        augmentation=Augmentation(flip=True, rotation=8, shift=0.06, zoom=0.08, contrast=0.15),
+        optimizer="adam",
+        learning_rate=3e-3,
+        warmup_epochs=1.0,
+        weight_decay=0.1,
+        mixup=0.0,
+        unmixed_epochs=0,
+    )
+
+
 def fernet_s_distilled() -> Recipe:
     """FerNet for a CPU, taught by others of its kind: the network in the package.
 
