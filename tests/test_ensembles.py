@@ -115,8 +115,15 @@ def test_what_makes_no_ensemble(runs: list[Path], made: Made, demo: Dataset, tmp
     ):
         with pytest.raises(error, match=reason):
             ensemble(wrong, demo, out)
-    with pytest.raises(ProtocolError, match="learnt from other training images"):
-        ensemble(runs, demo.where(np.arange(len(demo)) != np.flatnonzero(demo.splits == Split.TRAIN)[0]), out)
+    other = made("other", 4, 0)
+    run = RunFolder(other)
+    environment = run.environment()
+    environment["dataset"]["splits"]["train"]["fingerprint"] = "0" * 64
+    run.write("environment", environment)
+    with pytest.raises(ProtocolError, match=r"other learnt from other training images than .*good"):
+        ensemble([runs[0], other], demo, out)
+    with pytest.raises(ProtocolError, match="The validation images of"):
+        ensemble(runs, demo.where(np.arange(len(demo)) != np.flatnonzero(demo.splits == Split.VALIDATION)[0]), out)
     tested = made("tested", 3, 0)
     run = RunFolder(tested)
     run.write("result", (run.result() or {}) | {"selected_on": "validation+test"})

@@ -94,15 +94,17 @@ def ensemble(
     """Writes one artefact of several runs: the weighted mean of their calibrated probabilities, calibrated again.
 
     Args:
-        runs: finished run folders, trained on the same images.
-        dataset: that they were trained on: its validation split alone tells temperatures and weights.
+        runs: finished run folders, trained and selected on the same images.
+        dataset: with their validation images, which alone tell temperatures and weights; for `int8` with the training
+            images too.
         out: the file: `.onnx`, or `.tflite` for LiteRT.
         format: `onnx` or `litert`; None for the one that the file's name tells.
         quantize: as in `ferlab.export.export`.
         quiet: show no progress.
 
     Raises:
-        ProtocolError: if a run learnt from other images than `dataset` has, or was selected on the test split.
+        ProtocolError: if the runs learnt from different images, or were selected on others than `dataset` has, or on
+            the test split.
         RunError: if there are fewer than two runs, one is given twice, or one holds no trained model.
         ArtefactError: as in `ferlab.export.export`.
     """
@@ -110,8 +112,7 @@ def ensemble(
     if len({folder.path.resolve() for folder in folders}) < max(2, len(folders)):
         raise RunError("An ensemble is made of two or more different runs. Name each of them once.")
     module = format_module(Path(out), format)
-    for folder in folders:
-        validation = _checked_validation(folder, dataset)
+    validation = _checked_validation(folders, dataset)
     models, answers = [], []
     with bar("members", len(folders), quiet) as advance:
         for folder in folders:
@@ -239,15 +240,21 @@ def cross_validated(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) 
     return answers
 
 
-def _checked_validation(run: RunFolder, dataset: Dataset) -> Dataset:
-    validation = validation_of(run, dataset)
-    if run.dataset()["splits"]["train"]["fingerprint"] != dataset.summary()["train"]["fingerprint"]:
-        raise ProtocolError(
-            f"{run.path} learnt from other training images than those of {dataset.source}. Members of an ensemble are "
-            "to be trained on the same ones."
-        )
-    check_origin("member", run.path, str((run.result() or {}).get("selected_on")))
+def _checked_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
+    """The validation images of all runs, where they are the same, and learnt from the same training images."""
+    for run in runs:
+        validation = validation_of(run, dataset)
+        check_origin("member", run.path, str((run.result() or {}).get("selected_on")))
+        if _taught_by(run) != _taught_by(runs[0]):
+            raise ProtocolError(
+                f"{run.path} learnt from other training images than {runs[0].path}. Members of an ensemble are to be "
+                "trained on the same ones."
+            )
     return validation
+
+
+def _taught_by(run: RunFolder) -> str:
+    return run.dataset()["splits"]["train"]["fingerprint"]
 
 
 def _metadata(folders: Sequence[RunFolder], mixture: Mixture) -> dict[str, Any]:

@@ -180,4 +180,5 @@ def _result(job: "Future[Found]") -> Found | FerlabError:
     except FerlabError:
         raise
     except Exception as error:  # such as OpenCV's, of sides that it cannot take
-        return PictureError(f"it cannot be searched for faces: {str(error).strip().splitlines()[0]}")
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return PictureError(f"it cannot be searched for faces: {reason}")
