@@ -97,7 +97,7 @@ def twins() -> str:
         measured |= {row["recipe"] for row in rows}
         parts += [_ranking_table(comparison, rows), "".join(f"- {finding}\n" for finding in comparison["findings"])]
     missing = [name for name in _recipe_names() if name not in measured]
-    return "\n".join([*parts, f"Not measured by us yet: {', '.join(f'`{name}`' for name in missing)}.\n"])
+    return "\n".join([*parts, f"Not in a comparison of ours yet: {', '.join(f'`{name}`' for name in missing)}.\n"])
 
 
 def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> str:
