@@ -18,7 +18,7 @@ compare: $(VENV)/train
 	@echo "Open comparison/report.html in a browser."
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -26,7 +26,7 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 	$(MKDOCS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: $(VENV)/dev
 	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_bad_data.py

@@ -26,6 +26,7 @@ FLOORS = [
     {"audit", "comparison", "plugins", "robustness"},
     {"speed"},
     {"export", "tables"},
+    {"ensembles"},
     {"cli", "__init__"},
     {"__main__"},
 ]
