@@ -18,6 +18,7 @@ from ferlab import Split, load_dataset
 from ferlab.backend import resolve_policy, start_keras
 from ferlab.batches import Batch, BatchStream
 from ferlab.recipes import Recipe, get_recipe
+from ferlab.targets import image_targets, image_weights
 
 UNCOUNTED = 5  # steps at the beginning
 
@@ -52,12 +53,11 @@ def stream_of(recipe: Recipe, source: str) -> BatchStream:
     training = load_dataset(source).require(Split.TRAIN).take(Split.TRAIN)
     return BatchStream(
         training.images,
-        training.labels,
+        image_targets(recipe, training),
+        image_weights(recipe, training),
         batch_size=recipe.batch_size,
         augmentation=recipe.augmentation,
         seed=0,
-        class_weights=np.ones(len(training.class_names)),
-        label_smoothing=recipe.label_smoothing,
         mixup=recipe.mixup,
         mixup_steps=10**9,
     )

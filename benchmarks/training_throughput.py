@@ -91,13 +91,12 @@ def endless(batches: Any) -> Any:
 
 def ferlab_side(arguments: argparse.Namespace) -> float:
     """The recipe `study_newmodel`, as `ferlab train` runs it."""
-    import numpy as np
-
     from ferlab.backend import jit_setting, resolve_policy, start_keras
     from ferlab.batches import BatchStream
     from ferlab.fused import fuse_batch_normalization
     from ferlab.models import build_model
     from ferlab.recipes import get_recipe
+    from ferlab.targets import image_targets, image_weights
     from ferlab.training import make_optimizer
 
     start_keras()
@@ -108,11 +107,11 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     training = load_dataset(arguments.data).take(Split.TRAIN)
     stream = BatchStream(
         training.images,
-        training.labels,
+        image_targets(recipe, training),
+        image_weights(recipe, training),
         batch_size=recipe.batch_size,
         augmentation=recipe.augmentation,
         seed=0,
-        class_weights=np.ones(7),
     )
     model = fuse_batch_normalization(build_model(recipe.architecture, **recipe.model))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -3,19 +3,19 @@
 from itertools import islice
 
 import numpy as np
-import pytest
 
 from ferlab.augment import Augmentation
 from ferlab.batches import BatchStream
 
 IMAGES = np.arange(10 * 48 * 48).reshape(10, 48, 48).astype(np.uint8)
 LABELS = np.arange(10) % 7
+TARGETS = np.eye(7, dtype=np.float32)[LABELS]
+WEIGHTS = LABELS.astype(np.float32)
 
 
 def stream(seed: int = 0, **settings: object) -> BatchStream:
     augmentation = Augmentation(flip=True, rotation=10)
-    defaults = {"batch_size": 4, "augmentation": augmentation, "seed": seed, "class_weights": np.ones(7)}
-    return BatchStream(IMAGES, LABELS, **{**defaults, **settings})
+    return BatchStream(IMAGES, TARGETS, WEIGHTS, batch_size=4, augmentation=augmentation, seed=seed, **settings)
 
 
 def test_each_pass_sees_every_image_once_in_a_new_order() -> None:
@@ -36,7 +36,7 @@ def test_another_seed_gives_other_batches() -> None:
 
 
 def test_batches_are_what_a_model_takes() -> None:
-    images, targets, weights = stream(class_weights=np.arange(7.0)).batch(0)
+    images, targets, weights = stream().batch(0)
     assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == (
         (4, 48, 48, 1),
         np.float32,
@@ -50,15 +50,8 @@ def test_batches_are_what_a_model_takes() -> None:
 
 def test_features_pass_unchanged() -> None:
     features = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
-    plain = BatchStream(features, LABELS, batch_size=4, augmentation=Augmentation(), seed=0, class_weights=np.ones(7))
+    plain = BatchStream(features, TARGETS, WEIGHTS, batch_size=4, augmentation=Augmentation(), seed=0)
     np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])
-
-
-def test_smoothed_labels() -> None:
-    targets = stream(label_smoothing=0.7).batch(0)[1]
-    assert targets.max() == pytest.approx(0.4)
-    assert targets.min() == pytest.approx(0.1)
-    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:

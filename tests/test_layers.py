@@ -20,7 +20,7 @@ FLOORS = [
     {"predict"},
     {"augment", "data", "fused", "heatmaps", "metrics", "models"},
     {"gradcam", "recipes", "votes"},
-    {"costs", "progress", "protocol", "batches", "ranking", "runs", "scoring"},
+    {"costs", "progress", "protocol", "batches", "ranking", "runs", "scoring", "targets"},
     {"baselines", "callbacks", "distillation", "explanation", "findings"},
     {"evaluation", "report", "training"},
     {"audit", "comparison", "plugins", "robustness"},

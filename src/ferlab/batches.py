@@ -22,12 +22,11 @@ class BatchStream:
 
     Args:
         images: `(N, 48, 48)` uint8, or features `(N, F)` float32, which are left as they are.
-        labels: `(N,)` int64.
+        targets: `(N, K)` float32, the probabilities that the images are to get.
+        weights: `(N,)` float32, their weights in the loss.
         batch_size: images per batch; the last batch of a pass may be smaller.
         augmentation: random changes.
         seed: of the order and of the changes.
-        class_weights: `(K,)` weight of each class in the loss.
-        label_smoothing: share of probability spread over all classes.
         mixup: parameter of the Beta distribution from which a batch's mixing weight is drawn; 0 for none.
         mixup_steps: mix in the steps before this one.
         teacher: from images `(B, 48, 48, 1)` float32 to probabilities `(B, K)`; what to learn besides the labels.
@@ -37,30 +36,24 @@ class BatchStream:
     def __init__(
         self,
         images: np.ndarray,
-        labels: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
         *,
         batch_size: int,
         augmentation: Augmentation,
         seed: int,
-        class_weights: np.ndarray,
-        label_smoothing: float = 0.0,
         mixup: float = 0.0,
         mixup_steps: int = 0,
         teacher: Callable[[np.ndarray], np.ndarray] | None = None,
         distillation: float = 0.0,
     ) -> None:
-        num_classes = len(class_weights)
-        self.images = images
-        self.labels = labels
-        self.weights = class_weights[labels].astype(np.float32)
-        smooth = (1 - label_smoothing) * np.eye(num_classes) + label_smoothing / num_classes
-        self.targets = smooth[labels].astype(np.float32)  # (N, K)
+        self.images, self.targets, self.weights = images, targets, weights
         self.mixup, self.mixup_steps = mixup, mixup_steps
         self.teacher, self.distillation = teacher, distillation
         self.batch_size = batch_size
         self.augmentation = augmentation
         self.seed = seed
-        self.steps_per_pass = -(-len(labels) // batch_size)
+        self.steps_per_pass = -(-len(images) // batch_size)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def indices(self, step: int) -> np.ndarray:
@@ -68,7 +61,7 @@ class BatchStream:
         passes, position = divmod(step, self.steps_per_pass)
         if self._order[0] != passes:
             generator = np.random.default_rng([self.seed, ORDER, passes])
-            self._order = (passes, generator.permutation(len(self.labels)))
+            self._order = (passes, generator.permutation(len(self.images)))
         return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def iterate(self, first_step: int) -> Iterator[Batch]:

@@ -23,6 +23,7 @@ from ferlab.protocol import selection_splits
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder, read_arrays
 from ferlab.scoring import score_split
+from ferlab.targets import check_votes, image_targets, image_weights
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +59,7 @@ def train(
         goes on from the last whole epoch.
 
     Raises:
-        DataError: if there are no training images.
+        DataError: if there are no training images, or no votes for a recipe that learns from them.
         ProtocolError: if it would select on the test split.
         RecipeError: if it distils without teachers.
         RunError: if `out` holds another run, is in use, or cannot be written to.
@@ -72,6 +73,7 @@ def train(
             "their run folders by --set teachers=DIR,DIR."
         )
     dataset.require(Split.TRAIN)
+    check_votes(recipe, dataset)
     selection_splits(recipe, dataset)
     run = RunFolder(Path(out))
     with run.lock():
@@ -196,19 +198,15 @@ class _Training:
         return self._stream(features), selection_features, head
 
     def _stream(self, inputs: np.ndarray) -> BatchStream:
-        recipe, labels, num_classes = self.recipe, self.training.labels, len(self.dataset.class_names)
-        steps = recipe.steps_per_epoch or -(-len(labels) // recipe.batch_size)
-        weights = np.ones(num_classes)
-        if recipe.class_weights == "balanced":
-            weights = len(labels) / num_classes / np.maximum(np.bincount(labels, minlength=num_classes), 1)
+        recipe = self.recipe
+        steps = recipe.steps_per_epoch or -(-len(inputs) // recipe.batch_size)
         return BatchStream(
             inputs,
-            labels,
+            image_targets(recipe, self.training),
+            image_weights(recipe, self.training),
             batch_size=recipe.batch_size,
             augmentation=recipe.augmentation if inputs.ndim == 3 else Augmentation(),
             seed=self.seed,
-            class_weights=weights,
-            label_smoothing=recipe.label_smoothing,
             mixup=recipe.mixup,
             mixup_steps=(recipe.epochs - recipe.unmixed_epochs) * steps,
             teacher=load_teacher(recipe.teachers, self.dataset) if recipe.teachers else None,

@@ -59,6 +59,7 @@ def compare(
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
+    ferplus: FerplusOption = None,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
@@ -77,7 +78,7 @@ def compare(
         ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
     """
     load_plugins(plugin, backend)
-    dataset = load(data, skip_bad, cache, faces, exclude)
+    dataset = load(data, skip_bad, cache, faces, exclude, ferplus)
     small = data == "demo" if quick is None else quick
     try:
         comparison = ferlab.compare(
@@ -107,6 +108,7 @@ def train(
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
+    ferplus: FerplusOption = None,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
@@ -123,7 +125,7 @@ def train(
     A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
     """
     load_plugins(plugin, backend)
-    dataset = load(data, skip_bad, cache, faces, exclude)
+    dataset = load(data, skip_bad, cache, faces, exclude, ferplus)
     run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **changes_of(set_))
     result = run.result()
     if result is None or result["status"] == "interrupted":

@@ -167,10 +167,13 @@ def run_metadata(run: RunFolder) -> dict[str, Any]:
     """Where the model of a run comes from."""
     result = run.result() or {}
     selected_on = str(result["selected_on"]).split("+")
+    protocol = {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]}
+    if votes := run.recipe().votes:
+        protocol["votes"] = votes
     return {
         "name": result["recipe"],
         "class_names": run.dataset()["class_names"],
-        "protocol": {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]},
+        "protocol": protocol,
         "fingerprints": {name: _fingerprint(run, name) for name in ("train", *selected_on)},
     }
 

@@ -55,10 +55,11 @@ class Recipe:
         warmup_epochs: linear rise before the cosine.
         weight_decay: decoupled, as a rate per step times the learning rate; not on biases and normalisation.
         label_smoothing: share of probability spread over all classes.
+        votes: share of what FER+'s voters say of an image in what is learnt of it, 0..1; the rest is its label's.
         mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
         unmixed_epochs: number of last epochs without mixup.
         teachers: run folders whose models' mean probabilities, on the same augmented images, are learnt as well.
-        distillation: share of the teachers' probabilities in what is learnt, 0..1; the rest is the labels'.
+        distillation: share of the teachers' probabilities in what is learnt, 0..1; labels and votes have the rest.
         class_weights: `none`, or `balanced`: inversely proportional to the class's frequency.
         averaging: decay per step of an exponential moving average of the weights; 0 for none. In a short training it is
             lowered, so that the average reaches back over a tenth of the steps at most. Where it is on, the
@@ -89,6 +90,7 @@ class Recipe:
     warmup_epochs: float = 0.0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    votes: float = 0.0
     mixup: float = 0.0
     unmixed_epochs: int = 0
     teachers: tuple[str, ...] = ()
