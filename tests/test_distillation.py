@@ -9,11 +9,14 @@ import pytest
 
 from ferlab import Dataset, train
 from ferlab.batches import as_input
-from ferlab.distillation import load_teacher
-from ferlab.errors import RunError
+from ferlab.distillation import check_teachers, load_teachers
+from ferlab.errors import ProtocolError, RunError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, predict_logits
+from ferlab.predict import Artefact
+from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder
+from tests.artefacts import linear_artefact
 from tests.comparisons import write_run
 
 
@@ -24,12 +27,16 @@ def teacher(path: Path, data: Dataset, seed: int) -> str:
     return str(path)
 
 
+def taught_by(path: str | Path) -> Recipe:
+    return Recipe(architecture="fernet", teachers=(str(path),), distillation=0.5)
+
+
 def test_several_teachers_say_their_mean(small: Dataset, tmp_path: Path) -> None:
     paths = tuple(teacher(tmp_path / str(seed), small, seed) for seed in (0, 1))
     images = small.images[:8]
     models = [keras.models.load_model(RunFolder(Path(path)).model_file) for path in paths]
     expected = np.mean([np.exp(log_softmax(predict_logits(model, images))) for model in models], axis=0)
-    np.testing.assert_allclose(load_teacher(paths, small)(as_input(images)), expected, atol=1e-5)
+    np.testing.assert_allclose(load_teachers(paths)(as_input(images)), expected, atol=1e-5)
 
 
 def test_a_student_learns_from_a_teacher_and_resumes(small: Dataset, tmp_path: Path) -> None:
@@ -39,13 +46,35 @@ def test_a_student_learns_from_a_teacher_and_resumes(small: Dataset, tmp_path: P
     run = train("study_newmodel", small, tmp_path / "run", **taught)
     assert run.recipe().teachers == taught["teachers"]
     assert run.history()[0]["loss"] != pytest.approx(plain.history()[0]["loss"], rel=1e-3)
+    (tmp_path / "teacher").rename(tmp_path / "gone")
     assert train("study_newmodel", small, tmp_path / "run", resume=True, **taught).result() == run.result()
 
 
 def test_teachers_that_cannot_be_are_refused(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no trained model"):
-        load_teacher((str(tmp_path / "none"),), small)
+        check_teachers(taught_by(tmp_path / "none"), small)
     path = teacher(tmp_path / "run", small, 0)
+    check_teachers(taught_by(path), small)
     for other in (replace(small, images=255 - small.images), replace(small, class_names=tuple("abcdefg"))):
         with pytest.raises(RunError, match="learnt other images or classes"):
-            load_teacher((path,), other)
+            check_teachers(taught_by(path), other)
+
+
+def test_files_teach_as_runs_do(small: Dataset, tmp_path: Path) -> None:
+    path, fingerprints = tmp_path / "linear.onnx", {"train": small.fingerprints["train"]}
+    linear_artefact(path, fingerprints=fingerprints, protocol={"selected_on": "validation"})
+    check_teachers(taught_by(path), small)
+    expected = Artefact(path).probabilities(small.images[:8])
+    np.testing.assert_allclose(load_teachers((str(path),))(as_input(small.images[:8])), expected, atol=1e-6)
+    linear_artefact(path, fingerprints=fingerprints, protocol={"selected_on": "validation+test"})
+    with pytest.raises(ProtocolError, match="test split"):
+        check_teachers(taught_by(path), small)
+    linear_artefact(path)
+    with pytest.raises(RunError, match="learnt other images"):
+        check_teachers(taught_by(path), small)
+
+
+def test_a_training_refused_for_its_teacher_leaves_nothing(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no trained model"):
+        train("fernet_s_distilled", small, tmp_path / "run", teachers=(str(tmp_path / "none"),))
+    assert not (tmp_path / "run").exists()

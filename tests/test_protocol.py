@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, compare, train
 from ferlab.cli import app
-from ferlab.distillation import load_teacher
+from ferlab.distillation import check_teachers
 from ferlab.errors import FerlabError, ProtocolError
 from ferlab.export import export
 from ferlab.protocol import calibration_images, check_recipe, selection_splits
-from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.recipes import Recipe, get_recipe, recipe_groups
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
@@ -73,4 +73,4 @@ def test_a_teacher_that_the_test_split_chose_is_refused(small: Dataset, tmp_path
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
     run.model_file.touch()
     with pytest.raises(FerlabError, match="it brings what it knows of the test split"):
-        load_teacher((str(run.path),), small)
+        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),)), small)

@@ -9,47 +9,78 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.data import Dataset
-from ferlab.errors import RunError
+from ferlab.errors import RecipeError, RunError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, load_model
+from ferlab.predict.artefact import SUFFIXES, Artefact
 from ferlab.protocol import check_origin
+from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder
 
+Teacher = Callable[[np.ndarray], np.ndarray]  # images (B, 48, 48, 1) float32, 0..255, to probabilities (B, K)
 
-def load_teacher(paths: tuple[str, ...], dataset: Dataset) -> Callable[[np.ndarray], np.ndarray]:
+
+def check_teachers(recipe: Recipe, dataset: Dataset) -> None:
+    """Checks that the teachers of a recipe are there, and may teach.
+
+    Args:
+        recipe: its `teachers`: run folders, or files of `ferlab export` or `ferlab ensemble`.
+        dataset: what the student is trained on: only what its training images taught may teach it.
+
+    Raises:
+        ArtefactError: if a file is none of those.
+        ProtocolError: if one was selected on the test split.
+        RecipeError: if the recipe distils, and names none.
+        RunError: if a folder holds no trained model, or a teacher learnt other training images or classes.
+    """
+    if recipe.distillation and not recipe.teachers:
+        raise RecipeError(
+            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
+            "their run folders by --set teachers=DIR,DIR."
+        )
+    wanted = (dataset.class_names, dataset.summary()["train"]["fingerprint"])
+    for path in recipe.teachers:
+        class_names, taught, selected_on = _file_origin(path) if path.endswith(SUFFIXES) else _run_origin(path)
+        if (tuple(class_names), taught) != wanted:
+            raise RunError(f"The teacher {path} learnt other images or classes than those of {dataset.source}.")
+        check_origin("teacher", Path(path), str(selected_on))
+
+
+def _run_origin(path: str) -> tuple[list[str], str, str]:
+    run = RunFolder(Path(path))
+    if not run.model_file.is_file():
+        raise RunError(f"The teacher {path} holds no trained model (model.keras). Train it first.")
+    taught = run.dataset()
+    return taught["class_names"], taught["splits"]["train"]["fingerprint"], (run.result() or {}).get("selected_on", "")
+
+
+def _file_origin(path: str) -> tuple[tuple[str, ...], str | None, str]:
+    artefact = Artefact(path)
+    protocol, fingerprints = artefact.metadata["protocol"], artefact.metadata["fingerprints"]
+    return artefact.class_names, fingerprints.get("train"), protocol.get("selected_on", "")
+
+
+def load_teachers(paths: tuple[str, ...]) -> Teacher:
     """The mean answer of trained networks.
 
     Args:
-        paths: their run folders.
-        dataset: what the student is trained on: only what its training images taught may teach it.
+        paths: as in `check_teachers`, and checked there.
 
     Returns:
-        A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32. It runs in the
-        numeric policy in force.
-
-    Raises:
-        ProtocolError: if one was selected on the test split.
-        RunError: if a folder holds no trained model, or one of other training images or classes.
+        A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32. Networks of run
+        folders answer in the numeric policy in force.
     """
-
-    networks = []
-    for path in paths:
-        run = RunFolder(Path(path))
-        if not run.model_file.is_file():
-            raise RunError(f"The teacher {path} holds no trained model (model.keras). Train it first.")
-        taught = run.dataset()
-        known = (tuple(taught["class_names"]), taught["splits"]["train"]["fingerprint"])
-        if known != (dataset.class_names, dataset.summary()["train"]["fingerprint"]):
-            raise RunError(f"The teacher {path} learnt other images or classes than those of {dataset.source}.")
-        check_origin("teacher", run.path, str((run.result() or {}).get("selected_on")))
-        recipe = run.recipe()
-        options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
-        network = build_model(recipe.architecture, len(dataset.class_names), **options)
-        network.set_weights(load_model(run.model_file).get_weights())
-        networks.append(network)
+    teachers = [Artefact(path).answer if path.endswith(SUFFIXES) else _network(RunFolder(Path(path))) for path in paths]
 
     def teach(images: np.ndarray) -> np.ndarray:
-        answers = [np.exp(log_softmax(network.predict_on_batch(images))) for network in networks]
-        return np.stack(answers).mean(axis=0, dtype=np.float32)
+        return np.stack([answer(images) for answer in teachers]).mean(axis=0, dtype=np.float32)
 
     return teach
+
+
+def _network(run: RunFolder) -> Teacher:
+    recipe = run.recipe()
+    options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
+    network = build_model(recipe.architecture, len(run.dataset()["class_names"]), **options)
+    network.set_weights(load_model(run.model_file).get_weights())
+    return lambda images: np.exp(log_softmax(network.predict_on_batch(images)))

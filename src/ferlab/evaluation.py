@@ -4,7 +4,7 @@ import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from ferlab.metrics import (
 from ferlab.predict.artefact import DEFAULT, SUFFIXES, Artefact
 from ferlab.runs import SCHEMA, RunFolder
 from ferlab.scoring import score_split
-
-if TYPE_CHECKING:
-    pass
 
 SHIFT = 2  # pixels, of the views for test-time augmentation
 

@@ -14,8 +14,8 @@ from ferlab import backend as backends
 from ferlab.augment import Augmentation
 from ferlab.batches import BatchStream
 from ferlab.data import Dataset, Split
-from ferlab.distillation import load_teacher
-from ferlab.errors import RecipeError, RunError, TrainingError
+from ferlab.distillation import check_teachers, load_teachers
+from ferlab.errors import RunError, TrainingError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, count_multiply_adds, count_parameters, model_options, predict_logits
 from ferlab.progress import TrainingProgress
@@ -60,25 +60,22 @@ def train(
 
     Raises:
         DataError: if there are no training images, or no votes for a recipe that learns from them.
-        ProtocolError: if it would select on the test split.
+        ProtocolError: if it would select on the test split, or a teacher did.
         RecipeError: if it distils without teachers.
-        RunError: if `out` holds another run, is in use, or cannot be written to.
+        RunError: if a teacher learnt other images, or `out` holds another run, is in use, or cannot be written to.
         TrainingError: if the loss is no longer finite. The last good checkpoint is kept.
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
-    if recipe.distillation and not recipe.teachers:
-        raise RecipeError(
-            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
-            "their run folders by --set teachers=DIR,DIR."
-        )
     dataset.require(Split.TRAIN)
-    check_votes(recipe, dataset)
     selection_splits(recipe, dataset)
     run = RunFolder(Path(out))
+    if not _has_ended(run.result()):
+        check_votes(recipe, dataset)
+        check_teachers(recipe, dataset)
     with run.lock():
         result = _begin(run, recipe, dataset, seed, resume)
-        if result and result["status"] not in ("interrupted", "failed"):
+        if _has_ended(result):
             return run
         try:
             _Training(run, recipe, dataset, seed, TrainingProgress(recipe, quiet)).run_to_end()
@@ -107,6 +104,10 @@ def _begin(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: 
     if run.dataset() != dataset.describe() | {"source": run.dataset()["source"]}:
         raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")
     return run.result()
+
+
+def _has_ended(result: dict[str, Any] | None) -> bool:
+    return result is not None and result["status"] not in ("interrupted", "failed")
 
 
 class _Training:
@@ -209,7 +210,7 @@ class _Training:
             seed=self.seed,
             mixup=recipe.mixup,
             mixup_steps=(recipe.epochs - recipe.unmixed_epochs) * steps,
-            teacher=load_teacher(recipe.teachers, self.dataset) if recipe.teachers else None,
+            teacher=load_teachers(recipe.teachers) if recipe.teachers else None,
             distillation=recipe.distillation,
         )
 

@@ -49,6 +49,7 @@ class Artefact:
     Attributes:
         class_names: the K classes.
         metadata: what the file says of itself: see `METADATA`.
+        answer: the network itself, from images `(N, 48, 48, 1)` float32, 0..255, to probabilities `(N, K)`.
 
     Raises:
         ArtefactError: if the file is missing, is no model, lacks metadata, or is not the one that its hash tells.
@@ -58,7 +59,7 @@ class Artefact:
     def __init__(self, path: str | Path = "default", *, threads: int = 0) -> None:
         self.path = DEFAULT if str(path) == "default" else Path(path)
         load = _load_litert if self.path.suffix == ".tflite" else _load_onnx
-        self.metadata, self._answer = load(self.path, _read(self.path), threads)
+        self.metadata, self.answer = load(self.path, _read(self.path), threads)
         self.class_names = tuple(self.metadata["class_names"])
 
     def probabilities(self, images: np.ndarray, batch_size: int = BATCH_SIZE) -> np.ndarray:
@@ -78,7 +79,7 @@ class Artefact:
             raise ArtefactError(f"Images must be (N, 48, 48) uint8, not {images.shape} {images.dtype}.")
         answers = [np.empty((0, len(self.class_names)), np.float32)]
         for start in range(0, len(images), batch_size):
-            answers.append(self._answer(images[start : start + batch_size, ..., None].astype(np.float32)))
+            answers.append(self.answer(images[start : start + batch_size, ..., None].astype(np.float32)))
         return np.concatenate(answers)
 
 

@@ -58,7 +58,8 @@ class Recipe:
         votes: share of what FER+'s voters say of an image in what is learnt of it, 0..1; the rest is its label's.
         mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
         unmixed_epochs: number of last epochs without mixup.
-        teachers: run folders whose models' mean probabilities, on the same augmented images, are learnt as well.
+        teachers: run folders, or files of `ferlab export`, whose mean probabilities on the same augmented images are
+            learnt as well.
         distillation: share of the teachers' probabilities in what is learnt, 0..1; labels and votes have the rest.
         class_weights: `none`, or `balanced`: inversely proportional to the class's frequency.
         averaging: decay per step of an exponential moving average of the weights; 0 for none. In a short training it is
