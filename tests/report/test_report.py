@@ -94,6 +94,14 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert ",validation+test," in (tmp_path / "out" / "comparison.csv").read_text()
 
 
+def test_a_run_that_learnt_votes_is_repeated_with_them(small: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "run", small, "fernet_s", 0, 0.6))
+    run.write("config", {"recipe": run.recipe().changed({"votes": 0.5}).as_dict(), "seed": 0})
+    compare_runs([run.path], tmp_path / "out")
+    write_report(tmp_path / "out")
+    assert "--ferplus fer2013new.csv --set epochs=4 --set votes=0.5" in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_both_forms_say_the_same(folder: Path) -> None:
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     comparison = json.loads((folder / "comparison.json").read_text())

@@ -169,6 +169,8 @@ def _command(run: RunFolder) -> str:
     words = ["ferlab", "train", recipe.name, "--data", source, "--out", f"runs/{name}", "--seed", str(run.seed())]
     if run.environment().get("backend") == "jax":
         words += ["--backend", "jax"]
+    if recipe.votes:
+        words += ["--ferplus", "fer2013new.csv"]
     try:
         original = get_recipe(recipe.name)
     except FerlabError:
