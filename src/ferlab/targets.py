@@ -23,8 +23,8 @@ def check_votes(recipe: Recipe, dataset: Dataset) -> None:
 def image_targets(recipe: Recipe, training: Dataset) -> np.ndarray:
     """The probabilities that a network is to learn.
 
-    A label of FER2013 is one person's opinion; the ten votes of FER+ on the same picture answer another question, but
-    tell which other labels it might have got. So they soften it, each picture in its own way, where label smoothing
+    FER2013 has one label a picture. The ten votes of FER+ (https://arxiv.org/abs/1608.01041) are another target, but
+    tell which other labels the picture might have got. So they soften it, each picture in its own way, where label smoothing
     treats all alike. What they say of labels is learnt on the training images.
 
     Args:
