@@ -24,8 +24,8 @@ def image_targets(recipe: Recipe, training: Dataset) -> np.ndarray:
     """The probabilities that a network is to learn.
 
     FER2013 has one label a picture. The ten votes of FER+ (https://arxiv.org/abs/1608.01041) are another target, but
-    tell which other labels the picture might have got. So they soften it, each picture in its own way, where label smoothing
-    treats all alike. What they say of labels is learnt on the training images.
+    tell which other labels the picture might have got. So they soften it, each picture in its own way, where label
+    smoothing treats all alike. What they say of labels is learnt on the training images.
 
     Args:
         recipe: its `label_smoothing`, and its `votes`, their share.
