@@ -1,11 +1,18 @@
 """The fused kernels give Keras's numbers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras", exc_type=ImportError)
 
-from ferlab.fused import FusedAdam, FusedBatchNormalization, fuse_batch_normalization  # noqa: E402
+from ferlab.fused import (  # noqa: E402
+    FusedBatchNormalization,
+    fuse_batch_normalization,
+    make_adam,
+    make_sgd,
+)
 from ferlab.models import build_model  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="fused by TensorFlow's kernel only")
@@ -49,15 +56,23 @@ def test_a_frozen_layer_keeps_its_statistics() -> None:
     assert before[2:] == [*np.concatenate(layer.get_weights())]
 
 
-def test_adam_equals_keras() -> None:
-    settings = {"learning_rate": 0.01, "weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9}
+def plain_sgd(**settings: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
+
+
+@pytest.mark.parametrize(("plain", "fused"), [(keras.optimizers.Adam, make_adam), (plain_sgd, make_sgd)])
+def test_an_optimiser_equals_keras(plain: Any, fused: Any) -> None:
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=30)
+    settings = {"learning_rate": schedule, "weight_decay": 0.5, "use_ema": True, "ema_momentum": 0.9}
     generator = np.random.default_rng(0)
     inputs, targets = generator.normal(size=(64, 5)), generator.normal(size=(64, 3))
     ends = []
-    for kind in (keras.optimizers.Adam, FusedAdam):
+    for kind in (plain, fused):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(3)])
-        model.compile(kind(**settings), "mse", jit_compile=False)
+        optimizer = kind(**settings)
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        model.compile(optimizer, "mse", jit_compile=False)
         for _ in range(20):
             model.train_on_batch(inputs, targets)
         ends.append([*model.get_weights(), *map(np.asarray, model.optimizer._model_variables_moving_average)])

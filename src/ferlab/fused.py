@@ -1,9 +1,10 @@
-"""Batch normalisation and Adam by TensorFlow's fused kernels, for training.
+"""Batch normalisation and optimisers by TensorFlow's fused kernels, for training.
 
-Keras writes both as dozens of small operations, each a pass over memory and a node of the graph to be built; batch
+Keras writes them as dozens of small operations, each a pass over memory and a node of the graph to be built; batch
 normalisation in float32 at that. TensorFlow has one kernel for each, which works on bfloat16 activations:
-https://www.tensorflow.org/api_docs/python/tf/raw_ops/FusedBatchNormV3 and .../ResourceApplyAdam. The numbers are the
-same to rounding. Only the training has such parts; what is saved is made of Keras's own.
+https://www.tensorflow.org/api_docs/python/tf/raw_ops/FusedBatchNormV3, .../ResourceApplyAdam and
+.../ResourceApplyKerasMomentum. The numbers are the same to rounding. Only the training has such parts; what is saved is
+made of Keras's own.
 """
 
 from typing import Any
@@ -34,6 +35,12 @@ def make_adam(**settings: Any) -> keras.optimizers.Adam:
     return kind(**settings)
 
 
+def make_sgd(**settings: Any) -> keras.optimizers.SGD:
+    """Keras's SGD with Nesterov momentum 0.9, fused where the backend is TensorFlow."""
+    kind = FusedSGD if keras.config.backend() == "tensorflow" else keras.optimizers.SGD
+    return kind(momentum=0.9, nesterov=True, **settings)
+
+
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, over the last axis, with one TensorFlow kernel for a training step."""
 
@@ -61,7 +68,48 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return tf.reshape(outputs, shape)
 
 
-class FusedAdam(keras.optimizers.Adam):
+class _FusedSteps(keras.optimizers.Optimizer):
+    """Weight decay and averages of weights in one kernel for each variable, from a learning rate computed once."""
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        import tensorflow as tf
+
+        if self.weight_decay is None:
+            return
+        share = tf.cast(self.learning_rate, "float32") * self.weight_decay
+        for value in (variable.value for variable in variables):
+            if self._use_weight_decay(value):
+                tf.raw_ops.ResourceApplyGradientDescent(var=value.handle, alpha=share, delta=value)
+
+    def _update_model_variables_moving_average(self, variables: Any) -> None:
+        import tensorflow as tf
+
+        if not self.use_ema:
+            return
+        share = tf.where(tf.equal(self.iterations, 0), 1.0, 1 - self.ema_momentum)  # the first average is the weights
+        for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+            difference = average.value - variable.value
+            tf.raw_ops.ResourceApplyGradientDescent(var=average.value.handle, alpha=share, delta=difference)
+
+
+class FusedSGD(_FusedSteps, keras.optimizers.SGD):
+    """Keras's optimiser with Nesterov momentum, with one TensorFlow kernel for each variable."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one TensorFlow variable and its momentum."""
+        import tensorflow as tf
+
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.cast(learning_rate, "float32"),
+            grad=tf.cast(gradient, "float32"),
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
+class FusedAdam(_FusedSteps, keras.optimizers.Adam):
     """Keras's optimiser, with one TensorFlow kernel for each variable."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

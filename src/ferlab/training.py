@@ -282,7 +282,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     """The optimiser of a recipe, with its schedule, decoupled weight decay and weight averaging."""
     from keras import optimizers
 
-    from ferlab.fused import make_adam
+    from ferlab.fused import make_adam, make_sgd
 
     rate: Any = recipe.learning_rate
     if recipe.schedule == "cosine":
@@ -297,10 +297,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
     if recipe.averaging:
         longest = 1 - 1 / max(1, AVERAGED_SHARE * recipe.epochs * steps_per_epoch)
         settings |= {"use_ema": True, "ema_momentum": min(recipe.averaging, longest)}
-    if recipe.optimizer == "sgd":
-        optimizer = optimizers.SGD(momentum=0.9, nesterov=True, **settings)
-    else:
-        optimizer = {"adam": make_adam, "rmsprop": optimizers.RMSprop}[recipe.optimizer](**settings)
+    kinds = {"adam": make_adam, "sgd": make_sgd, "rmsprop": optimizers.RMSprop}
+    optimizer = kinds[recipe.optimizer](**settings)
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
