@@ -59,23 +59,24 @@ def main() -> None:
         "batches: ferlab / ONNX Runtime": rows[f"{ours}: faces/s"] / rows[f"{onnx_side}: faces/s"],
         "single: Keras / ferlab": rows[f"{keras_side}: p50 ms"] / rows[f"{ours}: p50 ms"],
         "single: ONNX Runtime / ferlab": rows[f"{onnx_side}: p50 ms"] / rows[f"{ours}: p50 ms"],
-        "share of the peak": rows[f"{ours}: faces/s"] * multiply_adds / statistics.median(peaks),
     }
+    if multiply_adds:
+        ratios["share of the peak"] = rows[f"{ours}: faces/s"] * multiply_adds / statistics.median(peaks)
     report("inference", rows, "", ratios, arguments.json)
 
 
 Side = tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]
 
 
-def make_sides(model: str) -> tuple[dict[str, Side], int, int]:
-    """The sides by name, with faces of their form; multiply-adds of a face and bits of our model."""
+def make_sides(model: str) -> tuple[dict[str, Side], int | None, int]:
+    """The sides by name, with faces of their form; multiply-adds of a face, if known, and bits of our model."""
     import os
 
     os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    from ferlab.models import build_model, count_multiply_adds
+    from ferlab.costs import known_costs
     from ferlab.predict import Artefact
 
     generator = np.random.default_rng(0)
@@ -100,7 +101,8 @@ def make_sides(model: str) -> tuple[dict[str, Side], int, int]:
         "mini-Xception, Keras": (by_keras, large),
         "mini-Xception, ONNX Runtime": (by_onnx, large),
     }
-    return sides, count_multiply_adds(build_model("fernet", size="s")), bits
+    costs = known_costs().get(artefact.metadata["name"])
+    return sides, costs and costs.multiply_adds, bits
 
 
 def mini_xception() -> "keras.Model":  # noqa: F821

@@ -4,7 +4,7 @@
 the other, with nothing else running. Building graphs, reading files and scoring PublicTest after each epoch are part of
 the time.
 
-A side that was measured is kept in the folder and not run again; FerNet's training resumes.
+A side that was measured is kept in the folder and not run again.
 
     python benchmarks/time_to_accuracy.py --data fer2013.zip --out time_to_accuracy
 """
@@ -85,9 +85,10 @@ def ferlab_side(arguments: argparse.Namespace) -> None:
         "fernet_s_quick",
         ferlab.load_dataset(arguments.data),
         arguments.out / "run",
-        resume=True,
         quiet=False,
     )
+    if run.trained_result()["status"] != "completed":
+        sys.exit(f"{run.path} was interrupted, and only whole trainings are timed: remove it, and begin again.")
     whole, history = time.perf_counter() - started, run.history()
     elapsed = max(0.0, whole - sum(epoch["seconds"] for epoch in history))
     curve: Curve = []

@@ -10,12 +10,13 @@ from ferlab.batches import BatchStream
 IMAGES = np.arange(10 * 48 * 48).reshape(10, 48, 48).astype(np.uint8)
 LABELS = np.arange(10) % 7
 TARGETS = np.eye(7, dtype=np.float32)[LABELS]
-WEIGHTS = LABELS.astype(np.float32)
+WEIGHTS = 1 + LABELS.astype(np.float32)
+EQUAL_WEIGHTS = np.ones(10, np.float32)
 
 
-def stream(seed: int = 0, **settings: object) -> BatchStream:
+def stream(seed: int = 0, weights: np.ndarray = WEIGHTS, **settings: object) -> BatchStream:
     augmentation = Augmentation(flip=True, rotation=10)
-    return BatchStream(IMAGES, TARGETS, WEIGHTS, batch_size=4, augmentation=augmentation, seed=seed, **settings)
+    return BatchStream(IMAGES, TARGETS, weights, batch_size=4, augmentation=augmentation, seed=seed, **settings)
 
 
 def test_each_pass_sees_every_image_once_in_a_new_order() -> None:
@@ -44,7 +45,7 @@ def test_batches_are_what_a_model_takes() -> None:
         True,
     )
     assert set(np.unique(targets)) == {0, 1}
-    np.testing.assert_array_equal(weights, targets.argmax(axis=1))
+    np.testing.assert_array_equal(weights, 1 + targets.argmax(axis=1))
     assert (targets.dtype, weights.dtype) == (np.float32, np.float32)
 
 
@@ -56,7 +57,7 @@ def test_features_pass_unchanged() -> None:
 
 def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:
     """One weight for the batch, found again from the targets, explains the images."""
-    plain, mixed = stream(), stream(mixup=0.5, mixup_steps=2)
+    plain, mixed = stream(), stream(weights=EQUAL_WEIGHTS, mixup=0.5, mixup_steps=2)
     images, targets, _ = mixed.batch(0)
     whole = plain.inputs(0)
     label = LABELS[plain.indices(0)[0]]
@@ -66,6 +67,21 @@ def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_array_equal(mixed.batch(2)[0], plain.batch(2)[0])
     np.testing.assert_array_equal(mixed.inputs(0), whole)
+
+
+def test_mixed_images_keep_their_own_weights() -> None:
+    """The loss is that of both images, each with its weight, whatever the network answers."""
+    images, targets, weights = stream(mixup=0.5, mixup_steps=1).batch(0)
+    whole, indices = stream().inputs(0), stream().indices(0)
+    difference = whole - whole[::-1]
+    share = np.sum((images - whole[::-1]) * difference) / np.sum(difference**2)
+    answers = np.log(np.random.default_rng(0).dirichlet(np.ones(7), len(images)))
+    own = -WEIGHTS[indices] * (TARGETS[indices] * answers).sum(axis=1)
+    others = -WEIGHTS[indices][::-1] * (TARGETS[indices][::-1] * answers).sum(axis=1)
+    np.testing.assert_allclose(
+        -weights * (targets * answers).sum(axis=1), share * own + (1 - share) * others, rtol=1e-4
+    )
+    assert len(set(WEIGHTS[indices])) > 1
 
 
 def test_a_teacher_sees_the_very_images_and_gets_its_share() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ferlab import Dataset, train
 from ferlab.batches import as_input
 from ferlab.distillation import check_teachers, load_teachers
-from ferlab.errors import ProtocolError, RunError
+from ferlab.errors import ProtocolError, RecipeError, RunError
 from ferlab.metrics import log_softmax
 from ferlab.models import build_model, predict_logits
 from ferlab.predict import Artefact
@@ -58,6 +58,11 @@ def test_teachers_that_cannot_be_are_refused(small: Dataset, tmp_path: Path) -> 
     for other in (replace(small, images=255 - small.images), replace(small, class_names=tuple("abcdefg"))):
         with pytest.raises(RunError, match="learnt other images or classes"):
             check_teachers(taught_by(path), other)
+
+
+def test_teachers_of_whom_nothing_is_learnt_are_refused(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="its distillation is 0"):
+        check_teachers(replace(taught_by(teacher(tmp_path / "run", small, 0)), distillation=0.0), small)
 
 
 def test_files_teach_as_runs_do(small: Dataset, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, evaluate, tables
 from ferlab.cli import app
-from ferlab.errors import ArtefactError, RunError
+from ferlab.errors import ArtefactError, ProtocolError, RunError
 from ferlab.export import LICENCES, TOLERANCES, Agreement, BatchAgreement, Parity, export
+from ferlab.export.exporting import taught_by
 from ferlab.export.parity import agreement, refuse_if_different
 from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import predict_logits
@@ -71,6 +72,22 @@ def test_it_says_where_it_comes_from(demo: Dataset, exported: tuple[Path, Parity
     assert metadata["licences"] == LICENCES
 
 
+def test_it_says_what_it_learnt_from_besides_labels(demo: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "run", demo, "fernet_s", 0, 0.5))
+    assert taught_by(run) == {}
+    taught = run.recipe().changed({"votes": 0.5, "distillation": 0.8, "teachers": "runs/one,two.onnx"})
+    run.write("config", {"recipe": taught.as_dict(), "seed": 0})
+    assert taught_by(run) == {"votes": 0.5, "distillation": 0.8, "teachers": ["one", "two.onnx"]}
+
+
+def test_classes_in_another_order_are_refused(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:
+    """Fingerprints hold the names of classes, not their order."""
+    turned = replace(demo, class_names=demo.class_names[::-1], labels=6 - demo.labels)
+    assert turned.fingerprints == demo.fingerprints
+    with pytest.raises(ProtocolError, match="tells apart angry.*has neutral"):
+        export(run, turned, tmp_path / "model.onnx")
+
+
 def test_half_precision_halves_the_file(
     run: RunFolder, demo: Dataset, exported: tuple[Path, Parity], tmp_path: Path
 ) -> None:
@@ -98,7 +115,7 @@ def test_a_model_that_answers_otherwise_leaves_no_file(
     run: RunFolder, demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight bits are too few where a tolerance asks for the same probabilities."""
-    monkeypatch.setitem(TOLERANCES, "int8", TOLERANCES["none"])
+    monkeypatch.setitem(TOLERANCES, "int8", replace(TOLERANCES["none"], difference=1e-5))
     with pytest.raises(ArtefactError, match="No file was written"):
         export(run, demo, tmp_path / "model.onnx", quantize="int8")
     assert not list(tmp_path.iterdir())

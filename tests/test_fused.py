@@ -49,6 +49,18 @@ def test_a_copy_computes_the_same_and_learns_the_same() -> None:
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.02)  # rounding grows from step to step
 
 
+def test_what_the_kernel_cannot_do_is_left_to_keras() -> None:
+    images = keras.Input((6, 6, 4))
+    layers = keras.layers
+    x = layers.BatchNormalization(axis=3, name="last")(images)
+    x = layers.BatchNormalization(scale=False, name="unscaled")(x)
+    x = layers.BatchNormalization(axis=1, name="rows")(x)
+    model = fuse_batch_normalization(keras.Model(images, x))
+    fused = [layer.name for layer in model.layers if isinstance(layer, FusedBatchNormalization)]
+    assert fused == ["last"]
+    assert np.isfinite(np.asarray(model(np.ones((2, 6, 6, 4), np.float32), training=True))).all()
+
+
 def test_a_frozen_layer_keeps_its_statistics() -> None:
     layer = FusedBatchNormalization(trainable=False)
     before = [*layer(np.ones((2, 3), np.float32), training=True).shape, *np.concatenate(layer.get_weights())]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from ferlab import Dataset, Split, compare, train
 from ferlab.cli import app
 from ferlab.distillation import check_teachers
-from ferlab.errors import FerlabError, ProtocolError
+from ferlab.errors import FerlabError, ProtocolError, RunError
 from ferlab.export import export
 from ferlab.protocol import calibration_images, check_recipe, selection_splits
 from ferlab.recipes import Recipe, get_recipe, recipe_groups
@@ -73,4 +73,29 @@ def test_a_teacher_that_the_test_split_chose_is_refused(small: Dataset, tmp_path
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
     run.model_file.touch()
     with pytest.raises(FerlabError, match="it brings what it knows of the test split"):
-        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),)), small)
+        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5), small)
+
+
+def test_a_teacher_that_calls_the_test_split_otherwise_is_refused(small: Dataset, tmp_path: Path) -> None:
+    """Both test splits have changed places in the data that it was trained on."""
+    exchanged = np.select(
+        [small.splits == Split.VALIDATION, small.splits == Split.TEST], [Split.TEST, Split.VALIDATION]
+    )
+    other = replace(small, splits=np.where(small.splits == Split.TRAIN, small.splits, exchanged))
+    run = RunFolder(write_run(tmp_path / "run", other, "fernet_s", 0, 0.5))
+    run.model_file.touch()
+    student = Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5)
+    with pytest.raises(ProtocolError, match="it brings what it knows of the test split"):
+        check_teachers(student, small)
+    check_teachers(student, other)
+
+
+def test_a_run_that_failed_is_no_teacher_and_no_artefact(small: Dataset, tmp_path: Path) -> None:
+    """It has a model of its last good epoch, but nothing says any longer what chose that."""
+    run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
+    run.model_file.touch()
+    run.write("result", {"status": "failed", "reason": "the loss is nan", "recipe": "study_newmodel", "seed": 0})
+    with pytest.raises(RunError, match="holds no trained model"):
+        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5), small)
+    with pytest.raises(RunError, match="holds no trained model"):
+        export(run, small, tmp_path / "model.onnx")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ferlab.augment import Augmentation
-from ferlab.errors import FerlabError, UnknownNameError
+from ferlab.errors import FerlabError, RecipeError, UnknownNameError
 from ferlab.models import model_names, model_options
 from ferlab.recipes import Recipe, find_recipes, get_recipe, recipe_groups
 
@@ -90,3 +90,24 @@ def test_set_refuses(key: str, text: str, message: str) -> None:
     with pytest.raises(FerlabError) as caught:
         get_recipe("study_newmodel").changed({key: text})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": "0"}, "epochs is 0, and may be 1 or more"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"distillation": "80"}, "distillation is 80, and may be 0 to 1"),
+        ({"votes": -0.1}, "votes is -0.1"),
+        ({"learning_rate": "nan"}, "learning_rate is nan"),
+        ({"reduce_on_plateau.patience": "3"}, "set schedule=constant"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        get_recipe("fernet_s").changed(changes)
+
+
+def test_values_may_fit_together_in_any_order() -> None:
+    changed = get_recipe("fernet_s").changed({"reduce_on_plateau.patience": "3", "schedule": "constant"})
+    assert changed.reduce_on_plateau.patience == 3

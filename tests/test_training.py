@@ -15,12 +15,13 @@ import pytest
 
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.baselines import baseline_entries
-from ferlab.batches import as_input
+from ferlab.batches import BatchStream, as_input
+from ferlab.callbacks import Selection
 from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
-from ferlab.training import split_frozen_backbone
+from ferlab.training import make_optimizer, split_frozen_backbone
 
 # Dropout, averaging, plateau and early stopping all in play, on a network small enough for a test.
 DEMANDING = {
@@ -156,6 +157,35 @@ def test_a_frozen_recipe_trains_on_features(small: Dataset, tmp_path: Path) -> N
     stored = sum(array.size for name, array in read_arrays(run.best_file).items() if name.startswith("model/"))
     assert stored < 1.4e6
     assert count_parameters(keras.models.load_model(run.model_file))[0] == 3_576_903
+
+
+def test_mixup_mixes_pictures_even_where_the_backbone_is_frozen(small: Dataset, tmp_path: Path) -> None:
+    """A head alone could only be taught mixed features."""
+    changes = {"model.weights": "none", "model.input_size": 32, "epochs": 1, "steps_per_epoch": 2, "mixup": 0.2}
+    run = train("study_mobilenetv2", small, tmp_path / "run", **changes)
+    stored = sum(array.size for name, array in read_arrays(run.best_file).items() if name.startswith("model/"))
+    assert stored > 3e6
+
+
+def test_averaged_weights_get_statistics_of_their_own_in_nested_models_too(small: Dataset, tmp_path: Path) -> None:
+    images = keras.Input((48, 48, 1))
+    inner = keras.Model(images, keras.layers.BatchNormalization()(images))
+    outer = keras.Model(images, keras.layers.Dense(7)(keras.layers.Flatten()(inner(images))))
+    recipe, training = get_recipe("fernet_s"), small.take(Split.TRAIN)
+    outer.compile(make_optimizer(recipe, steps_per_epoch=100))
+    outer.optimizer.build(outer.trainable_variables)
+    weights = np.ones(len(training), np.float32)
+    targets = np.eye(7, dtype=np.float32)[training.labels]
+    settings = {"batch_size": 64, "augmentation": recipe.augmentation, "seed": 0}
+    stream = BatchStream(training.images, targets, weights, **settings)
+    selection = Selection(RunFolder(tmp_path), recipe, training.images[:8], training.labels[:8], stream, seed=0)
+    selection.set_model(outer)
+    selection.set_params({"steps": 8})
+    selection.on_epoch_end(0, {})
+    stored = read_arrays(RunFolder(tmp_path).best_file)
+    position = next(index for index, one in enumerate(outer.variables) if one.path.endswith("moving_mean"))
+    expected = np.concatenate([stream.inputs(step) for step in range(2)]).mean()
+    np.testing.assert_allclose(stored[f"model/{position}"], expected, rtol=1e-3)
 
 
 def test_divergence_stops_with_the_last_good_checkpoint(small: Dataset, tmp_path: Path) -> None:

@@ -80,12 +80,12 @@ class BatchStream:
             get; and weights `(B,)` float32.
         """
         indices = self.indices(step)
-        inputs, targets = self.inputs(step), self.targets[indices]
+        inputs, targets, weights = self.inputs(step), self.targets[indices], self.weights[indices]
         if self.mixup and step < self.mixup_steps:
-            inputs, targets = self._mixed(inputs, targets, step)
+            inputs, targets, weights = self._mixed(inputs, targets, weights, step)
         if self.teacher:
             targets = (1 - self.distillation) * targets + self.distillation * self.teacher(inputs)
-        return inputs, targets, self.weights[indices]
+        return inputs, targets, weights
 
     def inputs(self, step: int) -> np.ndarray:
         """The images of a step, `(B, 48, 48, 1)` float32, 0..255, changed but not mixed; or its features `(B, F)`."""
@@ -95,10 +95,18 @@ class BatchStream:
         generator = np.random.default_rng([self.seed, CHANGES, step])
         return as_input(augment(inputs, self.augmentation, generator))
 
-    def _mixed(self, inputs: np.ndarray, targets: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mixes each input, and its target, with those of another of the batch (https://arxiv.org/abs/1710.09412)."""
-        weight = np.float32(np.random.default_rng([self.seed, MIXING, step]).beta(self.mixup, self.mixup))
-        return weight * inputs + (1 - weight) * inputs[::-1], weight * targets + (1 - weight) * targets[::-1]
+    def _mixed(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, step: int) -> Batch:
+        """Mixes each input, its target and its weight with another's of the batch (https://arxiv.org/abs/1710.09412).
+
+        The loss is the mixed one of both images, each by its own weight.
+        """
+        share = np.float32(np.random.default_rng([self.seed, MIXING, step]).beta(self.mixup, self.mixup))
+
+        def mix(values: np.ndarray) -> np.ndarray:
+            return share * values + (1 - share) * values[::-1]
+
+        mixed_weights = mix(weights)
+        return mix(inputs), mix(weights[:, None] * targets) / mixed_weights[:, None], mixed_weights
 
 
 def as_input(images: np.ndarray) -> np.ndarray:

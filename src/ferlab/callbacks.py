@@ -86,8 +86,8 @@ class Selection(keras.callbacks.Callback):
 
     def _estimate_statistics(self) -> None:
         """Plain averages of the batch means and variances over a few training batches, the same ones each time."""
-        layers = [layer for layer in self.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-        layers = [layer for layer in layers if layer.trainable]
+        nested = self.model._flatten_layers()  # no public name for the layers of layers
+        layers = [layer for layer in nested if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
         momenta = [layer.momentum for layer in layers]
         if not layers:
             return

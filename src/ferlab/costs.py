@@ -92,7 +92,7 @@ def estimate_seconds(recipe: Recipe, num_images: int) -> float:
     forward = costs.multiply_adds * SECONDS_PER_MULTIPLY_ADD + costs.activations * SECONDS_PER_ACTIVATION
     passes = image_passes(recipe, num_images)
     frozen = recipe.model.get("trainable_backbone") is False
-    if frozen and not recipe.augmentation.active:  # the backbone's features are computed once
+    if frozen and not recipe.augmentation.active and not recipe.mixup:  # the backbone's features are computed once
         work = forward * min(passes, num_images)
     else:
         work = forward * passes * (1 if frozen else BACKWARD)

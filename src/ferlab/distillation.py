@@ -30,7 +30,7 @@ def check_teachers(recipe: Recipe, dataset: Dataset) -> None:
     Raises:
         ArtefactError: if a file is none of those.
         ProtocolError: if one was selected on the test split.
-        RecipeError: if the recipe distils, and names none.
+        RecipeError: if the recipe distils and names none, or names some and does not distil.
         RunError: if a folder holds no trained model, or a teacher learnt other training images or classes.
     """
     if recipe.distillation and not recipe.teachers:
@@ -38,26 +38,28 @@ def check_teachers(recipe: Recipe, dataset: Dataset) -> None:
             f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
             "their run folders by --set teachers=DIR,DIR."
         )
+    if recipe.teachers and not recipe.distillation:
+        raise RecipeError(
+            f"{recipe.name or recipe.architecture} would learn nothing from its teachers: its distillation is 0. "
+            "Set it, as by --set distillation=0.5, or name no teachers."
+        )
     wanted = (dataset.class_names, dataset.summary()["train"]["fingerprint"])
     for path in recipe.teachers:
-        class_names, taught, selected_on = _file_origin(path) if path.endswith(SUFFIXES) else _run_origin(path)
-        if (tuple(class_names), taught) != wanted:
+        class_names, fingerprints, selected_on = _file_origin(path) if path.endswith(SUFFIXES) else _run_origin(path)
+        if (tuple(class_names), fingerprints.get("train")) != wanted:
             raise RunError(f"The teacher {path} learnt other images or classes than those of {dataset.source}.")
-        check_origin("teacher", Path(path), str(selected_on))
+        check_origin("teacher", Path(path), selected_on, fingerprints, dataset)
 
 
-def _run_origin(path: str) -> tuple[list[str], str, str]:
+def _run_origin(path: str) -> tuple[list[str], dict[str, str], str]:
     run = RunFolder(Path(path))
-    if not run.model_file.is_file():
-        raise RunError(f"The teacher {path} holds no trained model (model.keras). Train it first.")
-    taught = run.dataset()
-    return taught["class_names"], taught["splits"]["train"]["fingerprint"], (run.result() or {}).get("selected_on", "")
+    selected_on = run.trained_result()["selected_on"]
+    return run.dataset()["class_names"], run.fingerprints(), selected_on
 
 
-def _file_origin(path: str) -> tuple[tuple[str, ...], str | None, str]:
+def _file_origin(path: str) -> tuple[tuple[str, ...], dict[str, str], str]:
     artefact = Artefact(path)
-    protocol, fingerprints = artefact.metadata["protocol"], artefact.metadata["fingerprints"]
-    return artefact.class_names, fingerprints.get("train"), protocol.get("selected_on", "")
+    return artefact.class_names, artefact.metadata["fingerprints"], artefact.metadata["protocol"].get("selected_on", "")
 
 
 def load_teachers(paths: tuple[str, ...]) -> Teacher:

@@ -15,7 +15,7 @@ from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
 from ferlab.export import Format, Parity, Quantize
-from ferlab.export.exporting import Trained, format_module, run_metadata, validation_of, write_artefact
+from ferlab.export.exporting import Trained, format_module, run_metadata, taught_by, validation_of, write_artefact
 from ferlab.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log
 from ferlab.models import load_model, predict_logits
 from ferlab.progress import bar
@@ -244,17 +244,13 @@ def _checked_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
     """The validation images of all runs, where they are the same, and learnt from the same training images."""
     for run in runs:
         validation = validation_of(run, dataset)
-        check_origin("member", run.path, str((run.result() or {}).get("selected_on")))
-        if _taught_by(run) != _taught_by(runs[0]):
+        check_origin("member", run.path, run.trained_result()["selected_on"], run.fingerprints(), dataset)
+        if run.fingerprints()["train"] != runs[0].fingerprints()["train"]:
             raise ProtocolError(
                 f"{run.path} learnt from other training images than {runs[0].path}. Members of an ensemble are to be "
                 "trained on the same ones."
             )
     return validation
-
-
-def _taught_by(run: RunFolder) -> str:
-    return run.dataset()["splits"]["train"]["fingerprint"]
 
 
 def _metadata(folders: Sequence[RunFolder], mixture: Mixture) -> dict[str, Any]:
@@ -265,6 +261,7 @@ def _metadata(folders: Sequence[RunFolder], mixture: Mixture) -> dict[str, Any]:
             "seed": folder.seed(),
             "weight": float(weight),
             "temperature": float(temperature),
+            **taught_by(folder),
         }
         for folder, weight, temperature in zip(folders, mixture.weights, mixture.temperatures, strict=True)
         if weight

@@ -21,12 +21,20 @@ def fuse_batch_normalization(model: keras.Model) -> keras.Model:
         return model
 
     def fused(layer: keras.Layer) -> keras.Layer:
-        kind = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
+        kind = FusedBatchNormalization if _has_kernel(layer) else type(layer)
         return kind.from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=fused)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _has_kernel(layer: keras.Layer) -> bool:
+    """Whether the fused kernel does what a layer does: batch normalisation of the last axis, with scale and offset."""
+    if type(layer) is not keras.layers.BatchNormalization:
+        return False
+    over_last_axis = layer.axis in (-1, layer.input_spec.ndim - 1)
+    return over_last_axis and layer.scale and layer.center and not layer.get_config().get("renorm")
 
 
 def make_adam(**settings: Any) -> keras.optimizers.Adam:

@@ -44,15 +44,25 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> list[Split]:
     return splits
 
 
-def check_origin(kind: str, path: Path, selected_on: str) -> None:
+def check_origin(
+    kind: str, path: Path, selected_on: str, fingerprints: Mapping[str, str | None], dataset: Dataset
+) -> None:
     """Refuses a teacher, or a member of an ensemble, that the test split helped to choose.
 
     What comes of it would know of that split too, and no result would say so.
 
+    Args:
+        kind: what it is to be, for the message.
+        path: where it lies.
+        selected_on: the splits that it was selected on, as in `result.json`.
+        fingerprints: of the splits that it was made with, by name.
+        dataset: whose test split is to judge what comes of it.
+
     Raises:
-        ProtocolError: if it did.
+        ProtocolError: if it was selected on its test split, or on that of `dataset`, whatever it calls it.
     """
-    if "test" in selected_on.split("+"):
+    splits = selected_on.split("+")
+    if "test" in splits or dataset.fingerprints.get("test") in [fingerprints.get(split, "") for split in splits]:
         raise ProtocolError(
             f"The {kind} {path} was selected on {selected_on}: it brings what it knows of the test split, which is to "
             "judge what comes of it. Take one of another recipe than the study's."

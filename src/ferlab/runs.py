@@ -99,6 +99,20 @@ class RunFolder:
         path = self.path / "result.json"
         return read_json(path) if path.is_file() else None
 
+    def trained_result(self) -> dict[str, Any]:
+        """How a run ended that left a trained model, even if it was interrupted: it says what chose that model.
+
+        Raises:
+            RunError: if there is no model, or the run failed or was killed after it was written.
+        """
+        result = self.result() or {}
+        if "selected_on" not in result or not self.model_file.is_file():
+            raise RunError(
+                f"{self.path} holds no trained model (model.keras, and result.json beside it). Train it first, or go "
+                "on with --resume."
+            )
+        return result
+
     def history(self) -> list[dict[str, float]]:
         """One dictionary per epoch."""
         path = self.path / "history.jsonl"
@@ -124,6 +138,10 @@ class RunFolder:
         if "dataset" not in environment:
             raise self._other_version("environment.json", KeyError("dataset"))
         return environment["dataset"]
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the splits that the run was made with, by name; a split without images is not there."""
+        return {name: split["fingerprint"] for name, split in self.dataset()["splits"].items()}
 
     def _other_version(self, name: str, error: Exception) -> RunError:
         return RunError(f"{self.path / name} was written by another version of ferlab ({error}). Train the run again.")

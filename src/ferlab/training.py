@@ -4,6 +4,7 @@ The protocol is held here: gradients come from the training split, the best epoc
 nothing else is looked at. Only `study` recipes select on the whole `test/` folder, and their results say so.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,13 +180,14 @@ class _Training:
         """The batches, the selection images, and the model to fit on them.
 
         Where the whole backbone is frozen, its features of a picture never change: they are computed once, and the
-        head alone is trained on them, unless random augmentation makes every picture a new one.
+        head alone is trained on them, unless augmentation or mixup makes every picture a new one.
         """
         recipe = self.recipe
         selection = self.dataset.take(*self.selected_on).images
         backbone, head = split_frozen_backbone(model)
         stream = self._stream(self.training.images)
-        if head is None or recipe.augmentation.active or recipe.augment_validation or recipe.teachers:
+        ever_new = recipe.augmentation.active or recipe.augment_validation or recipe.mixup or recipe.teachers
+        if head is None or ever_new:
             return stream, selection, model
         total_steps = recipe.epochs * (recipe.steps_per_epoch or stream.steps_per_pass)
         visited = np.unique(np.concatenate([stream.indices(step) for step in range(total_steps)]))
@@ -333,6 +335,8 @@ def save_model(path: Path, model: "keras.Model") -> None:
     temporary = path.with_name(f".{path.stem}.{time.time_ns()}.keras")
     try:
         model.save(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}. Free space, and go on with --resume.") from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset
-from ferlab.errors import ArtefactError, ProtocolError, RunError
+from ferlab.errors import ArtefactError, ProtocolError
 from ferlab.export import to_litert, to_onnx
 from ferlab.export.parity import Parity, Quantize, check_parity, refuse_if_different
 from ferlab.files import write_atomically
@@ -30,7 +30,8 @@ Format = Literal["onnx", "litert"]
 FORMATS: dict[Format, ModuleType] = {"onnx": to_onnx, "litert": to_litert}
 LICENCES = {
     "code and weights": "Apache-2.0",
-    "data": "FER2013: for research, under the terms of https://www.kaggle.com/datasets/msambare/fer2013",
+    "data": "those of its training images; FER2013's: for research, under the terms of "
+    "https://www.kaggle.com/datasets/msambare/fer2013",
 }
 NO_HASH = "0" * 64
 
@@ -128,16 +129,20 @@ def format_module(out: Path, format: Format | None) -> ModuleType:
 
 
 def validation_of(run: RunFolder, dataset: Dataset) -> Dataset:
-    """The validation images of a finished run, on which its artefact is calibrated and checked.
+    """The validation images of a trained run, on which its artefact is calibrated and checked.
 
     Raises:
-        ProtocolError: if `dataset` has others.
+        ProtocolError: if `dataset` has others, or other classes, which are not told by fingerprints.
         RunError: if there is no trained model.
     """
-    if not run.model_file.is_file():
-        raise RunError(f"{run.path} holds no trained model (model.keras). Train it first, or go on with --resume.")
+    run.trained_result()
     validation = calibration_images(dataset, run.dataset()["splits"])
-    if validation.fingerprints != {"validation": _fingerprint(run, "validation")}:
+    if (wanted := tuple(run.dataset()["class_names"])) != dataset.class_names:
+        raise ProtocolError(
+            f"{run.path} tells apart {', '.join(wanted)}, and {dataset.source} has {', '.join(dataset.class_names)}. "
+            "Give the data that the run was trained on."
+        )
+    if validation.fingerprints != {"validation": run.fingerprints().get("validation")}:
         raise ProtocolError(
             f"The validation images of {dataset.source} are not those of {run.path}, for which the artefact's accuracy "
             "and calibration are to stand. Give the data that the run was trained on."
@@ -165,17 +170,23 @@ def _described(module: ModuleType, network: bytes, metadata: dict[str, Any]) -> 
 
 def run_metadata(run: RunFolder) -> dict[str, Any]:
     """Where the model of a run comes from."""
-    result = run.result() or {}
+    result = run.trained_result()
     selected_on = str(result["selected_on"]).split("+")
     protocol = {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]}
-    if votes := run.recipe().votes:
-        protocol["votes"] = votes
     return {
         "name": result["recipe"],
         "class_names": run.dataset()["class_names"],
-        "protocol": protocol,
-        "fingerprints": {name: _fingerprint(run, name) for name in ("train", *selected_on)},
+        "protocol": protocol | taught_by(run),
+        "fingerprints": {name: run.fingerprints().get(name) for name in ("train", *selected_on)},
     }
+
+
+def taught_by(run: RunFolder) -> dict[str, Any]:
+    """What a run learnt from besides labels: the shares of votes and of teachers, and their names."""
+    recipe = run.recipe()
+    shares = {"votes": recipe.votes, "distillation": recipe.distillation}
+    teachers = {"teachers": [Path(teacher).name for teacher in recipe.teachers]} if recipe.teachers else {}
+    return {name: share for name, share in shares.items() if share} | teachers
 
 
 def _metadata(trained: Trained, accuracy: float) -> dict[str, Any]:
@@ -192,8 +203,3 @@ def _metadata(trained: Trained, accuracy: float) -> dict[str, Any]:
         "ferlab": ferlab.__version__,
         "sha256": NO_HASH,
     }
-
-
-def _fingerprint(run: RunFolder, split: str) -> str | None:
-    """Of a split that the run was trained with; None where that had no images."""
-    return run.dataset()["splits"].get(split, {}).get("fingerprint")

@@ -1,10 +1,10 @@
 """ONNX: the file that the package itself predicts with."""
 
 import contextlib
-import sys
+import io
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".onnx"
 CALIBRATION_IMAGES = 2048
+CALIBRATION_BATCH = 32  # all activations of so many images are in memory at once
 CALIBRATION_PERCENTILE = 99.99  # of the values seen, that the range of 8 bits covers
 HALF_FROM = 64  # values of a tensor from which it is worth storing as float16
 
@@ -102,21 +103,27 @@ def _quantized(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    chosen = np.random.default_rng(0).permutation(len(images))[:CALIBRATION_IMAGES]
+    chosen = images[np.random.default_rng(0).permutation(len(images))[:CALIBRATION_IMAGES]]
+    batches = [chosen[start : start + CALIBRATION_BATCH] for start in range(0, len(chosen), CALIBRATION_BATCH)]
 
     class Reader(CalibrationDataReader):
-        batches: Iterator[dict[str, np.ndarray]] = (
-            {"images": part[..., None].astype(np.float32)} for part in np.array_split(images[chosen], 8)
-        )
+        """The batches, a range of them at a time."""
+
+        def __len__(self) -> int:
+            return len(batches)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self.left = iter(batches[start_index:end_index])
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self.batches, None)
+            batch = next(self.left, None)
+            return None if batch is None else {"images": batch[..., None].astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, small = (str(Path(folder) / name) for name in ("plain.onnx", "prepared.onnx", "small.onnx"))
         onnx.save(graph, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line for each batch
             quantize_static(
                 prepared,
                 small,
@@ -127,6 +134,6 @@ def _quantized(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv"],
                 calibrate_method=CalibrationMethod.Percentile,
-                extra_options={"CalibPercentile": CALIBRATION_PERCENTILE},
+                extra_options={"CalibPercentile": CALIBRATION_PERCENTILE, "CalibStridedMinMax": 1},
             )
         return onnx.load(small)

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -9,10 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ferlab.augment import Augmentation
-from ferlab.errors import FerlabError, UnknownNameError
+from ferlab.errors import FerlabError, RecipeError, UnknownNameError
 from ferlab.models import model_options
 
 DESCRIPTIVE = ("name", "group", "summary", "departures", "expected_accuracy", "expected_source")
+LIMITS = {  # smallest and largest value that means anything
+    "epochs": (1, math.inf),
+    "batch_size": (1, math.inf),
+    "steps_per_epoch": (0, math.inf),
+    "validation_images": (0, math.inf),
+    "learning_rate": (0, math.inf),
+    "warmup_epochs": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "votes": (0, 1),
+    "mixup": (0, math.inf),
+    "unmixed_epochs": (0, math.inf),
+    "distillation": (0, 1),
+    "averaging": (0, 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +131,30 @@ class Recipe:
 
         Raises:
             FerlabError: if there is no such field, or the value is not of its type.
+            RecipeError: as in `check`.
         """
         recipe = self
         for key, value in changes.items():
             recipe = _changed(recipe, key, key.split("."), value)
+        recipe.check()
         return recipe
+
+    def check(self) -> None:
+        """Refuses values that mean nothing, or that do not go together.
+
+        Raises:
+            RecipeError: if there are any.
+        """
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                limits = f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:g}"
+                raise RecipeError(f"{name} is {value:g}, and may be {limits}.")
+        if self.reduce_on_plateau.patience and self.schedule != "constant":
+            raise RecipeError(
+                f"reduce_on_plateau lowers a constant learning rate, and this one follows a {self.schedule}: set "
+                "schedule=constant, or reduce_on_plateau.patience=0."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
