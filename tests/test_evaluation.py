@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, evaluate, train
+from ferlab.data.carving import carve
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.evaluation import load_classifier, read_groups, views
@@ -15,11 +16,13 @@ from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import build_model
 from ferlab.runs import RunFolder
 from tests.artefacts import linear_artefact
+from tests.comparisons import write_run
 
 KEYS = {
     "schema", "model", "split", "images", "accuracy", "accuracy_interval", "balanced_accuracy", "top2_accuracy",
     "macro_f1", "log_loss", "brier_score", "expected_calibration_error", "reliability", "risk_coverage", "per_class",
     "confusion", "class_names", "fingerprint", "leak_free", "leak_free_reason", "agreement", "calibrated",
+    "selected_on", "recorded",
 }  # fmt: skip
 
 
@@ -41,8 +44,10 @@ def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: P
     assert run.result()["test_reason"] is None
     assert run.predictions()["test_probabilities"].shape == (70, 7)
     alone = evaluate(run.model_file, small, "test")
-    assert alone["calibrated"] is None, "a file alone has no validation scores to be calibrated by"
-    assert {**alone, "model": "", "calibrated": None} == {**result, "model": "", "calibrated": None}
+    assert (result["selected_on"], result["recorded"]) == ("validation+test", True)
+    unknown = {"model": "", "calibrated": None, "selected_on": None, "recorded": False}
+    assert alone == alone | unknown | {"model": alone["model"]}, "a file alone says nothing of where it comes from"
+    assert alone | unknown == result | unknown
     assert result["calibrated"]["temperature"] == pytest.approx(temperature_of(run), rel=0.005)
     assert result["calibrated"]["log_loss"] != result["log_loss"]
     assert evaluate(run.path, small)["accuracy"] == run.result()["validation"]["accuracy"]
@@ -75,6 +80,35 @@ def test_copies_of_training_images_are_told_apart(small: Dataset, linear: Path) 
     apart = evaluate(linear, leaky.take(Split.VALIDATION), training=leaky)
     assert apart["leak_free"] == result["leak_free"]
     assert evaluate(linear, leaky, "train")["leak_free_reason"] == "these are training images"
+
+
+def test_scores_on_other_data_leave_a_run_as_it_is(small: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "run", small, "fernet_s", 0, 0.5))
+    build_model("newmodel").save(run.model_file)
+    before = run.result(), {name: array.tolist() for name, array in run.predictions().items()}
+    fewer = small.where(np.arange(len(small)) % 2 == 0)
+    for other in (fewer, replace(small, images=255 - small.images)):
+        result = evaluate(run.path, other, "test")
+        assert result["recorded"] is False
+        assert "copies of what is missing here" in result["leak_free_reason"]
+        assert result["leak_free"]["images"] > 0
+    assert before == (run.result(), {name: array.tolist() for name, array in run.predictions().items()})
+    assert evaluate(run.path, small.take(Split.TEST), "test")["recorded"] is True
+
+
+def test_pictures_carved_anew_are_not_scored(tmp_path: Path, small: Dataset) -> None:
+    """A new picture has moved others from training into the test split."""
+    training = replace(small, splits=np.full(len(small), Split.TRAIN), source="pictures")
+    first, later = (
+        carve(part, [Split.VALIDATION, Split.TEST], "all")
+        for part in (training, training.where(np.arange(len(training)) > 3))
+    )
+    run = RunFolder(write_run(tmp_path / "run", first, "fernet_s", 0, 0.5))
+    build_model("newmodel").save(run.model_file)
+    assert evaluate(run.path, first, "test")["recorded"]
+    with pytest.raises(DataError, match="pictures that the run learnt are among those to be scored"):
+        evaluate(run.path, later, "test")
+    assert not evaluate(run.path, replace(later, source="holiday"), "test")["recorded"]
 
 
 def test_ten_views_stand_beside_the_single_one(small: Dataset, linear: Path) -> None:

@@ -7,6 +7,7 @@ from sklearn import metrics as reference
 
 from ferlab.metrics import (
     accuracy_by_group,
+    accuracy_interval,
     answered,
     bootstrap_interval,
     brier_score,
@@ -102,6 +103,18 @@ def test_bootstrap_of_single_images_is_nearly_wilsons_interval() -> None:
     wilson = binomtest(700, 1000).proportion_ci(method="wilson")
     low, high = bootstrap_interval(right, np.arange(1000))
     assert (low, high) == (pytest.approx(wilson.low, abs=0.005), pytest.approx(wilson.high, abs=0.005))
+
+
+def test_no_number_of_equal_answers_is_certain() -> None:
+    """Twelve of twelve by Wilson's formula; copies count once; the mirror image where all are wrong."""
+    right, z = np.ones(12, bool), 1.959964
+    low, high = accuracy_interval(right, np.arange(12))
+    assert (low, high) == (pytest.approx(12 / (12 + z**2), rel=1e-5), 1)
+    assert accuracy_interval(np.ones(36, bool), np.repeat(np.arange(12), 3)) == (low, high)
+    assert accuracy_interval(~right, np.arange(12)) == pytest.approx((0, 1 - low))
+    (groups, gap) = accuracy_by_group(np.array([True, False]), np.arange(2), np.array(["a", "b"])).values()
+    assert groups["a"]["accuracy_interval"][0] < 0.3
+    assert gap["interval"][0] < 0.5
 
 
 def test_bootstrap_draws_groups() -> None:

@@ -62,6 +62,15 @@ def test_copies_are_no_further_evidence() -> None:
     (once,) = differences({"a": [one], "b": [other]}, np.arange(200))
     (copied,) = differences({"a": [np.repeat(one, 10)], "b": [np.repeat(other, 10)]}, np.repeat(np.arange(200), 10))
     np.testing.assert_allclose(copied["interval"], once["interval"])
+    assert copied["p_value"] == once["p_value"]
+
+
+def test_the_order_of_seeds_does_not_count_where_one_recipe_has_fewer() -> None:
+    generator = np.random.default_rng(0)
+    seeds, single = [generator.random(1000) < share for share in (0.4, 0.5, 0.6)], [generator.random(1000) < 0.55]
+    one, other = (differences({"a": order, "b": single}, SINGLE)[0] for order in (seeds, seeds[::-1]))
+    assert one == other
+    assert one["seeds"] is False
 
 
 def test_mcnemar_against_a_binomial_by_hand() -> None:

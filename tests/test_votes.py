@@ -1,5 +1,6 @@
 """Votes of FER+: joined to every layout, and counted as by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ferlab import Split, votes
 from ferlab.audit import audit
 from ferlab.data import ferplus
 from ferlab.data.ferplus import VOTES, kaggle_rows, with_votes
+from ferlab.emotions import EMOTIONS, FERPLUS
 from ferlab.errors import DataError
 from tests.audit.builders import dataset, textured
 
@@ -120,3 +122,18 @@ def test_files_that_are_no_votes(tmp_path: Path) -> None:
     broken.write_text(broken.read_text().replace("fer0000004.png,4,", "fer0000004.png,four,"))
     with pytest.raises(DataError, match=r"row 4 \(line 6\): votes must be 0 to 10"):
         ferplus.read_votes(broken)
+
+
+def test_rows_in_other_places_are_refused(tmp_path: Path) -> None:
+    """Votes for the label of each row of one table fit that table, and not one that has lost its first row."""
+    columns = [VOTES.index(FERPLUS[name]) for name in EMOTIONS]
+    labels = np.arange(ferplus.NUM_ROWS) % 7
+    answers = np.zeros((ferplus.NUM_ROWS, len(VOTES)), int)
+    answers[np.arange(ferplus.NUM_ROWS), np.array(columns)[labels]] = 10
+    rows = [",".join(VOTES), *(",".join(map(str, row)) for row in answers)]
+    (tmp_path / "votes.csv").write_text("\n".join(rows))
+    data = dataset(np.zeros((700, 48, 48), np.uint8), labels[:700], [0] * 700)
+    data = replace(data, names=np.array([f"row {number}" for number in range(700)]))
+    assert with_votes(data, tmp_path / "votes.csv").votes is not None
+    with pytest.raises(DataError, match="do not fit the labels"):
+        with_votes(replace(data, labels=labels[1:701]), tmp_path / "votes.csv")

@@ -3,6 +3,7 @@
 import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset, Split
+from ferlab.data.carving import CARVED
 from ferlab.data.copies import group_copies
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.metrics import (
@@ -42,7 +44,7 @@ def evaluate(
     abstain: float | None = None,
     groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Scores a model on one split. Where the model is a run folder, the result is written there as well.
+    """Scores a model on one split. Where the model is a run folder, and the data its own, the result is written there.
 
     Args:
         model: a run folder, a `.keras` file, an artefact (`.onnx`, `.tflite`), or `default` for the one in the package.
@@ -55,26 +57,32 @@ def evaluate(
         groups: names of images, to the names of groups whose accuracies are to be compared too.
 
     Returns:
-        `schema, model, split` and all that `ferlab.scoring.score_split` gives. For a run folder that was scored on
+        `schema, model, split`; `selected_on`, the splits that the model was selected on, joined by `+`, or null where
+        it does not say; `recorded`, whether the result was written into the run folder: not where its splits are others
+        than those of `dataset`; and all that `ferlab.scoring.score_split` gives. For a run folder that was scored on
         validation before, and another split, `calibrated`: the `temperature` fitted on validation, and what dividing by
         it makes of `log_loss`, `brier_score` and `expected_calibration_error`; else null. Where asked for, also `tta`
         (`views, seconds_ratio`, and the scores of the mean answer), `abstained` (see `ferlab.metrics.answered`) and
         `by_group` (see `ferlab.metrics.accuracy_by_group`).
 
     Raises:
-        DataError: if the split is empty, or a name of `groups` is none of its images.
+        DataError: if the split is empty, a name of `groups` is none of its images, or `dataset` was carved into other
+            splits than those that the run was trained with.
         FerlabError: if the file is no model, or was made for other classes.
         RunError: if the folder holds no finished run.
     """
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     of = _group_names(part, groups) if groups is not None else None
-    classify, started = load_classifier(model, part), time.perf_counter()
+    classify, origin = load_classifier(model, part), find_origin(model)
+    run = RunFolder(Path(model)) if Path(model).is_dir() else None
+    if run:
+        _refuse_other_carving(run, dataset)
+    started = time.perf_counter()
     probabilities = classify(part.images)
     seconds = time.perf_counter() - started
     copies, right = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
-    metrics = score_split(part, split, probabilities, training or dataset)
-    run = RunFolder(Path(model)) if Path(model).is_dir() else None
+    metrics = score_split(part, split, probabilities, training or dataset, origin.fingerprints.get("train"))
     metrics["calibrated"] = _calibrated(run, part, probabilities) if run and split != Split.VALIDATION else None
     if tta:
         metrics["tta"] = _score_views(classify, part, copies, seconds)
@@ -82,10 +90,55 @@ def evaluate(
         metrics["abstained"] = answered(part.labels, probabilities, copies, abstain)
     if of is not None:
         metrics["by_group"] = accuracy_by_group(right, copies, of)
-    if run:
+    recorded = run is not None and _same_splits(origin.fingerprints, dataset)
+    if run and recorded:
         run.write_predictions(split.label, probabilities, part)
         run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
-    return {"schema": SCHEMA, "model": str(model), "split": split.label, **metrics}
+    whence = {"selected_on": origin.selected_on, "recorded": recorded}
+    return {"schema": SCHEMA, "model": str(model), "split": split.label, **whence, **metrics}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a model comes from, as far as it says so.
+
+    Args:
+        selected_on: the splits that it was selected on, joined by `+`.
+        fingerprints: of the splits that it was made with, by name.
+    """
+
+    selected_on: str | None = None
+    fingerprints: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def find_origin(model: str | Path) -> Origin:
+    """Where a model comes from. Args and errors as in `load_classifier`."""
+    if Path(model).is_dir():
+        run = RunFolder(Path(model))
+        return Origin(selected_on=(run.result() or {}).get("selected_on"), fingerprints=run.fingerprints())
+    path = find_model(model)
+    if path.suffix not in SUFFIXES:
+        return Origin()
+    metadata = Artefact(path).metadata
+    return Origin(selected_on=metadata["protocol"].get("selected_on"), fingerprints=metadata["fingerprints"])
+
+
+def _same_splits(fingerprints: Mapping[str, str | None], dataset: Dataset) -> bool:
+    """Whether no split that both have differs."""
+    return all(fingerprints.get(name, own) == own for name, own in dataset.fingerprints.items())
+
+
+def _refuse_other_carving(run: RunFolder, dataset: Dataset) -> None:
+    """Carved splits depend on all pictures: with one more, others are held back, and a run may have learnt them."""
+    trained_with = run.dataset()
+    both_carved = CARVED in " ".join(dataset.notes) and CARVED in " ".join(trained_with.get("notes", []))
+    same_source = trained_with["source"] == Path(dataset.source).name
+    if both_carved and same_source and not _same_splits(run.fingerprints(), dataset):
+        raise DataError(
+            f"{dataset.source} has changed, or is read otherwise, since {run.path} was trained: its splits are carved "
+            "out anew, and pictures that the run learnt are among those to be scored. Read it as it was, or put the "
+            "pictures into folders train, val and test."
+        )
 
 
 def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> dict[str, float] | None:

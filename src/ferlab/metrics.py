@@ -168,6 +168,28 @@ def bootstrap_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, f
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
+def accuracy_interval(right: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """95 % interval of an accuracy: that of `bootstrap_interval`, or Wilson's where all answers are right or all wrong.
+
+    Draws of equal values are all equal, and would pass for certainty (https://doi.org/10.1080/01621459.1927.10502953).
+
+    Args:
+        right: `(N,)` bool, whether each answer is right.
+        groups: `(N,)` number of each image's group of copies.
+
+    Example:
+        >>> [round(bound, 3) for bound in accuracy_interval(np.ones(12, bool), np.arange(12))]
+        [0.758, 1.0]
+    """
+    if right.any() and not right.all():
+        return bootstrap_interval(right.astype(np.float64), groups)
+    from scipy.stats import binomtest
+
+    size = len(np.unique(groups))
+    interval = binomtest(size if right.all() else 0, size).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def accuracy_of(right: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     """Accuracy on some images: `images`, `accuracy` and `accuracy_interval`; both null where there is no image.
 
@@ -177,7 +199,7 @@ def accuracy_of(right: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     """
     if not len(right):
         return {"images": 0, "accuracy": None, "accuracy_interval": None}
-    interval = bootstrap_interval(right.astype(np.float64), groups)
+    interval = accuracy_interval(right, groups)
     return {"images": len(right), "accuracy": float(right.mean()), "accuracy_interval": interval}
 
 
@@ -235,7 +257,7 @@ def score(
     Returns:
         `images, accuracy, accuracy_interval, balanced_accuracy, top2_accuracy, macro_f1, log_loss, brier_score,
         expected_calibration_error, reliability, risk_coverage, per_class, confusion, class_names`. The interval is
-        that of `bootstrap_interval`; `balanced_accuracy` is the mean recall. `per_class` holds precision, recall, f1
+        that of `accuracy_interval`; `balanced_accuracy` is the mean recall. `per_class` holds precision, recall, f1
         and images by name; classes that do not occur have null scores and are left out of the means.
         `confusion[i][j]` counts images of class i taken for class j.
 
@@ -246,7 +268,7 @@ def score(
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted = probabilities.argmax(axis=1)
-    right = (predicted == labels).astype(np.float64)
+    right = predicted == labels
     indices = np.arange(len(class_names))
     scores = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
     per_class = {}
@@ -261,7 +283,7 @@ def score(
     return {
         "images": len(labels),
         "accuracy": accuracy(labels, probabilities),
-        "accuracy_interval": bootstrap_interval(right, np.arange(len(labels)) if groups is None else groups),
+        "accuracy_interval": accuracy_interval(right, np.arange(len(labels)) if groups is None else groups),
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class.values() if row["images"]])),
         "top2_accuracy": top_k_accuracy(labels, probabilities),
         "macro_f1": float(np.mean([row["f1"] for row in per_class.values() if row["images"]])),

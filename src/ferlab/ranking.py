@@ -79,9 +79,9 @@ def differences(hits: Mapping[str, Sequence[np.ndarray]], groups: np.ndarray) ->
         `first, second, difference` of the mean accuracies and its `interval` (95 %). The noise of the images is that of
         the paired differences, by a bootstrap over groups of copies; where both recipes have several seeds, the noise
         between seeds is added in quadrature, and `seeds` is true.
-        `p_value` that two recipes of equal accuracy differ by as much: with one seed, McNemar's test on the images of
-        which just one is right (https://doi.org/10.1007/BF02295996), exact; with several, that of a normal variable
-        of the interval's width.
+        `p_value` that two recipes of equal accuracy differ by as much: with one seed each, McNemar's test on the images
+        that just one answers rightly (https://doi.org/10.1007/BF02295996), exact, copies counted once; else that of a
+        normal variable of the interval's width.
         `holm_p_value`, corrected for the number of pairs (https://www.jstor.org/stable/4615733), and `distinct`:
         whether it is below 0.05.
     """
@@ -111,14 +111,18 @@ def _difference(
     low, high = bootstrap_interval(paired, groups)
     seeds_half = seeds_half_width(one.mean(axis=1), other.mean(axis=1))
     difference, half = float(paired.mean()), math.hypot((high - low) / 2, seeds_half)
-    several = min(len(one), len(other)) > 1
+    if len(one) == len(other) == 1:
+        _, firsts = np.unique(groups, return_index=True)
+        p_value = mcnemar_p_value(one[0, firsts] > 0, other[0, firsts] > 0)
+    else:
+        p_value = _normal_p_value(difference, half)
     return {
         "first": first,
         "second": second,
         "difference": difference,
         "interval": [difference - half, difference + half],
-        "seeds": several,
-        "p_value": _normal_p_value(difference, half) if several else mcnemar_p_value(one[0] > 0, other[0] > 0),
+        "seeds": min(len(one), len(other)) > 1,
+        "p_value": p_value,
     }
 
 

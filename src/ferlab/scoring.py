@@ -10,7 +10,9 @@ from ferlab.metrics import accuracy_of, score
 from ferlab.votes import accuracy_by_agreement
 
 
-def score_split(part: Dataset, split: Split, probabilities: np.ndarray, training: Dataset) -> dict[str, Any]:
+def score_split(
+    part: Dataset, split: Split, probabilities: np.ndarray, training: Dataset, learnt: str | None = None
+) -> dict[str, Any]:
     """Scores probabilities, with the doubts that copies and voters raise.
 
     Args:
@@ -18,24 +20,29 @@ def score_split(part: Dataset, split: Split, probabilities: np.ndarray, training
         split: which one it is.
         probabilities: `(N, K)`.
         training: any data set; images with a copy in its training split are told apart.
+        learnt: the fingerprint of the training images that the model learnt, where it is known.
 
     Returns:
         All that `ferlab.metrics.score` gives, with intervals over groups of copies; `fingerprint`; `leak_free`
-        (`images, accuracy, accuracy_interval` without the images that have a copy in training; or null, with a
-        `leak_free_reason`); and `agreement`, what `ferlab.votes.accuracy_by_agreement` gives, or null without votes.
+        (`images, accuracy, accuracy_interval` without the images that have a copy in training; or null);
+        `leak_free_reason`, why it is null, or to be doubted, else null; and `agreement`, what
+        `ferlab.votes.accuracy_by_agreement` gives, or null without votes.
     """
     copies, right = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
-    unseen, reason = np.ones(len(part), bool), None
+    leak_free, reason = None, None
     if split == Split.TRAIN:
         reason = "these are training images"
     elif not training.has(Split.TRAIN):
         reason = "no training images are at hand: name them by --train-data"
     else:
         unseen = ~has_copy_in(part.images, training.take(Split.TRAIN).images)
+        leak_free = accuracy_of(right[unseen], copies[unseen])
+        if learnt not in (None, training.fingerprints["train"]):
+            reason = "the model learnt other training images than these: copies of what is missing here are not told"
     return {
         **score(part.labels, probabilities, part.class_names, copies),
         "fingerprint": part.fingerprints[split.label],
-        "leak_free": None if reason else accuracy_of(right[unseen], copies[unseen]),
+        "leak_free": leak_free,
         "leak_free_reason": reason,
         "agreement": None if part.votes is None else accuracy_by_agreement(part, probabilities),
     }

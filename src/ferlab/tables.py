@@ -37,10 +37,12 @@ def print_ranking(comparison: Mapping[str, Any]) -> None:
 def print_metrics(metrics: Mapping[str, Any]) -> None:
     """The scores of one model on one split."""
     print(_accuracy_line("accuracy", metrics))
+    if metrics["split"] in (metrics["selected_on"] or "").split("+"):
+        print(f"a little too high: the model was selected on {metrics['selected_on']}")
     if metrics["leak_free"]:
         print(_accuracy_line("without images that have a copy in training", metrics["leak_free"]))
-    else:
-        print(f"leaks not counted: {metrics['leak_free_reason']}")
+    if metrics["leak_free_reason"]:
+        print(f"{'to be doubted' if metrics['leak_free'] else 'leaks not counted'}: {metrics['leak_free_reason']}")
     print(
         f"balanced accuracy {percent(metrics['balanced_accuracy'])} %, top 2 {percent(metrics['top2_accuracy'])} %, "
         f"macro F1 {metrics['macro_f1']:.4f}"

@@ -1,5 +1,6 @@
 """Lists of images to leave out: what remains is clean."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,14 @@ def test_a_list_of_another_source_is_refused(tmp_path: Path) -> None:
         load_dataset(source, exclude=tmp_path / "list.txt")
     with pytest.raises(DataError, match="cannot be read"):
         load_dataset(source, exclude=tmp_path / "missing.txt")
+
+
+def test_a_list_is_read_as_it_was_written(demo: Dataset, tmp_path: Path) -> None:
+    """By an editor that marks its files, of images whose names look like comments or end in a blank."""
+    names = np.array([f"picture {number}" for number in range(len(demo))], dtype="U20")
+    names[:2] = ["#1/a.png", "b.png "]
+    (tmp_path / "list.txt").write_text("# list\n#1/a.png\nb.png \npicture 2\n", encoding="utf-8-sig")
+    assert leave_out(replace(demo, names=names), tmp_path / "list.txt").names.tolist() == names[3:].tolist()
 
 
 def test_leaving_images_out_changes_the_fingerprint(tmp_path: Path) -> None:

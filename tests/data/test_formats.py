@@ -46,6 +46,10 @@ SOURCES = {
     "csv.bz2": lambda root: write_text(root / "fer2013.csv.bz2", table()),
     "csv.xz": lambda root: write_text(root / "fer2013.csv.xz", table()),
     "csv from a spreadsheet": lambda root: write_text(root / "fer2013.csv", "\ufeff" + table()),
+    "zipped csv among others": lambda root: write_zip(
+        root / "challenge.zip",
+        {"test.csv": b"pixels\n1 2", "icml_face_data.csv": table(header=ICML, order="eup").encode(), "train.csv": b""},
+    ),
     "zipped csv": lambda root: write_zip(root / "fer2013.csv.zip", {"fer2013.csv": table().encode()}),
 }
 

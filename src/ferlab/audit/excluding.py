@@ -23,7 +23,7 @@ def images_to_leave_out(found: Audit, keep: Keep = "test") -> dict[str, np.ndarr
     Args:
         found: an audit.
         keep: which side keeps an image that two splits share. `test`: it leaves training, or validation where it is in
-            the test split too, so that scores stay comparable with published ones. `train`: it leaves the others.
+            the test split too, so that the test split stays as large as it can. `train`: it leaves the others.
 
     Returns:
         Reason -> positions; an image is listed once, under its first reason.

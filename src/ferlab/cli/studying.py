@@ -28,8 +28,8 @@ from ferlab.cli.options import (
     load_plugins,
     stop,
 )
-from ferlab.data import load_dataset
 from ferlab.models import model_names, model_options, model_summary
+from ferlab.progress import console
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.runs import SCHEMA
 from ferlab.tables import (
@@ -174,11 +174,13 @@ def evaluate(
         model,
         load(data, skip_bad, cache, faces, exclude, ferplus),
         split,
-        training=load_dataset(train_data) if train_data else None,
+        training=load(train_data, skip_bad, cache, faces, None) if train_data else None,
         tta=tta,
         abstain=abstain,
         groups=read_groups(groups) if groups else None,
     )
+    if Path(model).is_dir() and not metrics["recorded"]:
+        console().print("Not written into the run folder: its splits hold other images than these.")
     if json_:
         print(json.dumps(metrics))
     else:

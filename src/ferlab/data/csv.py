@@ -8,10 +8,11 @@ import csv
 import gzip
 import io
 import lzma
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import numpy as np
 
@@ -81,19 +82,35 @@ def load(path: Path, bad: BadItems) -> Dataset:
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
     if path.suffix.lower() == ".zip":
-        with open_zip(path) as archive:
-            member = min((name for name in archive.namelist() if name.lower().endswith(".csv")), key=len)
-            with archive.open(member) as binary, io.TextIOWrapper(binary, encoding=ENCODING, newline="") as file:
-                yield file
+        with open_zip(path) as archive, archive.open(_table_in(archive)) as binary, _as_text(binary) as file:
+            yield file
         return
     with OPENERS[path.suffix.lower()](path, "rt", encoding=ENCODING, newline="") as file:
         yield file
 
 
+def _table_in(archive: zipfile.ZipFile) -> str:
+    """The member with the columns of FER2013: the challenge's own zip holds tables without them as well."""
+    names = sorted((name for name in archive.namelist() if name.lower().endswith(".csv")), key=len)
+    for name in names:
+        with archive.open(name) as binary, _as_text(binary) as file:
+            if set(COLUMNS) <= set(_header(csv.reader(file))):
+                return name
+    return names[0]
+
+
+def _as_text(binary: IO[bytes]) -> TextIO:
+    return io.TextIOWrapper(binary, encoding=ENCODING, newline="")
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    return [name.strip().lower() for name in next(reader, [])]
+
+
 def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
     """Yields emotion, pixels and usage of each row, whatever the order of the columns."""
     reader = csv.reader(file)
-    header = [name.strip().lower() for name in next(reader, [])]
+    header = _header(reader)
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise DataError(f"{source}: the column {missing[0]!r} is missing. Name the columns emotion, pixels and Usage.")

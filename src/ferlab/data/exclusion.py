@@ -16,21 +16,21 @@ def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
 
     Args:
         dataset: any.
-        path: UTF-8 text with a name a line, as `ferlab audit --write-exclude` writes it. Empty lines and those that
-            begin with `#` are skipped.
+        path: UTF-8 text with a name a line, as `ferlab audit --write-exclude` writes it. Empty lines are skipped, and
+            those that begin with `#` and are no image's name.
 
     Raises:
         DataError: if the file cannot be read, or names an image that the data set does not have.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of images: {error}.") from None
     positions = {str(name): index for index, name in enumerate(dataset.names)}
     kept = np.ones(len(dataset), bool)
     for number, line in enumerate(lines, start=1):
-        name = line.strip()
-        if not name or name.startswith(COMMENT):
+        name = line if line in positions else line.strip()
+        if name not in positions and (not name or name.startswith(COMMENT)):
             continue
         if name not in positions:
             raise DataError(

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ferlab.data.dataset import Dataset, Split
+from ferlab.emotions import FERPLUS
 from ferlab.errors import DataError
 
 VOTES = (
@@ -19,6 +20,8 @@ VOTES = (
 )  # fmt: skip
 SPLIT_SIZES = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}  # in the order of the rows
 NUM_ROWS = sum(SPLIT_SIZES.values())
+ENOUGH = 500  # images from which it can be told whether votes are theirs
+LEAST_AGREEMENT = 0.35  # of votes with labels, mean over classes: FER2013 has 0.59, and 0.15 where votes are shuffled
 INDEX = Path(__file__).with_name("kaggle_rows.npz")
 
 # Two file names occur in two class folders each.
@@ -41,7 +44,8 @@ def with_votes(dataset: Dataset, path: str | Path) -> Dataset:
         The data set with `votes` `(N, 10)`, in the order of `VOTES`.
 
     Raises:
-        DataError: if the file is not of that form, or an image of the data set is none of FER2013's.
+        DataError: if the file is not of that form, an image of the data set is none of FER2013's, or the votes are not
+            on these images: rows of a table are told by their place alone.
     """
     votes = read_votes(Path(path))
     rows = np.array([_row_of(str(name), dataset.source) for name in dataset.names], np.int64)
@@ -50,7 +54,24 @@ def with_votes(dataset: Dataset, path: str | Path) -> Dataset:
     if len(wrong):
         name, split = dataset.names[wrong[0]], Split(dataset.splits[wrong[0]]).label
         raise DataError(f"{dataset.source}: {name} is in {split}, but row {rows[wrong[0]]} of FER2013 is not.")
-    return replace(dataset, votes=votes[rows])
+    joined = replace(dataset, votes=votes[rows])
+    telling = len(joined) >= ENOUGH and all(joined.class_counts().values())
+    if telling and _agreement(joined) < LEAST_AGREEMENT:
+        raise DataError(
+            f"The votes in {path} do not fit the labels of {dataset.source}: its rows are not those of fer2013.csv, in "
+            "the same places. Give the whole table as it was published, or the Kaggle folder, and leave images out by "
+            "--exclude."
+        )
+    return joined
+
+
+def _agreement(dataset: Dataset) -> float:
+    """Mean, over classes, of the share of images whose label has as many votes as any other answer."""
+    assert dataset.votes is not None
+    columns = np.array([VOTES.index(FERPLUS[name]) for name in dataset.class_names])
+    chosen = dataset.votes[np.arange(len(dataset)), columns[dataset.labels]]
+    agrees = chosen == dataset.votes.max(axis=1)
+    return float(np.mean([agrees[dataset.labels == label].mean() for label in np.unique(dataset.labels)]))
 
 
 def read_votes(path: Path) -> np.ndarray:

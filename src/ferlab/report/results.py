@@ -24,7 +24,7 @@ def write_evaluation(metrics: Result, folder: Path) -> None:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     write_json(folder / "evaluation.json", metrics)
-    name, split = Path(metrics["model"]).name, metrics["split"]
+    name, split = _marked(metrics), metrics["split"]
     reliable = _picture(
         lambda charts: charts.reliability({name: metrics["reliability"]}), f"Reliability of {name} on {split} images"
     )
@@ -57,8 +57,14 @@ def robustness_picture(result: Result) -> str:
     Raises:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    description = f"Accuracy of {result['model']} on {result['split']} images under corruptions of growing strength"
+    description = f"Accuracy of {_marked(result)} on {result['split']} images under corruptions of growing strength"
     return _picture(lambda charts: charts.robustness_curves(result), description)
+
+
+def _marked(result: Result) -> str:
+    """The model's name, with the splits that it was selected on where the test split is one of them."""
+    name, selected_on = Path(result["model"]).name, result["selected_on"] or ""
+    return f"{name} (selected on {selected_on})" if "test" in selected_on.split("+") else name
 
 
 def _picture(draw: Callable[[ModuleType], Any], description: str) -> str:
