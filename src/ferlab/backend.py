@@ -69,7 +69,7 @@ def resolve_policy(policy: str) -> str:
     """Turns `auto` into `mixed_bfloat16` where the processor or GPU is fast at it, else into `float32`."""
     if policy != "auto":
         return policy
-    return "mixed_bfloat16" if _has_gpu() or _cpu_has_bfloat16() else "float32"
+    return "mixed_bfloat16" if has_gpu() or _cpu_has_bfloat16() else "float32"
 
 
 def jit_setting() -> bool | str:
@@ -122,7 +122,8 @@ def _commit() -> str | None:
         return None
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether Keras's backend has a GPU."""
     import keras
 
     if keras.config.backend() == "jax":
@@ -139,7 +140,7 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def _device_name() -> str:
-    if _has_gpu():
+    if has_gpu():
         import keras
 
         if keras.config.backend() == "jax":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferlab.backend import has_gpu
 from ferlab.data import Dataset
 from ferlab.errors import RecipeError, RunError
 from ferlab.metrics import log_softmax
@@ -72,7 +73,11 @@ def load_teachers(paths: tuple[str, ...]) -> Teacher:
         A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32. Networks of run
         folders answer in the numeric policy in force.
     """
-    teachers = [Artefact(path).answer if path.endswith(SUFFIXES) else _network(RunFolder(Path(path))) for path in paths]
+    threads = 0 if has_gpu() else 1  # a processor's cores are busy with the student: more threads would wait for them
+    teachers = [
+        Artefact(path, threads=threads).answer if path.endswith(SUFFIXES) else _network(RunFolder(Path(path)))
+        for path in paths
+    ]
 
     def teach(images: np.ndarray) -> np.ndarray:
         return np.stack([answer(images) for answer in teachers]).mean(axis=0, dtype=np.float32)
