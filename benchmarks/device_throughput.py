@@ -68,12 +68,12 @@ def compiled(recipe: Recipe, num_classes: int) -> Any:
     import keras
 
     from ferlab.backend import jit_setting
-    from ferlab.models import build_model
+    from ferlab.models import build_trainable
     from ferlab.training import make_optimizer
 
     keras.utils.clear_session()
     keras.config.set_dtype_policy(resolve_policy(recipe.policy))
-    model = build_model(recipe.architecture, num_classes, **recipe.model)
+    model = build_trainable(recipe.architecture, num_classes, **recipe.model)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile(make_optimizer(recipe, 1000), loss, weighted_metrics=["accuracy"], jit_compile=jit_setting())
     model.optimizer.build(model.trainable_variables)

@@ -94,7 +94,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     from ferlab.backend import jit_setting, resolve_policy, start_keras
     from ferlab.batches import BatchStream
     from ferlab.fused import fuse_batch_normalization
-    from ferlab.models import build_model
+    from ferlab.models import build_trainable
     from ferlab.recipes import get_recipe
     from ferlab.targets import image_targets, image_weights
     from ferlab.training import make_optimizer
@@ -113,7 +113,7 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
         augmentation=recipe.augmentation,
         seed=0,
     )
-    model = fuse_batch_normalization(build_model(recipe.architecture, **recipe.model))
+    model = fuse_batch_normalization(build_trainable(recipe.architecture, **recipe.model))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile(make_optimizer(recipe, 1), loss, weighted_metrics=["accuracy"], jit_compile=jit_setting())
     whole = (batch for batch in stream.iterate(0) if len(batch[1]) == BATCH_SIZE)

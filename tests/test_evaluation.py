@@ -9,6 +9,7 @@ import pytest
 
 from ferlab import Dataset, Split, evaluate, train
 from ferlab.data.carving import carve
+from ferlab.data.exclusion import leave_out
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.evaluation import load_classifier, read_groups, views
@@ -109,6 +110,10 @@ def test_pictures_carved_anew_are_not_scored(tmp_path: Path, small: Dataset) -> 
     with pytest.raises(DataError, match="pictures that the run learnt are among those to be scored"):
         evaluate(run.path, later, "test")
     assert not evaluate(run.path, replace(later, source="holiday"), "test")["recorded"]
+    (tmp_path / "list.txt").write_text(f"{first.take(Split.TRAIN).names[0]}\n{first.take(Split.TEST).names[0]}\n")
+    assert (
+        evaluate(run.path, leave_out(first, tmp_path / "list.txt"), "test")["images"] == len(first.take(Split.TEST)) - 1
+    )
 
 
 def test_ten_views_stand_beside_the_single_one(small: Dataset, linear: Path) -> None:

@@ -18,6 +18,7 @@ from ferlab.baselines import baseline_entries
 from ferlab.batches import BatchStream, as_input
 from ferlab.callbacks import Selection
 from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
+from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
@@ -186,6 +187,17 @@ def test_averaged_weights_get_statistics_of_their_own_in_nested_models_too(small
     position = next(index for index, one in enumerate(outer.variables) if one.path.endswith("moving_mean"))
     expected = np.concatenate([stream.inputs(step) for step in range(2)]).mean()
     np.testing.assert_allclose(stored[f"model/{position}"], expected, rtol=1e-3)
+
+
+def test_paired_channels_are_trained_and_plain_ones_saved(small: Dataset, tmp_path: Path) -> None:
+    changes = {"epochs": 1, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32", "model.mirrored": True}
+    run = train("fernet_s_quick", small, tmp_path / "run", **changes)
+    model, images = keras.models.load_model(run.model_file), small.take(Split.VALIDATION).images
+    assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
+    logits = predict_logits(model, images)
+    np.testing.assert_allclose(predict_logits(model, images[:, :, ::-1]), logits, atol=1e-3)
+    expected = log_loss(small.take(Split.VALIDATION).labels, log_softmax(logits))
+    assert run.history()[0]["val_loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_divergence_stops_with_the_last_good_checkpoint(small: Dataset, tmp_path: Path) -> None:

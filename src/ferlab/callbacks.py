@@ -14,7 +14,7 @@ import numpy as np
 
 from ferlab.augment import augment
 from ferlab.batches import VALIDATION, BatchStream
-from ferlab.errors import TrainingError
+from ferlab.errors import RunError, TrainingError
 from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import predict_logits
 from ferlab.progress import TrainingProgress
@@ -177,6 +177,12 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.run.state_file.is_file():
             return 0
         arrays = read_arrays(self.run.state_file)
+        stored = [arrays[name].shape for name in arrays if name.startswith("model/")]
+        if stored != [tuple(variable.shape) for variable in model.variables]:
+            raise RunError(
+                f"{self.run.path} was begun by another version of ferlab, whose model has another form. Choose another "
+                "--out."
+            )
         assign(model, arrays)
         for index, variable in enumerate(model.optimizer.variables):
             variable.assign(arrays[f"optimizer/{index}"])

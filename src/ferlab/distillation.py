@@ -89,5 +89,11 @@ def _network(run: RunFolder) -> Teacher:
     recipe = run.recipe()
     options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
     network = build_model(recipe.architecture, len(run.dataset()["class_names"]), **options)
-    network.set_weights(load_model(run.model_file).get_weights())
+    try:
+        network.set_weights(load_model(run.model_file).get_weights())
+    except ValueError:
+        raise RunError(
+            f"The teacher {run.path} was trained by another version of ferlab, whose {recipe.architecture} has another "
+            "form. Export it by that version, and name the file instead."
+        ) from None
     return lambda images: np.exp(log_softmax(network.predict_on_batch(images)))

@@ -13,6 +13,7 @@ from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset, Split
 from ferlab.data.carving import CARVED
 from ferlab.data.copies import group_copies
+from ferlab.data.exclusion import LEFT_OUT
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.metrics import (
     accuracy_by_group,
@@ -77,7 +78,7 @@ def evaluate(
     classify, origin = load_classifier(model, part), find_origin(model)
     run = RunFolder(Path(model)) if Path(model).is_dir() else None
     if run:
-        _refuse_other_carving(run, dataset)
+        _refuse_other_carving(run, dataset, split)
     started = time.perf_counter()
     probabilities = classify(part.images)
     seconds = time.perf_counter() - started
@@ -115,7 +116,7 @@ def find_origin(model: str | Path) -> Origin:
     """Where a model comes from. Args and errors as in `load_classifier`."""
     if Path(model).is_dir():
         run = RunFolder(Path(model))
-        return Origin(selected_on=(run.result() or {}).get("selected_on"), fingerprints=run.fingerprints())
+        return Origin(selected_on=run.trained_result()["selected_on"], fingerprints=run.fingerprints())
     path = find_model(model)
     if path.suffix not in SUFFIXES:
         return Origin()
@@ -128,12 +129,16 @@ def _same_splits(fingerprints: Mapping[str, str | None], dataset: Dataset) -> bo
     return all(fingerprints.get(name, own) == own for name, own in dataset.fingerprints.items())
 
 
-def _refuse_other_carving(run: RunFolder, dataset: Dataset) -> None:
-    """Carved splits depend on all pictures: with one more, others are held back, and a run may have learnt them."""
+def _refuse_other_carving(run: RunFolder, dataset: Dataset, split: Split) -> None:
+    """Carved splits depend on all pictures: with one more, others are held back, and a run may have learnt them.
+
+    What a list leaves out is left out after the carving, and moves nothing.
+    """
     trained_with = run.dataset()
-    both_carved = CARVED in " ".join(dataset.notes) and CARVED in " ".join(trained_with.get("notes", []))
+    notes = " ".join(dataset.notes), " ".join(trained_with.get("notes", []))
+    both_carved = all(CARVED in text for text in notes) and not any(LEFT_OUT in text for text in notes)
     same_source = trained_with["source"] == Path(dataset.source).name
-    if both_carved and same_source and not _same_splits(run.fingerprints(), dataset):
+    if both_carved and same_source and run.fingerprints().get(split.label) != dataset.fingerprints[split.label]:
         raise DataError(
             f"{dataset.source} has changed, or is read otherwise, since {run.path} was trained: its splits are carved "
             "out anew, and pictures that the run learnt are among those to be scored. Read it as it was, or put the "

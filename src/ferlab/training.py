@@ -18,7 +18,15 @@ from ferlab.data import Dataset, Split
 from ferlab.distillation import check_teachers, load_teachers
 from ferlab.errors import RunError, TrainingError
 from ferlab.metrics import log_softmax
-from ferlab.models import build_model, count_multiply_adds, count_parameters, model_options, predict_logits
+from ferlab.models import (
+    build_model,
+    build_trainable,
+    count_multiply_adds,
+    count_parameters,
+    model_options,
+    predict_logits,
+    set_trained_weights,
+)
 from ferlab.progress import TrainingProgress
 from ferlab.protocol import selection_splits
 from ferlab.recipes import Recipe, get_recipe
@@ -131,7 +139,7 @@ class _Training:
         keras.config.set_dtype_policy(self.policy)
         try:
             self.progress.start(self.policy)
-            built = build_model(self.recipe.architecture, len(self.dataset.class_names), **self.recipe.model)
+            built = build_trainable(self.recipe.architecture, len(self.dataset.class_names), **self.recipe.model)
             model = fuse_batch_normalization(built)
             status, trained = self._fit(model)
         finally:
@@ -222,7 +230,7 @@ class _Training:
     def _finish(self, model: "keras.Model", trained: "keras.Model", status: str) -> None:
         """Rebuilds the best epoch's model in float32, scores it on the validation split and writes the result."""
         load_variables(trained, read_arrays(self.run.best_file))
-        final = rebuild(self.recipe, len(self.dataset.class_names), model.get_weights())
+        final = rebuild(self.recipe, len(self.dataset.class_names), model)
         save_model(self.run.model_file, final)
         history = self.run.history()
         best = max(history, key=lambda epoch: epoch["val_accuracy"])
@@ -314,13 +322,13 @@ def _features(backbone: "keras.Model", images: np.ndarray, advance: Any, chunk: 
     return np.concatenate(parts)
 
 
-def rebuild(recipe: Recipe, num_classes: int, weights: list[np.ndarray]) -> "keras.Model":
-    """The recipe's model in float32, with given weights and without a download."""
+def rebuild(recipe: Recipe, num_classes: int, trained: "keras.Model") -> "keras.Model":
+    """The recipe's model in float32, with what its trained form has learnt and without a download."""
     options = dict(recipe.model)
     if "weights" in model_options(recipe.architecture):
         options["weights"] = "none"
     model = build_model(recipe.architecture, num_classes, **options)
-    model.set_weights(weights)
+    set_trained_weights(model, trained)
     return model
 
 

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from ferlab.errors import FerlabError, UnknownNameError
-from ferlab.models import build_model, count_multiply_adds, count_parameters, model_names, predict_logits
+from ferlab.models import (
+    build_model,
+    build_trainable,
+    count_multiply_adds,
+    count_parameters,
+    model_names,
+    predict_logits,
+    set_trained_weights,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)
 
@@ -75,6 +83,21 @@ def test_fernet_s_keeps_within_its_limits() -> None:
     assert count_multiply_adds(model) <= 45_000_000
     with pytest.raises(FerlabError, match="Unknown size 'm' of fernet"):
         build_model("fernet", size="m")
+
+
+def test_a_face_and_its_mirror_image_get_the_same_answer_of_a_mirrored_fernet() -> None:
+    """Whatever has been learnt; and plain layers compute what the paired ones do that were trained."""
+    trained, model = build_trainable("fernet", mirrored=True), build_model("fernet", mirrored=True)
+    generator = np.random.default_rng(0)
+    for weight in trained.weights:
+        weight.assign(weight + 0.1 * generator.uniform(0, 1, weight.shape))
+    set_trained_weights(model, trained)
+    logits = predict_logits(model, IMAGES)
+    np.testing.assert_allclose(predict_logits(model, IMAGES[:, :, ::-1]), logits, rtol=1e-3)
+    np.testing.assert_allclose(predict_logits(trained, IMAGES), logits, rtol=1e-3)
+    assert np.ptp(logits, axis=0).min() > 0.1, "other pictures get other answers"
+    assert count_multiply_adds(model) <= 45_000_000
+    assert sum(weight.size for weight in model.get_weights()) > 1.9 * sum(one.size for one in trained.get_weights())
 
 
 def test_brightness_and_contrast_do_not_count_for_fernet() -> None:

@@ -28,6 +28,7 @@ from ferlab.cli.options import (
     load_plugins,
     stop,
 )
+from ferlab.data import Dataset, pictures
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.progress import console
 from ferlab.recipes import get_recipe, recipe_groups
@@ -174,7 +175,7 @@ def evaluate(
         model,
         load(data, skip_bad, cache, faces, exclude, ferplus),
         split,
-        training=load(train_data, skip_bad, cache, faces, None) if train_data else None,
+        training=_training_images(train_data, skip_bad, cache, faces) if train_data else None,
         tta=tta,
         abstain=abstain,
         groups=read_groups(groups) if groups else None,
@@ -189,6 +190,11 @@ def evaluate(
         from ferlab.report import write_evaluation
 
         write_evaluation(metrics, out)
+
+
+def _training_images(source: str, skip_bad: bool, cache: bool, faces: bool) -> Dataset:
+    """Photographs' faces are to be found in them as in those that are scored; FER2013's images are faces already."""
+    return load(source, skip_bad, cache, faces and pictures.matches(Path(source)), None)
 
 
 def robustness(

@@ -9,6 +9,7 @@ from ferlab.data.dataset import Dataset
 from ferlab.errors import DataError
 
 COMMENT = "#"
+LEFT_OUT = "left out"  # by which a note tells that images were
 
 
 def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
@@ -38,5 +39,5 @@ def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
                 "made from: write it again with ferlab audit SOURCE --write-exclude FILE."
             )
         kept[positions[name]] = False
-    note = f"left out: {np.sum(~kept):,} images listed in {Path(path).name}"
+    note = f"{LEFT_OUT}: {np.sum(~kept):,} images listed in {Path(path).name}"
     return replace(dataset.where(kept), notes=(*dataset.notes, note))

@@ -61,10 +61,27 @@ def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model
     Raises:
         UnknownNameError: if there is no such architecture or option.
     """
-    if unknown := set(options) - set(model_options(name)):
-        raise UnknownNameError(f"option of the model '{name}'", unknown.pop(), model_options(name))
-    module = _module(name)
+    module = _module_with(name, options)
     return _built_by_plugin(module, num_classes, options) if name in _PLUGINS else module.build(num_classes, **options)
+
+
+def build_trainable(name: str, num_classes: int = 7, **options: Any) -> "keras.Model":
+    """What of an architecture is trained: what its own `build_trainable` makes, if it has one, else the model itself.
+
+    Args and errors as in `build_model`. Such a form is made of the layers in `_paired.py`.
+    """
+    own = getattr(_module_with(name, options), "build_trainable", None)
+    return own(num_classes, **options) if own else build_model(name, num_classes, **options)
+
+
+def set_trained_weights(model: "keras.Model", trained: "keras.Model") -> None:
+    """Puts what `build_trainable`'s network has learnt into the model of `build_model`."""
+    from ferlab.models._paired import PairedConvolution, set_all_weights
+
+    if any(isinstance(layer, PairedConvolution) for layer in trained.layers):
+        set_all_weights(model, trained)
+    else:
+        model.set_weights(trained.get_weights())
 
 
 def load_model(path: str | Path) -> "keras.Model":
@@ -111,6 +128,13 @@ def _positions(layer: "keras.Layer") -> int:
     except (AttributeError, ValueError):  # used more than once
         shape = layer._inbound_nodes[0].output_tensors[0].shape
     return math.prod(size or 1 for size in shape[1:-1])
+
+
+def _module_with(name: str, options: dict[str, Any]) -> Any:
+    """The module of an architecture that has these options."""
+    if unknown := set(options) - set(model_options(name)):
+        raise UnknownNameError(f"option of the model '{name}'", unknown.pop(), model_options(name))
+    return _module(name)
 
 
 def _module(name: str) -> Any:
