@@ -32,7 +32,37 @@ from ferlab.scoring import score_split
 
 SHIFT = 2  # pixels, of the views for test-time augmentation
 
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a model comes from, as far as it says so.
+
+    Args:
+        selected_on: the splits that it was selected on, joined by `+`.
+        fingerprints: of the splits that it was made with, by name.
+    """
+
+    selected_on: str | None = None
+    fingerprints: Mapping[str, str | None] = field(default_factory=dict)
+
+
 Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A classifier that says where it comes from.
+
+    Args:
+        answer: the classifier itself.
+        origin: where the model comes from.
+    """
+
+    answer: Classifier
+    origin: Origin
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self.answer(images)
 
 
 def evaluate(
@@ -75,7 +105,8 @@ def evaluate(
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     of = _group_names(part, groups) if groups is not None else None
-    classify, origin = load_classifier(model, part), find_origin(model)
+    classify = load_classifier(model, part)
+    origin = classify.origin
     run = RunFolder(Path(model)) if Path(model).is_dir() else None
     if run:
         _refuse_other_carving(run, dataset, split)
@@ -97,31 +128,6 @@ def evaluate(
         run.write("result", (run.result() or {}) | {split.label: metrics, f"{split.label}_reason": None})
     whence = {"selected_on": origin.selected_on, "recorded": recorded}
     return {"schema": SCHEMA, "model": str(model), "split": split.label, **whence, **metrics}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where a model comes from, as far as it says so.
-
-    Args:
-        selected_on: the splits that it was selected on, joined by `+`.
-        fingerprints: of the splits that it was made with, by name.
-    """
-
-    selected_on: str | None = None
-    fingerprints: Mapping[str, str | None] = field(default_factory=dict)
-
-
-def find_origin(model: str | Path) -> Origin:
-    """Where a model comes from. Args and errors as in `load_classifier`."""
-    if Path(model).is_dir():
-        run = RunFolder(Path(model))
-        return Origin(selected_on=run.trained_result()["selected_on"], fingerprints=run.fingerprints())
-    path = find_model(model)
-    if path.suffix not in SUFFIXES:
-        return Origin()
-    metadata = Artefact(path).metadata
-    return Origin(selected_on=metadata["protocol"].get("selected_on"), fingerprints=metadata["fingerprints"])
 
 
 def _same_splits(fingerprints: Mapping[str, str | None], dataset: Dataset) -> bool:
@@ -219,29 +225,31 @@ def _group_names(part: Dataset, groups: Mapping[str, str]) -> np.ndarray:
     return np.array([groups.get(name, "") for name in names])
 
 
-def load_classifier(model: str | Path, dataset: Dataset) -> Classifier:
+def load_classifier(model: str | Path, dataset: Dataset) -> LoadedModel:
     """Loads a model once, to answer any number of times.
 
     Args:
         model: as in `evaluate`.
         dataset: whose classes the model must tell apart.
 
-    Returns:
-        A function of images `(N, 48, 48)` uint8 that returns probabilities `(N, K)`.
-
     Raises:
         FerlabError: if the file is no model, or was made for other classes.
-        RunError: if the folder holds no finished run.
+        RunError: if the folder holds no trained run.
     """
     path = find_model(model)
     if path.suffix in SUFFIXES:
         with quiet_start():
             artefact = Artefact(path)
         _check_classes(path, artefact.class_names, dataset)
-        return artefact.probabilities
+        said = artefact.metadata
+        origin = Origin(selected_on=said["protocol"].get("selected_on"), fingerprints=said["fingerprints"])
+        return LoadedModel(answer=artefact.probabilities, origin=origin)
+    origin = Origin()
     if Path(model).is_dir():
-        _check_classes(Path(model), RunFolder(Path(model)).dataset()["class_names"], dataset)
-    return _keras_classifier(path, dataset)
+        run = RunFolder(Path(model))
+        _check_classes(run.path, run.dataset()["class_names"], dataset)
+        origin = Origin(selected_on=run.trained_result()["selected_on"], fingerprints=run.fingerprints())
+    return LoadedModel(answer=_keras_answer(path, dataset), origin=origin)
 
 
 def find_model(model: str | Path) -> Path:
@@ -269,7 +277,7 @@ def find_model(model: str | Path) -> Path:
     return path
 
 
-def _keras_classifier(path: Path, dataset: Dataset) -> Classifier:
+def _keras_answer(path: Path, dataset: Dataset) -> Classifier:
     from ferlab.models import load_model, predict_logits
 
     start_keras()

@@ -18,7 +18,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import draw_random
-from ferlab.evaluation import Classifier, find_origin, load_classifier
+from ferlab.evaluation import Classifier, load_classifier
 from ferlab.files import write_atomically
 from ferlab.metrics import accuracy
 from ferlab.progress import bar
@@ -192,7 +192,7 @@ def robustness(
         "schema": SCHEMA,
         "model": str(model),
         "split": split.label,
-        "selected_on": find_origin(model).selected_on,
+        "selected_on": classify.origin.selected_on,
         "images": len(part),
         "fingerprint": part.fingerprints[split.label],
         "seed": seed,
