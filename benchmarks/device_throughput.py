@@ -59,7 +59,6 @@ def stream_of(recipe: Recipe, source: str) -> BatchStream:
         augmentation=recipe.augmentation,
         seed=0,
         mixup=recipe.mixup,
-        mixup_steps=10**9,
     )
 
 

@@ -55,9 +55,9 @@ def test_features_pass_unchanged() -> None:
     np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])
 
 
-def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:
+def test_mixup_mixes_images_and_targets_alike() -> None:
     """One weight for the batch, found again from the targets, explains the images."""
-    plain, mixed = stream(), stream(weights=EQUAL_WEIGHTS, mixup=0.5, mixup_steps=2)
+    plain, mixed = stream(), stream(weights=EQUAL_WEIGHTS, mixup=0.5)
     images, targets, _ = mixed.batch(0)
     whole = plain.inputs(0)
     label = LABELS[plain.indices(0)[0]]
@@ -65,13 +65,24 @@ def test_mixup_mixes_images_and_targets_alike_until_its_last_step() -> None:
     assert 0 < weight < 1
     np.testing.assert_allclose(images[0], weight * whole[0] + (1 - weight) * whole[-1], atol=1e-3)
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_array_equal(mixed.batch(2)[0], plain.batch(2)[0])
     np.testing.assert_array_equal(mixed.inputs(0), whole)
+
+
+def test_clean_images_are_mirrored_at_most() -> None:
+    clean, changed = stream(mixup=0.5, clean_from=2), stream(mixup=0.5)
+    np.testing.assert_array_equal(clean.batch(1)[0], changed.batch(1)[0])
+    images, targets, weights = clean.batch(2)
+    whole = IMAGES[clean.indices(2), ..., None]
+    kept = [np.array_equal(image, original) for image, original in zip(images, whole, strict=True)]
+    mirrored = [np.array_equal(image, original[:, ::-1]) for image, original in zip(images, whole, strict=True)]
+    assert np.all(np.logical_xor(kept, mirrored))
+    np.testing.assert_array_equal(targets, TARGETS[clean.indices(2)])
+    np.testing.assert_array_equal(weights, WEIGHTS[clean.indices(2)])
 
 
 def test_mixed_images_keep_their_own_weights() -> None:
     """The loss is that of both images, each with its weight, whatever the network answers."""
-    images, targets, weights = stream(mixup=0.5, mixup_steps=1).batch(0)
+    images, targets, weights = stream(mixup=0.5).batch(0)
     whole, indices = stream().inputs(0), stream().indices(0)
     difference = whole - whole[::-1]
     share = np.sum((images - whole[::-1]) * difference) / np.sum(difference**2)
@@ -90,7 +101,7 @@ def test_a_teacher_sees_the_very_images_and_gets_its_share() -> None:
         return np.full((len(images), 7), 1 / 7, np.float32)
 
     seen: list[np.ndarray] = []
-    images, targets, _ = stream(teacher=teacher, distillation=0.7, mixup=0.5, mixup_steps=1).batch(0)
+    images, targets, _ = stream(teacher=teacher, distillation=0.7, mixup=0.5).batch(0)
     np.testing.assert_array_equal(seen[0], images)
-    plain = stream(mixup=0.5, mixup_steps=1).batch(0)[1]
+    plain = stream(mixup=0.5).batch(0)[1]
     np.testing.assert_allclose(targets, 0.3 * plain + 0.1, rtol=1e-5)

@@ -1,5 +1,6 @@
 """The stream of training batches: a function of seed and step alone, so that a resumed run sees the same ones."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ class BatchStream:
         augmentation: random changes.
         seed: of the order and of the changes.
         mixup: parameter of the Beta distribution from which a batch's mixing weight is drawn; 0 for none.
-        mixup_steps: mix in the steps before this one.
+        clean_from: the step from which on images are at most mirrored, and not mixed.
         teacher: from images `(B, 48, 48, 1)` float32 to probabilities `(B, K)`; what to learn besides the labels.
         distillation: share of the teacher's probabilities in the targets.
     """
@@ -43,12 +44,12 @@ class BatchStream:
         augmentation: Augmentation,
         seed: int,
         mixup: float = 0.0,
-        mixup_steps: int = 0,
+        clean_from: float = math.inf,
         teacher: Callable[[np.ndarray], np.ndarray] | None = None,
         distillation: float = 0.0,
     ) -> None:
         self.images, self.targets, self.weights = images, targets, weights
-        self.mixup, self.mixup_steps = mixup, mixup_steps
+        self.mixup, self.clean_from = mixup, clean_from
         self.teacher, self.distillation = teacher, distillation
         self.batch_size = batch_size
         self.augmentation = augmentation
@@ -81,7 +82,7 @@ class BatchStream:
         """
         indices = self.indices(step)
         inputs, targets, weights = self.inputs(step), self.targets[indices], self.weights[indices]
-        if self.mixup and step < self.mixup_steps:
+        if self.mixup and step < self.clean_from:
             inputs, targets, weights = self._mixed(inputs, targets, weights, step)
         if self.teacher:
             targets = (1 - self.distillation) * targets + self.distillation * self.teacher(inputs)
@@ -93,7 +94,8 @@ class BatchStream:
         if inputs.ndim == 2:
             return inputs
         generator = np.random.default_rng([self.seed, CHANGES, step])
-        return as_input(augment(inputs, self.augmentation, generator))
+        augmentation = self.augmentation if step < self.clean_from else Augmentation(flip=self.augmentation.flip)
+        return as_input(augment(inputs, augmentation, generator))
 
     def _mixed(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, step: int) -> Batch:
         """Mixes each input, its target and its weight with another's of the batch (https://arxiv.org/abs/1710.09412).

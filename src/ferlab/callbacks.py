@@ -53,7 +53,7 @@ class Selection(keras.callbacks.Callback):
         self.best_epoch = -1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        with self._evaluation_weights():
+        with self._evaluation_weights(epoch):
             log_probabilities = log_softmax(predict_logits(self.model, self._inputs(epoch)))
             accuracy = float(np.mean(log_probabilities.argmax(axis=1) == self.labels))
             logs["val_loss"] = log_loss(self.labels, log_probabilities)
@@ -70,7 +70,7 @@ class Selection(keras.callbacks.Callback):
         return augment(self.inputs, self.recipe.augmentation, generator)
 
     @contextmanager
-    def _evaluation_weights(self) -> Iterator[None]:
+    def _evaluation_weights(self, epoch: int) -> Iterator[None]:
         if not self.recipe.averaging:
             yield
             return
@@ -79,13 +79,16 @@ class Selection(keras.callbacks.Callback):
         try:
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
                 variable.assign(keras.ops.copy(average))  # JAX gives the buffers of a model away when it predicts
-            self._estimate_statistics()
+            self._estimate_statistics(epoch)
             yield
         finally:
             assign(self.model, raw)
 
-    def _estimate_statistics(self) -> None:
-        """Plain averages of the batch means and variances over a few training batches, the same ones each time."""
+    def _estimate_statistics(self, epoch: int) -> None:
+        """Plain averages of the batch means and variances over a few training batches, always the same ones.
+
+        Once training is on clean images, they are clean too.
+        """
         nested = self.model._flatten_layers()  # no public name for the layers of layers
         layers = [layer for layer in nested if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
         momenta = [layer.momentum for layer in layers]
@@ -93,7 +96,8 @@ class Selection(keras.callbacks.Callback):
             return
         wanted = math.ceil(STATISTICS_IMAGES / self.stream.batch_size)
         steps = min(wanted, max(1, self.params["steps"] // 4))  # short epochs can spare only some of their time
-        inputs = np.concatenate([self.stream.inputs(step) for step in range(steps)])
+        first = self.stream.clean_from if epoch * self.params["steps"] >= self.stream.clean_from else 0
+        inputs = np.concatenate([self.stream.inputs(int(first) + step) for step in range(steps)])
         for number, start in enumerate(range(0, len(inputs), STATISTICS_BATCH)):
             for layer in layers:
                 layer.momentum = number / (number + 1)

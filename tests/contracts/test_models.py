@@ -77,10 +77,14 @@ def test_multiply_adds_of_parts_within_parts() -> None:
     assert count_multiply_adds(model) == 46 * 46 * (9 + 5) + 46 * 230 * 2
 
 
-def test_fernet_s_keeps_within_its_limits() -> None:
-    model = build_model("fernet", size="s")
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_fernet_s_keeps_within_its_limits(mirrored: bool) -> None:
+    model = build_model("fernet", size="s", mirrored=mirrored)
     assert count_parameters(model)[0] <= 1_500_000
     assert count_multiply_adds(model) <= 45_000_000
+
+
+def test_an_unknown_size_is_a_clear_error() -> None:
     with pytest.raises(FerlabError, match="Unknown size 'm' of fernet"):
         build_model("fernet", size="m")
 

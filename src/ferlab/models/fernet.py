@@ -32,6 +32,7 @@ class Size:
     """Channels of each stage, residual blocks in each, and the stride of the first convolution."""
 
     widths: tuple[int, ...]
+    mirrored_widths: tuple[int, ...]  # smaller kernels leave room for more channels
     blocks: tuple[int, ...]
     stem_stride: int
 
@@ -47,8 +48,8 @@ class Kernels:
 
 # Widths are multiples of 16: oneDNN's kernels are several times slower with 24 channels than with 32.
 SIZES = {
-    "s": Size(widths=(32, 64, 128, 144), blocks=(1, 1, 2, 2), stem_stride=2),
-    "l": Size(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_stride=1),
+    "s": Size(widths=(32, 64, 128, 144), mirrored_widths=(32, 64, 128, 160), blocks=(1, 1, 2, 2), stem_stride=2),
+    "l": Size(widths=(64, 128, 256, 512), mirrored_widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_stride=1),
 }
 PLAIN = Kernels(stem=3, strided=3, shortcut=1)
 # On maps of an even side, kernels of an odd one look at places that are not symmetric.
@@ -91,12 +92,13 @@ def _network(num_classes: int, size: str, dropout: float, parts: "_Parts") -> "k
     if size not in SIZES:
         raise FerlabError(f"Unknown size '{size}' of fernet. Choose from: {', '.join(SIZES)}.")
     chosen = SIZES[size]
+    widths = chosen.mirrored_widths if parts.kernels is MIRRORED else chosen.widths
     images, x = face_input(scaling="raw")
     x = layers.LayerNormalization(axis=(1, 2, 3), epsilon=EPSILON, center=False, scale=False, dtype="float32")(x)
-    x = layers.ReLU()(parts.convolution(x, chosen.widths[0], parts.kernels.stem, chosen.stem_stride, name="stem"))
-    for stage, (width, blocks) in enumerate(zip(chosen.widths, chosen.blocks, strict=True)):
+    x = layers.ReLU()(parts.convolution(x, widths[0], parts.kernels.stem, chosen.stem_stride, name="stem"))
+    for stage, (width, blocks) in enumerate(zip(widths, chosen.blocks, strict=True)):
         for block in range(blocks):
-            strides, excited = 2 if stage and not block else 1, stage >= len(chosen.widths) - EXCITED_STAGES
+            strides, excited = 2 if stage and not block else 1, stage >= len(widths) - EXCITED_STAGES
             x = parts.residual_block(x, width, strides, excited=excited, name=f"stage{stage + 1}_block{block + 1}")
     x = layers.GlobalAveragePooling2D(name="features")(x)  # (N, C)
     if parts.paired:

@@ -25,7 +25,7 @@ LIMITS = {  # smallest and largest value that means anything
     "label_smoothing": (0, 1),
     "votes": (0, 1),
     "mixup": (0, math.inf),
-    "unmixed_epochs": (0, math.inf),
+    "clean_epochs": (0, math.inf),
     "distillation": (0, 1),
     "averaging": (0, 1),
 }
@@ -73,7 +73,8 @@ class Recipe:
         label_smoothing: share of probability spread over all classes.
         votes: share of what FER+'s voters say of an image in what is learnt of it, 0..1; the rest is its label's.
         mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
-        unmixed_epochs: number of last epochs without mixup.
+        clean_epochs: number of last epochs on images as they are, at most mirrored and not mixed
+            (https://arxiv.org/abs/1909.09148).
         teachers: run folders, or files of `ferlab export`, whose mean probabilities on the same augmented images are
             learnt as well.
         distillation: share of the teachers' probabilities in what is learnt, 0..1; labels and votes have the rest.
@@ -109,7 +110,7 @@ class Recipe:
     label_smoothing: float = 0.0
     votes: float = 0.0
     mixup: float = 0.0
-    unmixed_epochs: int = 0
+    clean_epochs: int = 0
     teachers: tuple[str, ...] = ()
     distillation: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
