@@ -54,6 +54,14 @@ def test_what_is_no_picture_is_refused(predictor: Predictor) -> None:
             predictor.classify([crop])
 
 
+def test_the_packages_network_says_the_same_of_a_face_and_its_mirror_image(demo: Dataset) -> None:
+    faces = list(demo.images[:20])
+    answers = Predictor().classify([*faces, *(face[:, ::-1] for face in faces)])
+    for face, mirrored in zip(answers[:20], answers[20:], strict=True):
+        assert mirrored.probabilities == pytest.approx(face.probabilities, abs=1e-4)
+    assert len({answer.emotion for answer in answers}) > 1
+
+
 # Pictures with faces, found by OpenCV's cascade.
 
 
