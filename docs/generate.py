@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from scipy.stats import binomtest
 
 from ferlab.cli import app
 from ferlab.costs import FILE as COSTS
@@ -229,11 +230,20 @@ def model_accuracy() -> str:
 
 
 def model_classes() -> str:
-    """Scores of each class, of the model in the package."""
+    """Scores of each class, of the model in the package, with intervals."""
+    scores = evaluations()["fernet_s"]
     lines = ["| class | pictures | recall, % | precision, % |", "|---|---|---|---|"]
-    for name, row in evaluations()["fernet_s"]["per_class"].items():
-        lines.append(f"| {name} | {row['images']} | {100 * row['recall']:.1f} | {100 * row['precision']:.1f} |")
+    for number, (name, taken) in enumerate(zip(scores["class_names"], scores["confusion"], strict=True)):
+        called = sum(row[number] for row in scores["confusion"])
+        cells = [name, str(sum(taken)), _share(taken[number], sum(taken)), _share(taken[number], called)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _share(part: int, whole: int) -> str:
+    """A share with its 95 % interval, in per cent."""
+    interval = binomtest(part, whole).proportion_ci(method="wilson")
+    return f"{100 * part / whole:.1f} ({100 * interval.low:.1f} – {100 * interval.high:.1f})"
 
 
 def model_confusions() -> str:
