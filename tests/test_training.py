@@ -192,6 +192,11 @@ def test_averaged_weights_get_statistics_of_their_own_in_nested_models_too(small
         np.testing.assert_allclose(stored[f"model/{position}"], expected, rtol=1e-3)
 
 
+def test_a_training_may_be_clean_from_its_first_epoch_on(small: Dataset, tmp_path: Path) -> None:
+    changes = {"epochs": 1, "clean_epochs": 10, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32"}
+    assert train("fernet_s", small, tmp_path / "run", **changes).result()["status"] == "completed"
+
+
 def test_paired_channels_are_trained_and_plain_ones_saved(small: Dataset, tmp_path: Path) -> None:
     changes = {"epochs": 1, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32", "model.mirrored": True}
     run = train("fernet_s_quick", small, tmp_path / "run", **changes)

@@ -219,7 +219,7 @@ class _Training:
             augmentation=recipe.augmentation if inputs.ndim == 3 else Augmentation(),
             seed=self.seed,
             mixup=recipe.mixup,
-            clean_from=(recipe.epochs - recipe.clean_epochs) * steps,
+            clean_from=max(0, recipe.epochs - recipe.clean_epochs) * steps,
             teacher=load_teachers(recipe.teachers) if recipe.teachers else None,
             distillation=recipe.distillation,
         )

@@ -5,7 +5,8 @@ ones of the same accuracy. Blocks of the last two stages, where maps are small, 
 and excitation, https://arxiv.org/abs/1709.01507): in the first two it would cost an 8-bit processor a fifth of its
 time. Each picture is first brought to mean 0 and variance 1, so that brightness and contrast do not count.
 
-Size `s`: 1.4 M parameters and 45 M multiply-adds. Size `l`: 11 M parameters and 1.2 G multiply-adds, for a GPU.
+Size `s`: 1.4 M parameters (1.5 M mirrored) and 45 M multiply-adds. Size `l`: 11 M parameters and 1.2 G
+multiply-adds, for a GPU.
 
 Option `mirrored`: a face and its mirror image get the same answer. Channels come in pairs, of which the second sees the
 mirror image as the first sees the picture (group convolutions, https://arxiv.org/abs/1602.07576, for the group of one

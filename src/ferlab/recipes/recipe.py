@@ -73,8 +73,8 @@ class Recipe:
         label_smoothing: share of probability spread over all classes.
         votes: share of what FER+'s voters say of an image in what is learnt of it, 0..1; the rest is its label's.
         mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
-        clean_epochs: number of last epochs on images as they are, at most mirrored and not mixed
-            (https://arxiv.org/abs/1909.09148).
+        clean_epochs: number of last epochs on images as they are, at most mirrored and not mixed; all epochs, if there
+            are no more (https://arxiv.org/abs/1909.09148).
         teachers: run folders, or files of `ferlab export`, whose mean probabilities on the same augmented images are
             learnt as well.
         distillation: share of the teachers' probabilities in what is learnt, 0..1; labels and votes have the rest.
