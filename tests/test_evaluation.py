@@ -1,5 +1,6 @@
 """Scoring of run folders, `.keras` files and `.onnx` files, and what is refused."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ferlab import Dataset, Split, evaluate, train
 from ferlab.data.carving import carve
 from ferlab.data.exclusion import leave_out
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import DataError, FerlabError, RunError
+from ferlab.errors import DataError, FerlabError, MissingExtraError, RunError
 from ferlab.evaluation import load_classifier, read_groups, views
 from ferlab.metrics import log_loss, log_softmax
 from ferlab.models import build_model
@@ -52,6 +53,14 @@ def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: P
     assert result["calibrated"]["temperature"] == pytest.approx(temperature_of(run), rel=0.005)
     assert result["calibrated"]["log_loss"] != result["log_loss"]
     assert evaluate(run.path, small)["accuracy"] == run.result()["validation"]["accuracy"]
+
+
+def test_without_its_libraries_it_says_what_to_install(
+    small: Dataset, linear: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)  # what Python itself takes for "not installed"
+    with pytest.raises(MissingExtraError, match=r"pip install 'ferlab\[evaluate\]'"):
+        evaluate(linear, small)
 
 
 def test_an_artefact_by_hand(small: Dataset, tmp_path: Path) -> None:

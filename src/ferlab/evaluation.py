@@ -19,6 +19,7 @@ from ferlab.metrics import (
     accuracy_by_group,
     answered,
     brier_score,
+    check_libraries,
     expected_calibration_error,
     fit_temperature,
     log_loss,
@@ -100,8 +101,10 @@ def evaluate(
         DataError: if the split is empty, a name of `groups` is none of its images, or `dataset` was carved into other
             splits than those that the run was trained with.
         FerlabError: if the file is no model, or was made for other classes.
+        MissingExtraError: if the libraries of the extra `evaluate` are not installed.
         RunError: if the folder holds no finished run.
     """
+    check_libraries()
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     of = _group_names(part, groups) if groups is not None else None

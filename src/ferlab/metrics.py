@@ -1,10 +1,24 @@
 """Metrics: pure functions of labels `(N,)` and probabilities `(N, K)` or logits, on NumPy and scikit-learn."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from ferlab.errors import MissingExtraError
+
 RESAMPLES = 2000  # of a bootstrap
+
+
+def check_libraries() -> None:
+    """Checks, before a model is asked, that the libraries are there which its scores are made with.
+
+    Raises:
+        MissingExtraError: if one is not.
+    """
+    for module in ("scipy", "sklearn"):
+        if find_spec(module) is None:
+            raise MissingExtraError("evaluate", module)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
