@@ -28,7 +28,7 @@ def build(
     `full` keeps VGG16's own two dense layers, which need 224-pixel inputs."""
     from keras.applications import VGG16
 
-    return build_classic(
+    model = build_classic(
         VGG16,
         num_classes,
         name="vgg16",
@@ -41,3 +41,19 @@ def build(
         dropout=dropout,
         last_layer="fc2" if full else None,
     )
+    if weights == "none":
+        _initialize_for_relu(model)
+    return model
+
+
+def _initialize_for_relu(model: "keras.Model") -> None:
+    """Draw the kernels before each ReLU from He's normal distribution (https://arxiv.org/abs/1502.01852).
+
+    VGG16 has no normalization: with Keras's default, Glorot's, the signal fades over its 13 convolutions, and training
+    from scratch stays at chance for hundreds of steps.
+    """
+    from keras import activations, initializers
+
+    for layer in model.layers:
+        if getattr(layer, "activation", None) is activations.relu:
+            layer.kernel.assign(initializers.HeNormal()(layer.kernel.shape))
