@@ -11,9 +11,11 @@ falls, so that the chosen rate has a worse neighbor on either side, or is at the
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import ferlab
 from ferlab.data import load_dataset
+from ferlab.errors import TrainingError
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 FIRST = (2, 3)  # positions in RATES
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=224, help="per epoch; 2 epochs of 224 steps of 64 are one pass")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe field")
     options = parser.parse_args()
     dataset = load_dataset(options.data)
     found = {}
@@ -53,10 +56,11 @@ def search(recipe: str, dataset: ferlab.Dataset, options: argparse.Namespace) ->
 
 def trial(recipe: str, rate: float, dataset: ferlab.Dataset, options: argparse.Namespace) -> float:
     out = options.out / f"{recipe}-{rate:g}"
-    changes = {"learning_rate": rate, "epochs": options.epochs, "steps_per_epoch": options.steps}
+    changes: dict[str, Any] = {"learning_rate": rate, "epochs": options.epochs, "steps_per_epoch": options.steps}
+    changes |= dict(text.split("=", 1) for text in options.set)
     try:
         run = ferlab.train(recipe, dataset, out, seed=options.seed, resume=True, **changes)
-    except ferlab.errors.TrainingError:  # the rate is far too high
+    except TrainingError:  # the rate is far too high
         return 0.0
     accuracy = run.history()[-1]["val_accuracy"]
     print(f"{recipe} {rate:g}: {100 * accuracy:.2f} %, {run.result()['seconds']:.0f} s", flush=True)
