@@ -1,4 +1,4 @@
-# make compare   the main job: four architectures on drawn faces, with a report
+# make compare   the main job: four architectures on synthetic faces, with a report
 # make test      the fast tests
 # make check     what CI runs: format, lint, types, all tests, stale documents, broken links
 # make docs      write anew what is generated: tables and plot of results, CLI page, bad-data page, costs

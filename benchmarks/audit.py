@@ -114,7 +114,7 @@ def changed(image: np.ndarray) -> np.ndarray:
 
 
 def wrong_labels() -> dict[str, float]:
-    """Precision and recall on wrong labels of validation and test, by a network that learnt from wrong ones too."""
+    """Precision and recall on wrong labels of validation and test, by a network that learned from wrong ones too."""
     import ferlab
 
     demo, generator = load_dataset("demo"), np.random.default_rng(0)

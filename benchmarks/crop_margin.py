@@ -1,6 +1,6 @@
 """How much to add around a detected face: accuracy on PublicTest by crop margin, against FER2013's own framing.
 
-Each picture is enlarged four times and framed by a border of its mean grey, as if it were a photograph; the detector
+Each picture is enlarged four times and framed by a border of its mean gray, as if it were a photograph; the detector
 looks for the face, and the face is cut out again with each margin. Pictures whose face is not found count on neither
 side.
 
@@ -16,9 +16,9 @@ import numpy as np
 from machine import describe_machine
 
 from ferlab import Split, load_dataset
-from ferlab.predict.artefact import Artefact
-from ferlab.predict.crops import cut
-from ferlab.predict.detectors import Detection, Detector, open_detector
+from ferlab.images.crop import cut
+from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.predict.artifact import Artifact
 
 MARGINS = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 ENLARGED, BORDER = 192, 64  # pixels
@@ -28,12 +28,12 @@ def main() -> None:
     """Parses the arguments, measures, prints, and writes result and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="FER2013, as a ferlab source")
-    parser.add_argument("--model", default="default", help="an artefact (default: the one in the package)")
+    parser.add_argument("--model", default="default", help="an artifact (default: the one in the package)")
     parser.add_argument("--detector", default="yunet", choices=("yunet", "haar"))
     parser.add_argument("--out", type=Path, help="JSON file of the result")
     parser.add_argument("--plot", type=Path, help="SVG file of the curve")
     arguments = parser.parse_args()
-    result = measure(arguments.data, Artefact(arguments.model), open_detector(arguments.detector))
+    result = measure(arguments.data, Artifact(arguments.model), open_detector(arguments.detector))
     print(json.dumps(result, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(result | {"machine": describe_machine()}, indent=1) + "\n")
@@ -41,7 +41,7 @@ def main() -> None:
         arguments.plot.write_text(plot(result))
 
 
-def measure(source: str, artefact: Artefact, detector: Detector) -> dict[str, object]:
+def measure(source: str, artifact: Artifact, detector: Detector) -> dict[str, object]:
     """Accuracy by margin, and how often the face was found."""
     part = load_dataset(source).take(Split.VALIDATION)
     photographs = [photograph(image) for image in part.images]
@@ -51,8 +51,8 @@ def measure(source: str, artefact: Artefact, detector: Detector) -> dict[str, ob
     curve = {}
     for margin in MARGINS:
         crops = [cut(picture, face, margin) for picture, face in zip(photographs, detections, strict=True) if face]
-        curve[margin] = float(np.mean(artefact.probabilities(np.stack(crops)).argmax(axis=1) == labels))
-    framing = float(np.mean(artefact.probabilities(part.images[found]).argmax(axis=1) == labels))
+        curve[margin] = float(np.mean(artifact.probabilities(np.stack(crops)).argmax(axis=1) == labels))
+    framing = float(np.mean(artifact.probabilities(part.images[found]).argmax(axis=1) == labels))
     return {
         "schema": 1,
         "benchmark": "crop_margin",
@@ -65,10 +65,10 @@ def measure(source: str, artefact: Artefact, detector: Detector) -> dict[str, ob
 
 
 def photograph(image: np.ndarray) -> np.ndarray:
-    """A face `(48, 48)` in the middle of a grey picture `(320, 320, 3)`."""
+    """A face `(48, 48)` in the middle of a gray picture `(320, 320, 3)`."""
     enlarged = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
-    grey = int(image.mean())
-    framed = cv2.copyMakeBorder(enlarged, *[BORDER] * 4, cv2.BORDER_CONSTANT, value=grey)
+    gray = int(image.mean())
+    framed = cv2.copyMakeBorder(enlarged, *[BORDER] * 4, cv2.BORDER_CONSTANT, value=gray)
     return cv2.cvtColor(framed, cv2.COLOR_GRAY2RGB)
 
 

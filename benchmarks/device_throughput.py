@@ -16,9 +16,9 @@ from machine import report
 
 from ferlab import Split, load_dataset
 from ferlab.backend import resolve_policy, start_keras
-from ferlab.batches import Batch, BatchStream
 from ferlab.recipes import Recipe, get_recipe
-from ferlab.targets import image_targets, image_weights
+from ferlab.training.batches import Batch, BatchStream
+from ferlab.training.targets import image_targets, image_weights
 
 UNCOUNTED = 5  # steps at the beginning
 
@@ -68,7 +68,7 @@ def compiled(recipe: Recipe, num_classes: int) -> Any:
 
     from ferlab.backend import jit_setting
     from ferlab.models import build_trainable
-    from ferlab.training import make_optimizer
+    from ferlab.training.train import make_optimizer
 
     keras.utils.clear_session()
     keras.config.set_dtype_policy(resolve_policy(recipe.policy))

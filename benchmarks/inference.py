@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from machine import report
 
-from ferlab.speed import call_seconds
+from ferlab.export.latency import call_seconds
 
 THREADS = 2
 BATCH = 128
@@ -33,7 +33,7 @@ PRODUCT = 2048  # rows and columns of the matrices whose product gives the peak
 def main() -> None:
     """Parses the arguments, and measures all sides in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help="an .onnx artefact (default: the one in the package)")
+    parser.add_argument("--model", default="default", help="an .onnx artifact (default: the one in the package)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--single", type=int, default=200, help="single faces in each turn (default: 200)")
     parser.add_argument("--json", type=Path, help="write the result here as well")
@@ -76,12 +76,12 @@ def make_sides(model: str) -> tuple[dict[str, Side], int | None, int]:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    from ferlab.costs import known_costs
-    from ferlab.predict import Artefact
+    from ferlab.predict import Artifact
+    from ferlab.recipes.model_stats import known_costs
 
     generator = np.random.default_rng(0)
-    artefact = Artefact(model, threads=THREADS)
-    bits = 8 if b"QuantizeLinear" in artefact.path.read_bytes() else 32
+    artifact = Artifact(model, threads=THREADS)
+    bits = 8 if b"QuantizeLinear" in artifact.path.read_bytes() else 32
     small = generator.integers(0, 256, (FACES, 48, 48), dtype=np.uint8)
     large = generator.uniform(-1, 1, (FACES, 64, 64, 1)).astype(np.float32)
     peer = mini_xception()
@@ -95,13 +95,13 @@ def make_sides(model: str) -> tuple[dict[str, Side], int | None, int]:
             [session.run(None, {"images": faces[at : at + BATCH]})[0] for at in range(0, len(faces), BATCH)]
         )
 
-    name = f"ferlab, {artefact.metadata['name']}"
+    name = f"ferlab, {artifact.metadata['name']}"
     sides = {
-        name: (artefact.probabilities, small),
+        name: (artifact.probabilities, small),
         "mini-Xception, Keras": (by_keras, large),
         "mini-Xception, ONNX Runtime": (by_onnx, large),
     }
-    costs = known_costs().get(artefact.metadata["name"])
+    costs = known_costs().get(artifact.metadata["name"])
     return sides, costs and costs.multiply_adds, bits
 
 
@@ -110,16 +110,16 @@ def mini_xception() -> "keras.Model":  # noqa: F821
     import keras
     from keras import layers
 
-    def normalised(x, layer):
+    def normalized(x, layer):
         return layers.BatchNormalization()(layer(x))
 
     x = images = keras.Input((64, 64, 1), name="images")
     for _ in range(2):
-        x = layers.ReLU()(normalised(x, layers.Conv2D(8, 3, use_bias=False)))
+        x = layers.ReLU()(normalized(x, layers.Conv2D(8, 3, use_bias=False)))
     for filters in (16, 32, 64, 128):
-        shortcut = normalised(x, layers.Conv2D(filters, 1, strides=2, padding="same", use_bias=False))
-        x = layers.ReLU()(normalised(x, layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)))
-        x = normalised(x, layers.SeparableConv2D(filters, 3, padding="same", use_bias=False))
+        shortcut = normalized(x, layers.Conv2D(filters, 1, strides=2, padding="same", use_bias=False))
+        x = layers.ReLU()(normalized(x, layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)))
+        x = normalized(x, layers.SeparableConv2D(filters, 3, padding="same", use_bias=False))
         x = layers.Add()([layers.MaxPooling2D(3, strides=2, padding="same")(x), shortcut])
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(7, 3, padding="same")(x))
     model = keras.Model(images, layers.Softmax()(x))

@@ -1,6 +1,6 @@
 """Memory over long jobs: many pictures, and an hour of film. What is resident must not grow.
 
-The film is made first: grey noise with a photograph moving through it, at few frames a second, so that an hour takes
+The film is made first: gray noise with a photograph moving through it, at few frames a second, so that an hour takes
 minutes. Resident memory is read after each tenth of a job; the ratio is that of the last tenth to the second one, for
 during the first one libraries allocate what they keep.
 
@@ -17,12 +17,12 @@ import numpy as np
 from machine import report
 
 from ferlab import Predictor
-from ferlab.predict.films import Film, FilmWriter
-from ferlab.predict.jobs import write_predictions
-from ferlab.predict.pictures import read_picture
+from ferlab.images.decode import read_picture
+from ferlab.predict.batch import write_predictions
 from ferlab.predict.table import open_writer
+from ferlab.predict.timeline import Timeline
 from ferlab.predict.video import predict_video, write_video
-from ferlab.report.timeline import Timeline
+from ferlab.predict.video_io import Film, FilmWriter
 
 FPS = 4  # frames a second of the film
 SIZE = (240, 320)  # pixels of its frames
@@ -66,7 +66,7 @@ def watch_pictures(predictor: Predictor, photos: list[Path], number: int, folder
         if next(done) * 10 % number == 0:
             marks.append(resident_megabytes())
 
-    with open_writer(folder / "faces.csv", None, predictor.artefact.class_names) as writer:
+    with open_writer(folder / "faces.csv", None, predictor.artifact.class_names) as writer:
         write_predictions(predictor, files, writer, advance=advance)
     return marks
 
@@ -78,7 +78,7 @@ def watch_film(predictor: Predictor, photo: Path, minutes: float, folder: Path) 
         for number, frame in enumerate(synthetic_frames(photo, total)):
             writer.write(frame, number / FPS)
     marks: list[float] = []
-    frames, timeline = itertools.count(1), Timeline(predictor.artefact.class_names)
+    frames, timeline = itertools.count(1), Timeline(predictor.artifact.class_names)
 
     def watch(rows: object) -> None:
         timeline.add(rows)  # type: ignore[arg-type]

@@ -25,8 +25,8 @@ CODE = {
     "ferlab": "import ferlab, sys; print(ferlab.Predictor('default', sys.argv[1]).predict(sys.argv[2])[0].emotion)",
     "Keras": """
 import sys, cv2, keras
-from ferlab.predict.crops import cut
-from ferlab.predict.detectors import open_detector
+from ferlab.images.crop import cut
+from ferlab.images.detectors import open_detector
 model = keras.models.load_model(sys.argv[3], compile=False)
 image = cv2.imread(sys.argv[2])[..., ::-1]
 for face in open_detector(sys.argv[1]).detect(image):
@@ -98,7 +98,7 @@ def folders(files: list[Path], detector: str, model: Path) -> tuple[dict[str, fl
 def by_ferlab(detector: str) -> Callable[[list[Path]], int]:
     """A function that answers for photographs and counts faces."""
     from ferlab import Predictor
-    from ferlab.predict.jobs import predict_files
+    from ferlab.predict.batch import predict_files
 
     predictor = Predictor("default", detector)
     return lambda files: sum(len(faces) for _, faces in predict_files(predictor, files) if isinstance(faces, list))
@@ -109,8 +109,8 @@ def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:
     import cv2
     import keras
 
-    from ferlab.predict.crops import cut
-    from ferlab.predict.detectors import open_detector
+    from ferlab.images.crop import cut
+    from ferlab.images.detectors import open_detector
 
     network, finder = keras.models.load_model(model, compile=False), open_detector(detector)
 
@@ -129,8 +129,8 @@ def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:
 def stages(files: list[Path], detector: str) -> dict[str, float]:
     """Milliseconds of a photograph in each stage of ferlab, on one thread."""
     from ferlab import Predictor
-    from ferlab.predict.crops import cut
-    from ferlab.predict.pictures import read_picture
+    from ferlab.images.crop import cut
+    from ferlab.images.decode import read_picture
     from ferlab.predict.predictor import ENOUGH
 
     predictor, spent = Predictor("default", detector, threads=1), np.zeros(4)

@@ -32,8 +32,8 @@ predictor = predictor_class(threads=2)
 tick()
 predictor.classify([np.zeros((48, 48), np.uint8)])
 tick()
-from ferlab.predict.artefact import digest
-content, stated = predictor.artefact.path.read_bytes(), predictor.artefact.metadata["sha256"]
+from ferlab.predict.artifact import digest
+content, stated = predictor.artifact.path.read_bytes(), predictor.artifact.metadata["sha256"]
 tick()
 digest(content, stated)
 tick()

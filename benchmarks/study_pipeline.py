@@ -30,7 +30,7 @@ def flipped_batches(folder: Path) -> Any:
 
 
 def compiled_model() -> Any:
-    """The network, float32, with its optimiser and loss."""
+    """The network, float32, with its optimizer and loss."""
     from keras import Sequential, layers, optimizers
 
     model = Sequential([layers.Input((48, 48, 1))])

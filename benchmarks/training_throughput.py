@@ -92,12 +92,12 @@ def endless(batches: Any) -> Any:
 def ferlab_side(arguments: argparse.Namespace) -> float:
     """The recipe `study_newmodel`, as `ferlab train` runs it."""
     from ferlab.backend import jit_setting, resolve_policy, start_keras
-    from ferlab.batches import BatchStream
-    from ferlab.fused import fuse_batch_normalization
     from ferlab.models import build_trainable
     from ferlab.recipes import get_recipe
-    from ferlab.targets import image_targets, image_weights
-    from ferlab.training import make_optimizer
+    from ferlab.training.batches import BatchStream
+    from ferlab.training.fused import fuse_batch_normalization
+    from ferlab.training.targets import image_targets, image_weights
+    from ferlab.training.train import make_optimizer
 
     start_keras()
     import keras

@@ -20,13 +20,13 @@ import typer
 from scipy.stats import binomtest
 
 from ferlab.cli import app
-from ferlab.costs import FILE as COSTS
-from ferlab.costs import count_costs, image_passes, known_costs
-from ferlab.predict import Artefact
+from ferlab.evaluation.robustness import CORRUPTIONS, write_sheet
+from ferlab.formatting import listed
+from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.recipes.model_stats import FILE as COSTS
+from ferlab.recipes.model_stats import count_costs, image_passes, known_costs
 from ferlab.report import charts, robustness_picture
-from ferlab.robustness import CORRUPTIONS, write_sheet
-from ferlab.wording import listed
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
@@ -125,7 +125,7 @@ def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> st
 def notebooks() -> str:
     """The study's four notebooks, as its recipes hold them."""
     lines = [
-        "| recipe | pixels a side | what learns | parameters (trained) | optimiser, learning rate | epochs "
+        "| recipe | pixels a side | what learns | parameters (trained) | optimizer, learning rate | epochs "
         "| share of Training in an epoch | best accuracy, % |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -186,15 +186,15 @@ def _recipe_names() -> list[str]:
 
 
 def model_facts() -> str:
-    """What the artefact in the package says of itself."""
-    artefact = Artefact()
-    facts, costs = artefact.metadata, known_costs()[artefact.metadata["name"]]
+    """What the artifact in the package says of itself."""
+    artifact = Artifact()
+    facts, costs = artifact.metadata, known_costs()[artifact.metadata["name"]]
     rows = {
         "recipe": f"`{facts['name']}`, seed {facts['protocol']['seed']}",
-        "classes": ", ".join(artefact.class_names),
+        "classes": ", ".join(artifact.class_names),
         "parameters": f"{costs.parameters:,}",
         "multiply-adds of a face": f"{costs.multiply_adds:,}",
-        "file": f"{artefact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{facts['sha256']}`",
+        "file": f"{artifact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{facts['sha256']}`",
         "temperature": f"{facts['temperature']:.3f}",
         "Training": f"fingerprint `{facts['fingerprints']['train']}`",
         "PublicTest": f"fingerprint `{facts['fingerprints']['validation']}`",
@@ -241,7 +241,7 @@ def model_classes() -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    """A share with its 95 % interval, in per cent."""
+    """A share with its 95 % interval, in percent."""
     interval = binomtest(part, whole).proportion_ci(method="wilson")
     return f"{100 * part / whole:.1f} ({100 * interval.low:.1f} – {100 * interval.high:.1f})"
 
@@ -279,7 +279,7 @@ def robustness_table() -> str:
     """One line for each corruption of the model in the package, and whether that is the one there now."""
     result = measured_robustness()
     clean = result["clean_accuracy"]
-    current = Artefact().metadata["accuracy"].get(result["split"]) == clean
+    current = Artifact().metadata["accuracy"].get(result["split"]) == clean
     whose = "the model in the package as it is now" if current else "**an earlier model than the one in the package**"
     worst = sorted(result["corruptions"], key=lambda name: sum(result["corruptions"][name]["accuracies"]))[:3]
     lines = [

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from ferlab import Dataset, Split
+from ferlab.comparison.findings import findings
+from ferlab.comparison.statistics import add_ties, differences, rank
 from ferlab.emotions import EMOTIONS
-from ferlab.findings import findings
-from ferlab.ranking import add_ties, differences, rank
+from ferlab.evaluation.scoring import score_split
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
-from ferlab.scoring import score_split
 
 NUM_IMAGES = 4000
 

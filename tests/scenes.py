@@ -1,4 +1,4 @@
-"""Pictures with drawn faces at known places."""
+"""Pictures with synthetic faces at known places."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MEDIA = SHARED / "media"
 
 
 def scene(demo: Dataset, *faces: tuple[int, int, int], size: tuple[int, int] = (400, 600)) -> np.ndarray:
-    """A grey picture with demo faces, each of a side and at a left and top edge in pixels."""
+    """A gray picture with demo faces, each of a side and at a left and top edge in pixels."""
     picture = np.full(size, 128, np.uint8)
     for number, (side, left, top) in enumerate(faces):
         face = cv2.resize(demo.images[number], (side, side), interpolation=cv2.INTER_CUBIC)

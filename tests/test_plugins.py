@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ferlab import Dataset, FerlabError, compare, load_plugin, models, recipes, train
-from ferlab.costs import costs_of
 from ferlab.errors import PluginError
 from ferlab.models import build_model, model_names
 from ferlab.recipes import get_recipe, recipe_groups
-from tests.test_cli import as_a_user, run
+from ferlab.recipes.model_stats import costs_of
+from tests.cli.test_cli import as_a_user, run
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--set", "epochs=1", "--set", "steps_per_epoch=2", "--set", "batch_size=8"]

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, compare, train
 from ferlab.cli import app
-from ferlab.distillation import check_teachers
 from ferlab.errors import FerlabError, ProtocolError, RunError
 from ferlab.export import export
 from ferlab.protocol import calibration_images, check_recipe, selection_splits
 from ferlab.recipes import Recipe, get_recipe, recipe_groups
 from ferlab.runs import RunFolder
+from ferlab.training.distillation import check_teachers
 from tests.comparisons import write_run
 
 
@@ -53,7 +53,7 @@ def test_without_validation_images_nothing_is_trained_or_calibrated(small: Datas
         calibration_images(without, None)
 
 
-def test_no_artefact_is_calibrated_on_other_images_than_the_runs(small: Dataset, tmp_path: Path) -> None:
+def test_no_artifact_is_calibrated_on_other_images_than_the_runs(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5))
     run.model_file.touch()
     test = small.take(Split.TEST)
@@ -90,7 +90,7 @@ def test_a_teacher_that_calls_the_test_split_otherwise_is_refused(small: Dataset
     check_teachers(student, other)
 
 
-def test_a_run_that_failed_is_no_teacher_and_no_artefact(small: Dataset, tmp_path: Path) -> None:
+def test_a_run_that_failed_is_no_teacher_and_no_artifact(small: Dataset, tmp_path: Path) -> None:
     """It has a model of its last good epoch, but nothing says any longer what chose that."""
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
     run.model_file.touch()

@@ -1,10 +1,10 @@
-"""The seven classes of FER2013: order, names and colours. Written once; everything else reads them here."""
+"""The seven classes of FER2013: order, names and colors. Written once; everything else reads them here."""
 
 # In the order of the codes 0..6 in fer2013.csv, not the alphabetical order of folders.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
-# One colour a class, from the colour-blind-safe palette of Okabe and Ito (https://jfly.uni-koeln.de/color/).
-COLOURS = {
+# One color a class, from the color-blind-safe palette of Okabe and Ito (https://jfly.uni-koeln.de/color/).
+COLORS = {
     "angry": "#D55E00",
     "disgust": "#009E73",
     "fear": "#CC79A7",

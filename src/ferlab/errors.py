@@ -53,7 +53,7 @@ class VideoError(FerlabError):
     """A film or camera that cannot be read or written."""
 
 
-class ArtefactError(FerlabError):
+class ArtifactError(FerlabError):
     """A model file that is damaged, or does not say what it must."""
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ferlab.formatting import duration
 from ferlab.recipes import Recipe
-from ferlab.wording import duration
 
 PLAIN_INTERVAL = 60.0  # seconds between plain lines within an epoch
 

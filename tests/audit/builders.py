@@ -43,7 +43,7 @@ def planted() -> Dataset:
     """Faults from picture 120 on; the pictures before them are sound, a third in each split in turns.
 
     120 equals 0 (both train); 121, validation, equals 3 (train); 122, test, equals 4 (validation), with another label;
-    123 mirrors 6; 124 is 9 cut again; 125, test, is 12 (train) mirrored and cut again; 126 is grey all over; 127 is a
+    123 mirrors 6; 124 is 9 cut again; 125, test, is 12 (train) mirrored and cut again; 126 is gray all over; 127 is a
     white page with a word on it.
     """
     images = textured(np.random.default_rng(0), SIZE)

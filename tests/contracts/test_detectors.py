@@ -9,8 +9,7 @@ import pytest
 
 from ferlab import Dataset
 from ferlab.errors import DetectorError, UnknownNameError
-from ferlab.predict.artefact import DEFAULT
-from ferlab.predict.detectors import (
+from ferlab.images.detectors import (
     MODEL_VARIABLE,
     Detector,
     Haar,
@@ -19,6 +18,7 @@ from ferlab.predict.detectors import (
     open_detector,
     yunet_file,
 )
+from ferlab.predict.artifact import DEFAULT
 from tests.scenes import MEDIA, YUNET, scene
 
 NAMES = [name for name in detector_names() if name != "auto"]
@@ -31,20 +31,20 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     return open_detector(request.param, YUNET if request.param == "yunet" else None)
 
 
-def coloured(picture: np.ndarray) -> np.ndarray:
+def colored(picture: np.ndarray) -> np.ndarray:
     return np.stack([picture] * 3, axis=2)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 9), (1, 5000), (5000, 1), (100, 100)])
 def test_any_size_is_searched(detector: Detector, shape: tuple[int, int]) -> None:
-    found = detector.detect(coloured(np.full(shape, 128, np.uint8)))
+    found = detector.detect(colored(np.full(shape, 128, np.uint8)))
     assert len(found) == detector.framed
 
 
 def test_faces_are_found_where_they_are_the_largest_first(detector: Detector, demo: Dataset) -> None:
     if detector.framed:
         pytest.skip("it does not search")
-    found = detector.detect(coloured(scene(demo, (110, 40, 30), (220, 320, 100))))
+    found = detector.detect(colored(scene(demo, (110, 40, 30), (220, 320, 100))))
     assert len(found) == 2
     for detection, (side, left, top) in zip(found, ((220, 320, 100), (110, 40, 30)), strict=True):
         x, y, width, height = detection.box
@@ -58,7 +58,7 @@ def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(detector: Detector
     picture = scene(demo, (220, 320, 100))
     for factor in (0.25, 6.0):
         scaled = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        [first], [second] = detector.detect(coloured(picture)), detector.detect(coloured(scaled))
+        [first], [second] = detector.detect(colored(picture)), detector.detect(colored(scaled))
         np.testing.assert_allclose(np.array(second.box) / factor, first.box, atol=25)
         assert (first.landmarks is None) == (second.landmarks is None)
 
@@ -88,7 +88,7 @@ def test_without_a_network_auto_falls_back_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.predict.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
     with caplog.at_level(logging.WARNING, "ferlab"):
         assert isinstance(open_detector("auto"), Haar)
     assert "could not be fetched" in caplog.text
@@ -106,11 +106,11 @@ def test_the_fetched_file_is_checked_and_kept(
     folder, address = http_folder
     (folder / "yunet.onnx").write_bytes(b"a detector")
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.predict.detectors.YUNET_URL", f"{address}/yunet.onnx")
-    monkeypatch.setattr("ferlab.predict.detectors.YUNET_SHA256", "0" * 64)
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", f"{address}/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", "0" * 64)
     with pytest.raises(DetectorError, match="could not be fetched"):
         yunet_file()
-    monkeypatch.setattr("ferlab.predict.detectors.YUNET_SHA256", hashlib.sha256(b"a detector").hexdigest())
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(b"a detector").hexdigest())
     path = yunet_file()
     assert path.read_bytes() == b"a detector"
     (folder / "yunet.onnx").unlink()

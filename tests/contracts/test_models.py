@@ -90,7 +90,7 @@ def test_an_unknown_size_is_a_clear_error() -> None:
 
 
 def test_a_face_and_its_mirror_image_get_the_same_answer_of_a_mirrored_fernet() -> None:
-    """Whatever has been learnt; and plain layers compute what the paired ones do that were trained."""
+    """Whatever has been learned; and plain layers compute what the paired ones do that were trained."""
     trained, model = build_trainable("fernet", mirrored=True), build_model("fernet", mirrored=True)
     generator = np.random.default_rng(0)
     for weight in trained.weights:

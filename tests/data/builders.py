@@ -62,7 +62,7 @@ def table(
 
 
 def noise(number: int, height: int = 60, width: int = 80, channels: int = 3) -> np.ndarray:
-    """A picture in colour that no other number gives, `(height, width, channels)` uint8."""
+    """A picture in color that no other number gives, `(height, width, channels)` uint8."""
     return np.random.default_rng(number).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 

@@ -151,7 +151,7 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
     "a row with 2,303 pixels": (with_row(0, pixels("7", 2303), "Training"), ["row 4 (line 6)", "2,303 pixels", "2,304"], 4),
     "a pixel value of 300": (with_row(0, pixels("300"), "Training"), ["row 4", "'300'", "0 to 255"], 4),
     "a negative pixel value": (with_row(0, pixels("-1"), "Training"), ["row 4", "'-1'", "0 to 255"], 4),
-    "a pixel that is a word": (with_row(0, pixels("grey"), "Training"), ["row 4", "'grey'", "0 to 255"], 4),
+    "a pixel that is a word": (with_row(0, pixels("gray"), "Training"), ["row 4", "'gray'", "0 to 255"], 4),
     "an unknown emotion code": (with_row(7, 5, "Training"), ["row 4", "'7'", "0 to 6"], 4),
     "an unknown Usage": (with_row(0, 5, "Validation"), ["row 4", "'Validation'", "PrivateTest"], 4),
     "a row cut short": (lambda: write(Path("fer2013.csv"), (table() + "0,7 7").encode()), ["row 4"], 4),

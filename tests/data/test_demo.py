@@ -1,9 +1,9 @@
-"""The drawn faces: always the same ones, neither trivial nor hopeless."""
+"""The synthetic faces: always the same ones, neither trivial nor hopeless."""
 
 import numpy as np
 
 from ferlab import Dataset, Split
-from ferlab.baselines import baseline_entries
+from ferlab.comparison.baselines import baseline_entries
 from ferlab.data import demo as drawing
 
 

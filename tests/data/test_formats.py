@@ -87,7 +87,7 @@ OWN = {
 def test_every_source_is_of_one_format(name: str, tmp_path: Path) -> None:
     source = (SOURCES | OWN)[name](tmp_path)
     matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(source)]
-    assert matching == ["pictures" if name in OWN else "csv" if "csv" in name else "kaggle"]
+    assert matching == ["image_folder" if name in OWN else "fer2013_csv" if "csv" in name else "kaggle"]
 
 
 def test_fingerprints_tell_pixels_labels_and_splits_apart(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_fingerprints_tell_pixels_labels_and_splits_apart(tmp_path: Path) -> Non
         return load_dataset(write_folder(tmp_path / folder, files)).fingerprints
 
     assert changed("renamed", train_happy_Training_1="train/happy/Training_9.png") == original
-    relabelled = changed("relabelled", train_happy_Training_1="train/sad/Training_1.png")
-    assert relabelled["train"] != original["train"]
-    assert relabelled["test"] == original["test"]
+    relabeled = changed("relabeled", train_happy_Training_1="train/sad/Training_1.png")
+    assert relabeled["train"] != original["train"]
+    assert relabeled["test"] == original["test"]
     files = contents()
     files[names[0]] = files[names[1]]
     assert load_dataset(write_folder(tmp_path / "pixels", files)).fingerprints["train"] != original["train"]

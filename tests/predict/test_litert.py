@@ -1,4 +1,4 @@
-"""Artefacts that run on LiteRT: what they answer, and which files are refused."""
+"""Artifacts that run on LiteRT: what they answer, and which files are refused."""
 
 import json
 import sys
@@ -13,11 +13,11 @@ from keras import layers
 
 from ferlab import Dataset, Predictor
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import ArtefactError, MissingExtraError
-from ferlab.export import to_litert
-from ferlab.predict import Artefact
-from ferlab.predict.artefact import METADATA, digest
-from tests.artefacts import metadata
+from ferlab.errors import ArtifactError, MissingExtraError
+from ferlab.export import litert
+from ferlab.predict import Artifact
+from ferlab.predict.artifact import METADATA, digest
+from tests.artifacts import metadata
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (300, 48, 48), dtype=np.uint8)
 WEIGHTS = np.random.default_rng(0).normal(0, 0.001, (48 * 48, 7)).astype(np.float32)
@@ -30,30 +30,30 @@ def network(demo: Dataset) -> bytes:
     logits = layers.Dense(7, use_bias=False, name="logits")(layers.Flatten()(images))
     model = keras.Model(images, {"probabilities": layers.Softmax(name="probabilities")(logits)})
     model.get_layer("logits").set_weights([WEIGHTS])
-    return to_litert.convert(model, "none", demo)
+    return litert.convert(model, "none", demo)
 
 
 def write(path: Path, network: bytes, **changes: Any) -> Path:
-    content = to_litert.describe(network, {key: json.dumps(value) for key, value in metadata(**changes).items()})
+    content = litert.describe(network, {key: json.dumps(value) for key, value in metadata(**changes).items()})
     path.write_bytes(content.replace(b"0" * 64, digest(content, "0" * 64).encode()))
     return path
 
 
 def test_probabilities_by_hand(tmp_path: Path, network: bytes) -> None:
-    artefact = Artefact(write(tmp_path / "linear.tflite", network), threads=1)
+    artifact = Artifact(write(tmp_path / "linear.tflite", network), threads=1)
     logits = IMAGES.reshape(300, -1).astype(np.float64) @ WEIGHTS
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for batch_size in (1, 8, 128):
-        np.testing.assert_allclose(artefact.probabilities(IMAGES, batch_size), expected, atol=1e-4)
-    assert artefact.class_names == EMOTIONS
-    assert artefact.probabilities(IMAGES[:0]).shape == (0, 7)
+        np.testing.assert_allclose(artifact.probabilities(IMAGES, batch_size), expected, atol=1e-4)
+    assert artifact.class_names == EMOTIONS
+    assert artifact.probabilities(IMAGES[:0]).shape == (0, 7)
 
 
 def test_threads_do_not_mix_their_batches(tmp_path: Path, network: bytes) -> None:
-    artefact = Artefact(write(tmp_path / "linear.tflite", network))
-    expected = artefact.probabilities(IMAGES)
+    artifact = Artifact(write(tmp_path / "linear.tflite", network))
+    expected = artifact.probabilities(IMAGES)
     with ThreadPoolExecutor(4) as pool:
-        parts = list(pool.map(artefact.probabilities, np.array_split(IMAGES, 20)))
+        parts = list(pool.map(artifact.probabilities, np.array_split(IMAGES, 20)))
     np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-6)
 
 
@@ -66,8 +66,8 @@ def test_the_predictor_takes_it(tmp_path: Path, network: bytes) -> None:
 @pytest.mark.parametrize("key", METADATA)
 def test_a_file_that_lacks_any_metadata_is_refused(tmp_path: Path, network: bytes, key: str) -> None:
     path = write(tmp_path / "linear.tflite", network, **{key: None})
-    with pytest.raises(ArtefactError, match=f"does not say its {key}"):
-        Artefact(path)
+    with pytest.raises(ArtifactError, match=f"has no {key} in its metadata"):
+        Artifact(path)
 
 
 def test_a_changed_file_is_refused(tmp_path: Path, network: bytes) -> None:
@@ -76,8 +76,8 @@ def test_a_changed_file_is_refused(tmp_path: Path, network: bytes) -> None:
     kernel = np.ascontiguousarray(WEIGHTS.T).tobytes()[:64]
     content[content.index(kernel)] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ArtefactError, match="changed or damaged"):
-        Artefact(path)
+    with pytest.raises(ArtifactError, match="changed or damaged"):
+        Artifact(path)
 
 
 def test_a_damaged_file_is_refused_wherever_it_ends(tmp_path: Path, network: bytes) -> None:
@@ -85,26 +85,26 @@ def test_a_damaged_file_is_refused_wherever_it_ends(tmp_path: Path, network: byt
     content = write(tmp_path / "linear.tflite", network).read_bytes()
     for length in (0, 3, 8, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "short.tflite").write_bytes(content[:length])
-        with pytest.raises(ArtefactError, match=r"cannot be loaded|does not say|changed or damaged"):
-            Artefact(tmp_path / "short.tflite")
+        with pytest.raises(ArtifactError, match=r"cannot be loaded|in its metadata|changed or damaged"):
+            Artifact(tmp_path / "short.tflite")
 
 
-def test_what_is_no_artefact_is_refused(tmp_path: Path, network: bytes) -> None:
+def test_what_is_no_artifact_is_refused(tmp_path: Path, network: bytes) -> None:
     (tmp_path / "text.tflite").write_text("text and more text")
     (tmp_path / "bare.tflite").write_bytes(network)
     write(tmp_path / "later.tflite", network, schema=99)
     for name, reason in (
         ("text.tflite", "cannot be loaded as a LiteRT model"),
-        ("bare.tflite", "does not say its schema, name"),
+        ("bare.tflite", "has no schema, name"),
         ("none.tflite", "cannot be read"),
         ("later.tflite", "schema 99"),
     ):
-        with pytest.raises(ArtefactError, match=reason):
-            Artefact(tmp_path / name)
+        with pytest.raises(ArtifactError, match=reason):
+            Artifact(tmp_path / name)
 
 
 def test_what_is_missing_is_named(tmp_path: Path, network: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("ai_edge_litert", "tensorflow.lite.python"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"ferlab\[litert\]"):
-        Artefact(write(tmp_path / "linear.tflite", network))
+        Artifact(write(tmp_path / "linear.tflite", network))

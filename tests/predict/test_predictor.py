@@ -1,4 +1,4 @@
-"""The predictor: crops of any size and colour."""
+"""The predictor: crops of any size and color."""
 
 from pathlib import Path
 
@@ -7,34 +7,34 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, FerlabError, Predictor
-from ferlab.predict.crops import prepare
-from tests.artefacts import linear_artefact
+from ferlab.images.crop import prepare
+from tests.artifacts import linear_artifact
 from tests.scenes import encoded, scene
 
-GREY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+GRAY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 
 
 @pytest.fixture
 def predictor(tmp_path: Path) -> Predictor:
-    linear_artefact(tmp_path / "linear.onnx")
+    linear_artifact(tmp_path / "linear.onnx")
     return Predictor(tmp_path / "linear.onnx")
 
 
 def test_each_crop_gets_an_answer_of_its_own(predictor: Predictor) -> None:
-    first, second = predictor.classify([GREY, 255 - GREY])
+    first, second = predictor.classify([GRAY, 255 - GRAY])
     assert first != second
     assert first.confidence == max(first.probabilities.values()) == first.probabilities[first.emotion]
     assert sum(first.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert predictor.classify([GREY]) == [first]
+    assert predictor.classify([GRAY]) == [first]
     assert predictor.classify([]) == []
 
 
-def test_grey_and_colour_are_the_same_picture() -> None:
-    np.testing.assert_array_equal(prepare(GREY[..., None]), GREY)
-    np.testing.assert_array_equal(prepare(np.stack([GREY] * 3, axis=2)), GREY)
+def test_gray_and_color_are_the_same_picture() -> None:
+    np.testing.assert_array_equal(prepare(GRAY[..., None]), GRAY)
+    np.testing.assert_array_equal(prepare(np.stack([GRAY] * 3, axis=2)), GRAY)
 
 
-def test_colours_are_red_green_blue() -> None:
+def test_colors_are_red_green_blue() -> None:
     """Weights of ITU-R BT.601: red counts 0.299, blue 0.114."""
     red = np.zeros((48, 48, 3), np.uint8)
     red[..., 0] = 255
@@ -49,7 +49,7 @@ def test_any_size_is_scaled(shape: tuple[int, ...]) -> None:
 
 
 def test_what_is_no_picture_is_refused(predictor: Predictor) -> None:
-    for crop in (GREY.astype(float), GREY[0], np.zeros((0, 5), np.uint8), np.zeros((5, 5, 2), np.uint8)):
+    for crop in (GRAY.astype(float), GRAY[0], np.zeros((0, 5), np.uint8), np.zeros((5, 5, 2), np.uint8)):
         with pytest.raises(FerlabError, match="A crop must be"):
             predictor.classify([crop])
 
@@ -67,7 +67,7 @@ def test_the_packages_network_says_the_same_of_a_face_and_its_mirror_image(demo:
 
 @pytest.fixture
 def finder(tmp_path: Path) -> Predictor:
-    linear_artefact(tmp_path / "linear.onnx")
+    linear_artifact(tmp_path / "linear.onnx")
     return Predictor(tmp_path / "linear.onnx", "haar")
 
 
@@ -80,7 +80,7 @@ def test_boxes_are_in_pixels_of_the_original(finder: Predictor, demo: Dataset) -
     assert one.emotion in one.probabilities and one.detection_score is None
 
 
-def test_colours_may_come_in_opencvs_order(finder: Predictor, demo: Dataset) -> None:
+def test_colors_may_come_in_opencvs_order(finder: Predictor, demo: Dataset) -> None:
     rgb = np.stack([scene(demo, (200, 300, 100))] * 3, axis=2)
     rgb[..., 2] = 0
     assert finder.predict(rgb) == finder.predict(rgb[..., ::-1], channels="bgr") != finder.predict(rgb[..., ::-1])
@@ -91,13 +91,13 @@ def test_faces_of_many_pictures_are_classified_together(
 ) -> None:
     pictures = [scene(demo, (110, 40, 30), (220, 320, 100)), scene(demo), scene(demo, (200, 100, 100))]
     single = [finder.predict(picture) for picture in pictures]
-    asked, probabilities = [], finder.artefact.probabilities
+    asked, probabilities = [], finder.artifact.probabilities
 
     def counting(images: np.ndarray) -> np.ndarray:
         asked.append(len(images))
         return probabilities(images)
 
-    monkeypatch.setattr(finder.artefact, "probabilities", counting)
+    monkeypatch.setattr(finder.artifact, "probabilities", counting)
     assert finder.predict_batch(pictures) == single
     assert [len(faces) for faces in single] == [2, 0, 1]
     assert asked == [3]
@@ -105,8 +105,8 @@ def test_faces_of_many_pictures_are_classified_together(
 
 
 def test_a_crop_is_what_the_whole_picture_is_without_a_detector(tmp_path: Path) -> None:
-    linear_artefact(tmp_path / "linear.onnx")
+    linear_artifact(tmp_path / "linear.onnx")
     whole = Predictor(tmp_path / "linear.onnx", "none")
-    [face], [answer] = whole.predict(GREY), whole.classify([GREY])
+    [face], [answer] = whole.predict(GRAY), whole.classify([GRAY])
     assert face.probabilities == pytest.approx(answer.probabilities, abs=1e-6)
     assert (face.emotion, tuple(face.box)) == (answer.emotion, (0, 0, 48, 48))

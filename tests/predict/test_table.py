@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ferlab.errors import OutputError
-from ferlab.predict.faces import Face
+from ferlab.predict.results import Face
 from ferlab.predict.table import columns, error_row, open_writer, picture_rows
-from tests.predict.test_faces import FACE
+from tests.predict.test_results import FACE
 
 CLASSES = ("angry", "happy")
 NAMES = columns(CLASSES)

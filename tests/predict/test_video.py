@@ -12,12 +12,12 @@ import pytest
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import OutputError, VideoError
-from ferlab.predict import films
-from ferlab.predict.faces import Box, Face
-from ferlab.predict.films import Camera, Film, FilmWriter, open_film
+from ferlab.predict import video_io as films
+from ferlab.predict.results import Box, Face
 from ferlab.predict.tracking import Tracker
 from ferlab.predict.video import frame_rows, predict_video, write_video
-from tests.artefacts import linear_artefact
+from ferlab.predict.video_io import Camera, Film, FilmWriter, open_film
+from tests.artifacts import linear_artifact
 from tests.scenes import scene
 
 RATE = 10  # frames a second
@@ -26,7 +26,7 @@ RATE = 10  # frames a second
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     path = tmp_path_factory.mktemp("model") / "linear.onnx"
-    linear_artefact(path)
+    linear_artifact(path)
     return Predictor(path, "haar")
 
 
@@ -127,7 +127,7 @@ import resource
 from pathlib import Path
 import numpy as np
 from ferlab.errors import OutputError
-from ferlab.predict.films import FilmWriter
+from ferlab.predict.video_io import FilmWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 noise = np.random.default_rng(0)
 try:

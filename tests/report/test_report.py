@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split
-from ferlab.comparison import compare_runs
+from ferlab.comparison.compare import compare_runs
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.runs import RunFolder
@@ -94,7 +94,7 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert ",validation+test," in (tmp_path / "out" / "comparison.csv").read_text()
 
 
-def test_a_run_that_learnt_votes_is_repeated_with_them(small: Dataset, tmp_path: Path) -> None:
+def test_a_run_that_learned_votes_is_repeated_with_them(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "fernet_s", 0, 0.6))
     run.write("config", {"recipe": run.recipe().changed({"votes": 0.5}).as_dict(), "seed": 0})
     compare_runs([run.path], tmp_path / "out")

@@ -6,13 +6,29 @@ from typing import Annotated
 import typer
 
 import ferlab
-from ferlab.cli import data, explaining, predicting, studying
+from ferlab.cli import (
+    audit,
+    benchmark,
+    compare,
+    data,
+    ensemble,
+    evaluate,
+    explain,
+    export,
+    models,
+    predict,
+    recipes,
+    report,
+    robustness,
+    train,
+    video,
+)
 from ferlab.errors import FerlabError
 from ferlab.progress import console
 
 app = typer.Typer(
     help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
-    "Begin with `ferlab compare`, which needs no data: it trains four architectures on drawn faces in a few minutes.",
+    "Begin with `ferlab compare`, which needs no data: it trains four architectures on synthetic faces.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -21,20 +37,20 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, and fetch FER2013.", no_args_is_help=True)
 COMMANDS = (
-    studying.compare,
-    studying.train,
-    studying.evaluate,
-    studying.robustness,
-    predicting.predict,
-    predicting.video,
-    explaining.explain,
-    predicting.export,
-    predicting.ensemble,
-    predicting.benchmark,
-    data.audit,
-    studying.report,
-    studying.models,
-    studying.recipes,
+    compare.compare,
+    train.train,
+    evaluate.evaluate,
+    robustness.robustness,
+    predict.predict,
+    video.video,
+    explain.explain,
+    export.export,
+    ensemble.ensemble,
+    benchmark.benchmark,
+    audit.audit,
+    report.report,
+    models.models,
+    recipes.recipes,
 )
 for command in COMMANDS:
     app.command()(command)

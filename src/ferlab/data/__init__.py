@@ -5,9 +5,9 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from ferlab.data import cache, pictures
+from ferlab.data import cache, image_folder
 from ferlab.data.dataset import Dataset, Split
-from ferlab.data.exclusion import leave_out
+from ferlab.data.exclude import leave_out
 from ferlab.data.ferplus import with_votes
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
@@ -33,7 +33,8 @@ def load_dataset(
     """Loads pictures of one's own, FER2013, or the procedural demo data.
 
     Args:
-        source: a folder or zip of pictures in class folders (see `ferlab.data.pictures`) or of FER2013 in the Kaggle
+        source: a folder or zip of pictures in class folders (see `ferlab.data.image_folder`) or of FER2013 in the
+        Kaggle
             layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or zipped), or the word `demo`.
         skip_bad: leave out images and rows that cannot be read, and list them in `Dataset.skipped`.
         use_cache: keep a decoded copy in the user's cache folder, and read it next time. It is keyed by path,
@@ -88,8 +89,8 @@ def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
             f"{path} is of no known format. Known are a folder or zip of pictures in class folders or in the Kaggle "
             "layout, and fer2013.csv."
         )
-    if module is pictures:
-        return pictures.load(path, bad, faces=faces)
+    if module is image_folder:
+        return image_folder.load(path, bad, faces=faces)
     _refuse_faces(bad.source, faces)
     return module.load(path, bad)
 

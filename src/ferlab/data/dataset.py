@@ -1,4 +1,4 @@
-"""`Dataset`: labelled face images in memory, with their splits."""
+"""`Dataset`: labeled face images in memory, with their splits."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -42,10 +42,10 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Labelled face images, whole in memory. Any split may be absent.
+    """Labeled face images, whole in memory. Any split may be absent.
 
     Args:
-        images: `(N, 48, 48)` uint8, 0..255, grey.
+        images: `(N, 48, 48)` uint8, 0..255, gray.
         labels: `(N,)` int64, indices into `class_names`.
         splits: `(N,)` uint8, values of `Split`.
         names: `(N,)` str, unique: the member of the archive, the path in the folder, or the row.

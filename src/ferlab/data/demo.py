@@ -1,4 +1,4 @@
-"""Drawn faces with the seven emotions: a data set that needs no download, to try the tools and to test them.
+"""Synthetic faces with the seven emotions: a data set that needs no download, to try the tools and to test them.
 
 Each face has a person's traits, a pose, a light and an expression. An expression is a set of facial actions, such as
 raised brows or an open mouth, blended between the neutral face and the prototype of its emotion; weak blends are
@@ -50,7 +50,7 @@ PROTOTYPES = {
 
 
 class Person(NamedTuple):
-    """What makes one face differ from another. Shades are grey values, 0..255; lengths are in face units."""
+    """What makes one face differ from another. Shades are gray values, 0..255; lengths are in face units."""
 
     skin: float
     hair: float
@@ -73,11 +73,11 @@ class View(NamedTuple):
     scale: float
     shift_x: float  # pixels of the final image
     shift_y: float
-    background: float  # grey value
-    light_x: float  # grey values of difference between the middle and the right edge
+    background: float  # gray value
+    light_x: float  # gray values of difference between the middle and the right edge
     light_y: float
     blur: float  # standard deviation in pixels
-    noise: float  # standard deviation in grey values
+    noise: float  # standard deviation in gray values
 
 
 PERSON_RANGES: dict[str, tuple[float, float]] = {
@@ -110,7 +110,7 @@ ACTION_SPREAD = 0.1  # standard deviation of each action about the blend
 
 
 class Stroke(NamedTuple):
-    """One line or filled shape: points `(N, 2)` in face coordinates, a grey value, and a width (0: filled)."""
+    """One line or filled shape: points `(N, 2)` in face coordinates, a gray value, and a width (0: filled)."""
 
     points: np.ndarray
     shade: float
@@ -194,8 +194,8 @@ def _in_picture(points: np.ndarray, view: View) -> np.ndarray:
     """Face coordinates `(N, 2)` to pixels of the canvas `(N, 2)` int32."""
     cosine, sine = np.cos(view.roll), np.sin(view.roll)
     rotated = points @ np.array([[cosine, sine], [-sine, cosine]])
-    centre = CANVAS_SIZE / 2 + OVERSAMPLING * np.array([view.shift_x, view.shift_y])
-    return np.rint(rotated * HALF_FACE * view.scale + centre).astype(np.int32)
+    center = CANVAS_SIZE / 2 + OVERSAMPLING * np.array([view.shift_x, view.shift_y])
+    return np.rint(rotated * HALF_FACE * view.scale + center).astype(np.int32)
 
 
 def _head(person: Person) -> list[Stroke]:

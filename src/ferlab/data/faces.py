@@ -4,22 +4,22 @@ from functools import cache
 
 import numpy as np
 
-from ferlab.predict.crops import MARGIN, cut
-from ferlab.predict.detectors import Haar
+from ferlab.images.crop import MARGIN, cut
+from ferlab.images.detectors import Haar
 
 
 def largest_face(image: np.ndarray) -> np.ndarray | None:
     """Cuts out the largest frontal face of a picture.
 
     Args:
-        image: `(H, W)` uint8, grey.
+        image: `(H, W)` uint8, gray.
 
     Returns:
         `(48, 48)` uint8, or None where no face is found.
     """
-    colours = np.repeat(image[..., None], 3, axis=2)
-    found = _detector().detect(colours)
-    return cut(colours, found[0], MARGIN) if found else None
+    colors = np.repeat(image[..., None], 3, axis=2)
+    found = _detector().detect(colors)
+    return cut(colors, found[0], MARGIN) if found else None
 
 
 @cache

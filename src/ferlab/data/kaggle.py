@@ -7,7 +7,7 @@ folder mixes two splits of the official protocol, and the file names tell them a
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ferlab.data._members import Member, empty_folders, file_paths, is_container, is_picture, open_members, read_members
+from ferlab.data.archive import Member, empty_folders, file_paths, is_container, is_picture, open_members, read_members
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.reading import BadItems, decode_face, emotion_label
 from ferlab.emotions import EMOTIONS

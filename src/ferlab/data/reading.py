@@ -40,7 +40,7 @@ class BadItems:
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decodes a picture of any format that OpenCV reads, upright as its EXIF says, into `(H, W)` uint8 grey.
+    """Decodes a picture of any format that OpenCV reads, upright as its EXIF says, into `(H, W)` uint8 gray.
 
     Raises:
         ValueError: with the reason, if it is empty, cut short or undecodable.
@@ -48,7 +48,7 @@ def decode(content: bytes) -> np.ndarray:
     if not content:
         raise ValueError("the file is empty (0 bytes)")
     if content.startswith(JPEG_BEGIN) and _is_cut_short(content):
-        raise ValueError("the JPEG is cut short")  # OpenCV would fill the rest with grey, and say nothing
+        raise ValueError("the JPEG is cut short")  # OpenCV would fill the rest with gray, and say nothing
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error:  # such as a header that claims more pixels than OpenCV allows
@@ -71,7 +71,7 @@ def _is_cut_short(jpeg: bytes) -> bool:
 
 
 def decode_face(content: bytes) -> np.ndarray:
-    """Decodes one picture of FER2013 into `(48, 48)` uint8 grey.
+    """Decodes one picture of FER2013 into `(48, 48)` uint8 gray.
 
     Raises:
         ValueError: with the reason, if it cannot be decoded or is of another size.

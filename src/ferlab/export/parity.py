@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ferlab.data import Dataset
-from ferlab.errors import ArtefactError
-from ferlab.evaluation import Classifier
-from ferlab.metrics import accuracy, log_softmax
-from ferlab.predict.artefact import Artefact
-from ferlab.speed import call_seconds, compiled_classifier
+from ferlab.errors import ArtifactError
+from ferlab.evaluation.evaluate import Classifier
+from ferlab.evaluation.metrics import accuracy, log_softmax
+from ferlab.export.latency import call_seconds, compiled_classifier
+from ferlab.predict.artifact import Artifact
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +92,7 @@ class Parity(Agreement):
 
 
 def check_parity(
-    model: "keras.Model", logits: np.ndarray, temperature: float, artefact: Artefact, validation: Dataset
+    model: "keras.Model", logits: np.ndarray, temperature: float, artifact: Artifact, validation: Dataset
 ) -> Parity:
     """Compares a file with the Keras model that it was made of.
 
@@ -100,17 +100,17 @@ def check_parity(
         model: from images to logits.
         logits: `(N, K)` float32, of all validation images.
         temperature: by which the file divides them.
-        artefact: the file.
+        artifact: the file.
         validation: the N images.
     """
     whole = agreement(
-        np.exp(log_softmax(logits / temperature)), artefact.probabilities(validation.images), validation.labels
+        np.exp(log_softmax(logits / temperature)), artifact.probabilities(validation.images), validation.labels
     )
     by_keras = compiled_classifier(model, temperature)
     chosen = np.random.default_rng(0).permutation(len(validation))[:BATCHED_IMAGES]
     images, labels = validation.images[chosen], validation.labels[chosen]
     batches = tuple(
-        _in_batches(by_keras, artefact.probabilities, images, labels, size)
+        _in_batches(by_keras, artifact.probabilities, images, labels, size)
         for size in BATCH_SIZES
         if size <= len(images)
     )
@@ -156,10 +156,10 @@ def refuse_if_different(parity: Parity, quantize: Quantize) -> None:
     """Refuses a file whose answers differ by more than the tolerance.
 
     Raises:
-        ArtefactError: if they do, with what differs and where.
+        ArtifactError: if they do, with what differs and where.
     """
     if excesses := [f"on {where} {reason}" for where, reason in _excesses(parity, TOLERANCES[quantize])]:
-        raise ArtefactError(
+        raise ArtifactError(
             f"The exported model ({quantize}) answers otherwise than Keras: {'; '.join(excesses)}. No file was "
             "written. Try --quantize none."
         )

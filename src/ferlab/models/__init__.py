@@ -75,7 +75,7 @@ def build_trainable(name: str, num_classes: int = 7, **options: Any) -> "keras.M
 
 
 def set_trained_weights(model: "keras.Model", trained: "keras.Model") -> None:
-    """Puts what `build_trainable`'s network has learnt into the model of `build_model`."""
+    """Puts what `build_trainable`'s network has learned into the model of `build_model`."""
     from ferlab.models._paired import PairedConvolution, set_all_weights
 
     if any(isinstance(layer, PairedConvolution) for layer in trained.layers):

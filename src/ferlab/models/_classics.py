@@ -35,7 +35,7 @@ def build_classic(
         scaling: see `ferlab.models._inputs.SCALINGS`.
         interpolation: how pictures are enlarged, `bilinear` or `nearest`.
         weights: `imagenet` (downloaded), `none`, or the path of a weights file.
-        trainable_backbone: whether the backbone learns; a frozen one normalises with its stored statistics.
+        trainable_backbone: whether the backbone learns; a frozen one normalizes with its stored statistics.
         dense_units: units of a ReLU layer before the logits, or 0 for none.
         dropout: rate before the logits.
         last_layer: the layer of the full network, dense layers included, that gives the features; None drops those

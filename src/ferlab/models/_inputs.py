@@ -1,4 +1,4 @@
-"""The first layers of every model: from grey pixels 0..255 at 48x48 to what its backbone expects."""
+"""The first layers of every model: from gray pixels 0..255 at 48x48 to what its backbone expects."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import keras
 
 # value = pixel * scale + offset, a channel each; the "caffe" offsets are the ImageNet means (blue, green, red) that
-# https://keras.io/api/applications/ subtracts for ResNet50 and VGG16. On grey pictures the order makes no difference
+# https://keras.io/api/applications/ subtracts for ResNet50 and VGG16. On gray pictures the order makes no difference
 # to the pixels, only to the offsets.
 SCALINGS: dict[str, tuple[float, list[float] | float]] = {
     "raw": (1.0, 0.0),
@@ -25,7 +25,7 @@ def face_input(
 
     Args:
         input_size: side in pixels at which the backbone works.
-        channels: 1, or 3 to repeat the grey channel.
+        channels: 1, or 3 to repeat the gray channel.
         scaling: a key of `SCALINGS`.
         interpolation: how pictures are enlarged: `bilinear` or `nearest`.
 

@@ -76,7 +76,7 @@ def _both(kernel: Any, arrays: Any) -> Any:
 
 
 def normalize_pairs(x: keras.KerasTensor, **settings: Any) -> keras.KerasTensor:
-    """Batch normalisation with the same statistics, scale and offset for both channels of a pair."""
+    """Batch normalization with the same statistics, scale and offset for both channels of a pair."""
     _, height, width, channels = x.shape
     x = keras.layers.Reshape((height, 2 * width, channels // 2))(x)
     x = keras.layers.BatchNormalization(**settings)(x)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXCITED_STAGES = 2  # the last ones
 SQUEEZE = 8  # channels of a block for each one that its excitation passes through
-EPSILON = 1.0  # grey level squared: what keeps a picture of one grey from being divided by zero
+EPSILON = 1.0  # gray level squared: what keeps a picture of one gray from being divided by zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class _Parts:
     def convolution(
         self, x: "keras.KerasTensor", width: int, kernel_size: int, strides: int, *, name: str
     ) -> "keras.KerasTensor":
-        """With batch normalisation."""
+        """With batch normalization."""
         from keras import layers
 
         from ferlab.models._paired import normalize_pairs

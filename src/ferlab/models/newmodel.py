@@ -1,7 +1,7 @@
 """The original study's own network: four convolutions and two dense layers.
 
-Convolutions of 64 (3x3), 128 (5x5), 512 (3x3) and 512 (3x3) filters, each followed by batch normalisation, ReLU,
-2x2 max pooling and dropout 0.25; dense layers of 256 and 512 units with batch normalisation, ReLU and dropout 0.25.
+Convolutions of 64 (3x3), 128 (5x5), 512 (3x3) and 512 (3x3) filters, each followed by batch normalization, ReLU,
+2x2 max pooling and dropout 0.25; dense layers of 256 and 512 units with batch normalization, ReLU and dropout 0.25.
 4,478,727 parameters, as in the study's notebook.
 """
 

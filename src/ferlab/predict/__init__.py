@@ -1,7 +1,7 @@
-"""Prediction without Keras or TensorFlow: an artefact, run by ONNX Runtime, and what brings faces to it."""
+"""Prediction without Keras or TensorFlow: an artifact, run by ONNX Runtime, and what brings faces to it."""
 
-from ferlab.predict.artefact import Artefact
-from ferlab.predict.faces import Box, Classification, Face
+from ferlab.predict.artifact import Artifact
 from ferlab.predict.predictor import Predictor
+from ferlab.predict.results import Box, Classification, Face
 
-__all__ = ["Artefact", "Box", "Classification", "Face", "Predictor"]
+__all__ = ["Artifact", "Box", "Classification", "Face", "Predictor"]

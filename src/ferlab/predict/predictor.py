@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.predict.artefact import Artefact
-from ferlab.predict.crops import SIDE, cut, prepare
-from ferlab.predict.detectors import Detection, Detector, open_detector
-from ferlab.predict.faces import Box, Classification, Face
-from ferlab.predict.pictures import Channels, Picture, read_picture
+from ferlab.images.crop import SIDE, cut, prepare
+from ferlab.images.decode import Channels, Picture, read_picture
+from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.predict.artifact import Artifact
+from ferlab.predict.results import Box, Classification, Face
 
 ENOUGH = 1280  # pixels of the longer side of a decoded photograph: twice what faces are searched in
 
@@ -34,13 +34,13 @@ class Predictor:
     """Finds faces and tells their emotions, by ONNX Runtime and OpenCV.
 
     Args:
-        model: an artefact, or `default` for the one in the package.
-        detector: `auto`, `yunet`, `haar`, or `none` where each picture is one face; see `ferlab.predict.detectors`.
+        model: an artifact, or `default` for the one in the package.
+        detector: `auto`, `yunet`, `haar`, or `none` where each picture is one face; see `ferlab.images.detectors`.
         detector_model: the file of YuNet, where it is not to be fetched.
         threads: processor threads for one call; 0 for all cores.
 
     Raises:
-        ArtefactError: if the file is no sound artefact.
+        ArtifactError: if the file is no sound artifact.
 
     Example:
         >>> predictor = Predictor(detector="none")
@@ -59,7 +59,7 @@ class Predictor:
         detector_model: str | Path | None = None,
         threads: int = 0,
     ) -> None:
-        self.artefact = Artefact(model, threads=threads)
+        self.artifact = Artifact(model, threads=threads)
         self._choice = (detector, detector_model)
         self._own = threading.local()  # a detector serves one thread
         self._lock = threading.Lock()
@@ -82,8 +82,8 @@ class Predictor:
         """Tells the emotions of all faces in a picture.
 
         Args:
-            image: a path, bytes, a Pillow image or an array, as in `ferlab.predict.pictures.read_picture`.
-            channels: the order of colours in an array: `rgb`, or `bgr` as OpenCV has them.
+            image: a path, bytes, a Pillow image or an array, as in `ferlab.images.decode.read_picture`.
+            channels: the order of colors in an array: `rgb`, or `bgr` as OpenCV has them.
 
         Returns:
             The faces, the largest first; an empty list where there is none.
@@ -108,7 +108,7 @@ class Predictor:
         """Classifies pictures that hold one face each, and little else.
 
         Args:
-            crops: uint8 arrays, 0..255, of any size: grey `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. Many at once
+            crops: uint8 arrays, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. Many at once
                 are answered faster than one by one.
 
         Returns:
@@ -120,7 +120,7 @@ class Predictor:
         faces = np.zeros((len(crops), SIDE, SIDE), np.uint8)
         for index, crop in enumerate(crops):
             faces[index] = prepare(crop)
-        return [Classification(**self.judged(row)) for row in self.artefact.probabilities(faces)]
+        return [Classification(**self.judged(row)) for row in self.artifact.probabilities(faces)]
 
     def find(self, image: Any, *, channels: Channels = "rgb") -> Found:
         """Finds the faces of a picture and cuts them out, without the network. Threads may call it at once.
@@ -132,7 +132,7 @@ class Predictor:
         if self.detector.framed:
             crops = [prepare(picture.pixels) for _ in detections]
         else:
-            margin = float(self.artefact.metadata["crop_margin"])
+            margin = float(self.artifact.metadata["crop_margin"])
             crops = [cut(picture.pixels, detection, margin) for detection in detections]
         return Found(
             detections=[detection.scaled(1 / picture.scale) for detection in detections],
@@ -150,12 +150,12 @@ class Predictor:
         """
         if not pictures:
             return []
-        rows = iter(self.artefact.probabilities(np.concatenate([found.crops for found in pictures])))
+        rows = iter(self.artifact.probabilities(np.concatenate([found.crops for found in pictures])))
         return [[self._face(detection, next(rows)) for detection in found.detections] for found in pictures]
 
     def judged(self, probabilities: np.ndarray) -> dict[str, Any]:
         """The fields of a `Classification` for probabilities `(K,)`."""
-        names = self.artefact.class_names
+        names = self.artifact.class_names
         return {
             "emotion": names[int(probabilities.argmax())],
             "confidence": float(probabilities.max()),

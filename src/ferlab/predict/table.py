@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, write_atomically
-from ferlab.predict.faces import Face
+from ferlab.predict.results import Face
 
 Row = dict[str, Any]
 

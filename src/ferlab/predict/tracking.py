@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ferlab.predict.faces import Box, Face
+from ferlab.predict.results import Box, Face
 
 OVERLAP = 0.3  # of two boxes, from which on they are taken for one face
 PATIENCE = 1.0  # seconds after which a face that is not seen is given up

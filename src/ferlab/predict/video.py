@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import OutputError
-from ferlab.predict.annotating import annotated
-from ferlab.predict.faces import Face
-from ferlab.predict.films import Camera, Film, FilmWriter, Frame
-from ferlab.predict.pictures import Picture
+from ferlab.images.decode import Picture
+from ferlab.predict.annotate import annotated
 from ferlab.predict.predictor import Predictor
+from ferlab.predict.results import Face
 from ferlab.predict.table import FORMATS, Row, RowWriter, face_row, open_writer
 from ferlab.predict.tracking import Tracker
+from ferlab.predict.video_io import Camera, Film, FilmWriter, Frame
 
 FILM = ".mp4"  # the suffix of films that are written
 
@@ -98,7 +98,7 @@ def write_video(
         DetectorError, MissingExtraError, OutputError, VideoError: as what it calls.
     """
     counts: Counter[str] = Counter()
-    names = predictor.artefact.class_names
+    names = predictor.artifact.class_names
     for path in outs:
         if path.suffix.lower().removeprefix(".") not in (*FORMATS, FILM.removeprefix(".")):
             raise OutputError(f"{path}: which form is it to have? Name it .{', .'.join(FORMATS)} or {FILM}.")

@@ -12,7 +12,7 @@ their own.
 from dataclasses import replace
 from typing import Any
 
-from ferlab.augment import Augmentation
+from ferlab.recipes.augmentation import Augmentation
 from ferlab.recipes.recipe import Recipe
 
 AUGMENTATION = Augmentation(flip=True, rotation=10, shift=0.06, zoom=0.08)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ferlab.augment import Augmentation
+from ferlab.recipes.augmentation import Augmentation
 from ferlab.recipes.recipe import Recipe
 
 AUGMENTATION = Augmentation(flip=True, rotation=12, shift=0.08, zoom=0.12, contrast=0.25, erase=0.3)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ferlab.augment import Augmentation
 from ferlab.errors import FerlabError, RecipeError, UnknownNameError
 from ferlab.models import model_options
+from ferlab.recipes.augmentation import Augmentation
 
 DESCRIPTIVE = ("name", "group", "summary", "departures", "expected_accuracy", "expected_source")
 LIMITS = {  # smallest and largest value that means anything
@@ -69,15 +69,15 @@ class Recipe:
         learning_rate: the highest one of the schedule.
         schedule: `constant`, or `cosine` down to zero.
         warmup_epochs: linear rise before the cosine.
-        weight_decay: decoupled, as a rate per step times the learning rate; not on biases and normalisation.
+        weight_decay: decoupled, as a rate per step times the learning rate; not on biases and normalization.
         label_smoothing: share of probability spread over all classes.
-        votes: share of what FER+'s voters say of an image in what is learnt of it, 0..1; the rest is its label's.
+        votes: share of what FER+'s voters say of an image in what is learned of it, 0..1; the rest is its label's.
         mixup: mix each image with another one of its batch, by a weight drawn from Beta(mixup, mixup); 0 for never.
         clean_epochs: number of last epochs on images as they are, at most mirrored and not mixed; all epochs, if there
             are no more (https://arxiv.org/abs/1909.09148).
         teachers: run folders, or files of `ferlab export`, whose mean probabilities on the same augmented images are
-            learnt as well.
-        distillation: share of the teachers' probabilities in what is learnt, 0..1; labels and votes have the rest.
+            learned as well.
+        distillation: share of the teachers' probabilities in what is learned, 0..1; labels and votes have the rest.
         class_weights: `none`, or `balanced`: inversely proportional to the class's frequency.
         averaging: decay per step of an exponential moving average of the weights; 0 for none. In a short training it is
             lowered, so that the average reaches back over a tenth of the steps at most. Where it is on, the

@@ -4,7 +4,7 @@ Each lists its departures from good practice. The numeric policy is ours; everyt
 to expect are the notebooks' own, measured on the whole `test/` folder.
 """
 
-from ferlab.augment import Augmentation
+from ferlab.recipes.augmentation import Augmentation
 from ferlab.recipes.recipe import EarlyStopping, Recipe, ReduceOnPlateau
 
 SELECTED_ON_TEST = "selects its best epoch on the whole test/ folder: on PrivateTest too, where that is at hand"

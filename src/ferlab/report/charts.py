@@ -1,7 +1,7 @@
 """Charts as Vega-Lite specifications: interactive in the HTML report, still pictures in the Markdown one.
 
-Altair builds them (https://altair-viz.github.io); nothing here knows how a page looks. Colours are those of Okabe and
-Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers; lines differ in their dashes as well.
+Altair builds them (https://altair-viz.github.io); nothing here knows how a page looks. Colors are those of Okabe and
+Ito (https://jfly.uni-koeln.de/color/), told apart by color-blind readers; lines differ in their dashes as well.
 """
 
 import math
@@ -35,7 +35,7 @@ def learning_curves(epochs: Values, measure: str) -> alt.TopLevelMixin:
 
 
 def overlaid_curves(epochs: Values, measure: str, recipes: Sequence[str]) -> alt.TopLevelMixin:
-    """Validation accuracy or loss of all runs over epochs, one colour a recipe, one line a seed."""
+    """Validation accuracy or loss of all runs over epochs, one color a recipe, one line a seed."""
     title = "validation accuracy, %" if measure == "accuracy" else "validation loss"
     return _lines(epochs, measure, title, "recipe", recipes)
 
@@ -45,7 +45,7 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
     tooltip = [alt.Tooltip(f"{series}:N"), alt.Tooltip("epoch:Q"), alt.Tooltip(f"{measure}:Q", format=".3f")]
     if series == "recipe":
         tooltip.insert(1, alt.Tooltip("seed:N"))
-    colour = alt.Color(
+    color = alt.Color(
         f"{series}:N",
         scale=_scale(names),
         legend=alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400),
@@ -58,7 +58,7 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
                 "epoch:Q", axis=alt.Axis(values=_ticks(values), format="d", grid=False), scale=alt.Scale(nice=False)
             ),
             y=alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=False)),
-            color=colour,
+            color=color,
             strokeDash=alt.StrokeDash(f"{series}:N", scale=alt.Scale(domain=list(names)), legend=None),
             detail="seed:N" if series == "recipe" else alt.Undefined,
             opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
@@ -78,7 +78,7 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
     """Accuracy with its interval against a cost, on a logarithmic axis.
 
     Args:
-        values: `recipe, accuracy, low, high` in per cent, and the cost, one of each for a recipe.
+        values: `recipe, accuracy, low, high` in percent, and the cost, one of each for a recipe.
         cost: name of the cost.
         title: of its axis.
     """
@@ -99,7 +99,7 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> alt.TopLevelMixin:
-    """How often each class is taken for each: shares of the true class as colours, with the counts on hover."""
+    """How often each class is taken for each: shares of the true class as colors, with the counts on hover."""
     values = [
         {"true": true, "predicted": predicted, "images": row[column], "share": row[column] / max(1, sum(row))}
         for true, row in zip(class_names, counts, strict=True)
@@ -169,7 +169,7 @@ def reliability(bins: Mapping[str, Values]) -> alt.TopLevelMixin:
     """Accuracy against confidence: on the diagonal, probabilities mean what they say.
 
     Args:
-        bins: by model, as `ferlab.metrics.reliability` gives them.
+        bins: by model, as `ferlab.evaluation.metrics.reliability` gives them.
     """
     values = [
         {"model": name, "images": row["images"]} | {key: 100 * row[key] for key in ("confidence", "accuracy")}
@@ -190,7 +190,7 @@ def risk_coverage(curves: Mapping[str, Values]) -> alt.TopLevelMixin:
     """Accuracy of the surest answers against the share of images that get one.
 
     Args:
-        curves: by model, as `ferlab.metrics.risk_coverage` gives them.
+        curves: by model, as `ferlab.evaluation.metrics.risk_coverage` gives them.
     """
     values = [
         {"model": name} | {key: 100 * row[key] for key in ("coverage", "accuracy", "threshold")}
@@ -205,7 +205,7 @@ def risk_coverage(curves: Mapping[str, Values]) -> alt.TopLevelMixin:
 
 
 def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more: list[Any]) -> alt.Chart:
-    """Lines with points, one colour a model."""
+    """Lines with points, one color a model."""
     legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     across, up = axes
     return (
@@ -224,7 +224,7 @@ def robustness_curves(result: Mapping[str, Any]) -> alt.TopLevelMixin:
     """Accuracy over the strengths of each corruption, a small chart each, with the clean accuracy as a dashed line.
 
     Args:
-        result: as `ferlab.robustness.robustness` returns it.
+        result: as `ferlab.evaluation.robustness.robustness` returns it.
     """
     clean = result["clean_accuracy"]
     highest = max([clean, *(share for row in result["corruptions"].values() for share in row["accuracies"])])
@@ -247,13 +247,13 @@ def _robustness_panel(name: str, row: Mapping[str, Any], clean: float, scale: al
     return base.mark_rule(color=PALETTE[-1], strokeDash=[4, 4]).encode(y=alt.Y("clean:Q", scale=scale)) + curve
 
 
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each name, in order; from the eighth on they repeat."""
+def colors(names: Sequence[str]) -> dict[str, str]:
+    """A color for each name, in order; from the eighth on they repeat."""
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(names), range=list(colours(names).values()))
+    return alt.Scale(domain=list(names), range=list(colors(names).values()))
 
 
 def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ferlab import metrics
+from ferlab.comparison.findings import summary
 from ferlab.errors import FerlabError
-from ferlab.findings import summary
-from ferlab.heatmaps import shares_by_height
+from ferlab.evaluation import metrics
+from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.recipes import get_recipe
 from ferlab.report import charts
 from ferlab.runs import RunFolder, confident_mistakes, random_examples, read_json
@@ -58,7 +58,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """All that a report shows; the colours are those of the recipes, best first.
+    """All that a report shows; the colors are those of the recipes, best first.
 
     Examples and mistakes are empty where pictures are not wanted, or no run has predictions.
     """
@@ -67,7 +67,7 @@ class Contents:
     summary: list[str]
     rows: list[dict[str, Any]]
     runs: list[dict[str, Any]]
-    colours: dict[str, str]
+    colors: dict[str, str]
     overview: list[Chart]
     trade_offs: list[Chart]
     curves: dict[str, list[Chart]]
@@ -103,7 +103,7 @@ def gather(folder: Path, pictures: bool = True) -> Contents:
         rows=[_row(row, comparison) for row in comparison["ranking"]],
         runs=runs,
         overview=_overview(runs, order),
-        colours=charts.colours(order),
+        colors=charts.colors(order),
         trade_offs=_trade_offs(comparison),
         curves={f"{run['recipe']}, seed {run['seed']}": _curves(run) for run in runs if run["history"]},
         class_scores=_class_scores(comparison),

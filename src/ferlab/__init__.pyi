@@ -1,0 +1,15 @@
+from .comparison.compare import compare as compare
+from .comparison.compare import compare_runs as compare_runs
+from .data import Dataset as Dataset
+from .data import Split as Split
+from .data import load_dataset as load_dataset
+from .emotions import EMOTIONS as EMOTIONS
+from .errors import FerlabError as FerlabError
+from .evaluation.evaluate import evaluate as evaluate
+from .explanation.explain import explain as explain
+from .export.ensemble import ensemble as ensemble
+from .plugins import load_plugin as load_plugin
+from .predict import Predictor as Predictor
+from .training.train import train as train
+
+__version__: str

@@ -1,0 +1,1 @@
+"""Evaluation: a trained model and one split of a data set give metrics."""

@@ -1,0 +1,54 @@
+"""An artifact made by hand, for tests that need no trained network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ferlab.emotions import EMOTIONS
+from ferlab.predict.artifact import SCHEMA, digest
+
+
+def metadata(**changes: Any) -> dict[str, Any]:
+    """All that an artifact must say of itself; a change of None leaves a key out."""
+    values = {
+        "schema": SCHEMA,
+        "name": "linear",
+        "class_names": EMOTIONS,
+        "crop_margin": 0.0,
+        "temperature": 1.0,
+        "protocol": {},
+        "fingerprints": {},
+        "accuracy": {},
+        "licenses": {},
+        "ferlab": "0",
+        "sha256": "0" * 64,
+    }
+    return {key: value for key, value in (values | changes).items() if value is not None}
+
+
+def linear_artifact(path: Path, *, scale: float = 0.001, **changes: Any) -> np.ndarray:
+    """Writes softmax(images @ weights) with metadata. Returns the weights `(2304, K)`; with a scale of 0 all are 0."""
+    stored = metadata(**changes)
+    num_classes = len(stored.get("class_names", EMOTIONS))
+    weights = np.random.default_rng(0).normal(0, scale, (48 * 48, num_classes)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["images"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 48, 48, 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", num_classes])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in stored.items()})
+    content = model.SerializeToString()
+    path.write_bytes(content.replace(b"0" * 64, digest(content, "0" * 64).encode()))
+    onnx.checker.check_model(onnx.load(path))
+    return weights

@@ -1,0 +1,133 @@
+"""The audit finds what was planted, and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferlab import Dataset, FerlabError, Split, load_dataset
+from ferlab.audit import REASONS, Audit, audit
+from ferlab.audit.audit import describe_groups
+from tests.artifacts import linear_artifact
+from tests.audit.builders import SIZE, dataset, planted, textured
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def found() -> Audit:
+    return audit(planted())
+
+
+def positions(found: Audit, reason: str) -> list[tuple[int, int | None]]:
+    return [(item.index, item.partner) for item in found.suspicions if item.reason == reason]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("exact copy", [(120, 0)]),
+        ("copy across splits", [(121, 3), (122, 4)]),
+        ("conflicting labels", [(4, 122), (122, 4)]),
+        ("mirrored copy", [(123, 6)]),
+        ("blank", [(126, None)]),
+        ("no photograph", [(127, None)]),
+        ("not a face", []),
+        ("label without a vote", []),
+        ("likely label error", []),
+    ],
+)
+def test_each_planted_fault_is_found(found: Audit, reason: str, expected: list[tuple[int, int | None]]) -> None:
+    assert positions(found, reason) == expected
+
+
+def test_near_copies_are_found_with_their_similarity(found: Audit) -> None:
+    """The mirror image of picture 6 is a near copy as well, of similarity 1."""
+    assert sorted(positions(found, "near copy")) == [(123, 6), (124, 9), (125, 12)]
+    scores = {item.index: item.score for item in found.suspicions if item.reason == "near copy"}
+    assert scores[123] == pytest.approx(1, abs=1e-5)
+    assert 0.6 <= min(scores[124], scores[125]) <= max(scores[124], scores[125]) < 0.999
+
+
+def test_counts(found: Audit) -> None:
+    summary = found.summary
+    assert summary["images"] == SIZE + 8
+    assert summary["exact_duplicates"] == {
+        "groups": 3,
+        "surplus": 3,
+        "conflicting_groups": 1,
+        "across": {"train-validation": 1, "train-test": 0, "validation-test": 1},
+    }
+    assert summary["mirrored_duplicates"]["groups"] == 1
+    assert summary["mirrored_duplicates"]["images"] == 2
+    assert summary["near_duplicates"]["across"] == {"train-validation": 0, "train-test": 1, "validation-test": 0}
+    assert summary["near_duplicates"]["mirrored_pairs"] == 2
+    assert sum(summary["suspicions"].values()) == len(found.suspicions)
+    assert set(summary["suspicions"]) == set(REASONS)
+    assert summary["classes"]["train"]["angry"]["images"] == summary["splits"]["train"]["classes"]["angry"]
+
+
+def test_groups_against_a_count_by_hand() -> None:
+    """Groups a a b b b c, of which the second b has another label; absent splits are null."""
+    images = np.zeros((6, 48, 48), np.uint8)
+    data = dataset(images, [0, 0, 1, 2, 1, 3], [0, 1, 0, 1, 1, 1])
+    assert describe_groups(data, np.array([0, 0, 1, 1, 1, 2])) == {
+        "groups": 2,
+        "surplus": 3,
+        "conflicting_groups": 1,
+        "across": {"train-validation": 3, "train-test": None, "validation-test": None},
+    }
+
+
+def test_nothing_is_found_among_different_pictures() -> None:
+    data = dataset(textured(np.random.default_rng(1), 90), np.arange(90) % 7, np.arange(90) % 3)
+    assert not audit(data).suspicions
+
+
+def test_a_data_set_of_one_image_or_none() -> None:
+    for number in (0, 1):
+        data = dataset(textured(np.random.default_rng(1), 1)[:number], [0] * number, [1] * number)
+        assert audit(data).summary["exact_duplicates"]["surplus"] == 0
+
+
+def test_a_model_disputes_labels_that_it_cannot_have_learned(tmp_path: Path) -> None:
+    """Each picture is drawn so that the model is sure of its class; then a few labels are changed."""
+    weights = linear_artifact(tmp_path / "linear.onnx")
+    labels, splits = np.arange(300) % 7, np.full(300, Split.VALIDATION)
+    signs = np.sign(weights - weights.mean(axis=1, keepdims=True))[:, labels].T.reshape(300, 48, 48)
+    noise = np.random.default_rng(0).normal(0, 30, (300, 48, 48))
+    images = np.clip(128 + 20 * signs + noise, 0, 255).astype(np.uint8)
+    splits[200:], images[199] = Split.TRAIN, images[200]
+    wrong = np.array([5, 50, 100, 199, 250])
+    labels[wrong] = (labels[wrong] + 3) % 7
+    found = audit(dataset(images, labels, splits), tmp_path / "linear.onnx")
+    # Of the training image 250, and of 199, which is a copy of one, the model is not asked.
+    assert {index for index, _ in positions(found, "likely label error")} == {5, 50, 100}
+    assert found.summary["label_errors"]["images"] == 199
+    assert found.summary["label_errors"]["voters"] is None
+    suggested = {item.index: item.suggested for item in found.suspicions if item.reason == "likely label error"}
+    assert suggested == {5: "surprise", 50: "disgust", 100: "fear"}
+
+
+def test_a_model_needs_images_that_it_did_not_learn(tmp_path: Path) -> None:
+    linear_artifact(tmp_path / "linear.onnx")
+    data = dataset(textured(np.random.default_rng(1), 5), [0] * 5, [0] * 5)
+    with pytest.raises(FerlabError, match="only training images"):
+        audit(data, tmp_path / "linear.onnx")
+
+
+@pytest.fixture(scope="module")
+def fer2013() -> Dataset:
+    if not (SHARED / "fer2013.zip").exists():
+        pytest.skip("FER2013 is not at hand")
+    return load_dataset(SHARED / "fer2013.zip", ferplus=SHARED / "fer2013new.csv")
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_what_is_known_of_fer2013(fer2013: Dataset) -> None:
+    summary = audit(fer2013).summary
+    exact = summary["exact_duplicates"]
+    assert (exact["surplus"], exact["conflicting_groups"], exact["across"]["train-validation"]) == (1531, 47, 280)
+    assert summary["near_duplicates"]["across"]["train-validation"] > 300
+    assert summary["votes"]["validation"]["not_a_face"] == 10

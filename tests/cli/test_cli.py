@@ -1,0 +1,164 @@
+"""The command line, in process: help for everything, results on standard output, clear errors, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ferlab.cli import app
+from tests.data.builders import FILES, contents, own_pictures, write_folder, write_zip
+
+TRAINING = next(iter(FILES))
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def as_a_user(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    """In a process of its own, with exit codes and streams as a shell sees them."""
+    command = [sys.executable, "-m", "ferlab", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def commands(group: Any, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, (*prefix, name)) if hasattr(command, "commands") else [((*prefix, name), command)]
+    return found
+
+
+@pytest.mark.parametrize(("path", "command"), commands(typer.main.get_command(app)), ids=lambda item: str(item))
+def test_every_command_and_option_has_help_and_a_place_in_the_docs(path: tuple[str, ...], command: Any) -> None:
+    assert command.help
+    for parameter in command.params:
+        if parameter.name not in ("help", "quiet", "model", "source", "recipe", "name", "recipes"):
+            assert getattr(parameter, "help", None), parameter.name
+    assert f"## `ferlab {' '.join(path)}`" in (DOCS / "cli.md").read_text()
+    assert run(*path, "--help").exit_code == 0
+
+
+def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
+    result = run("data", "info", "demo", "--json", "--sheet", str(tmp_path / "sheet.png"))
+    info = json.loads(result.stdout)
+    assert set(info) == {"schema", "source", "splits", "notes"}
+    assert info["notes"] == []
+    assert set(info["splits"]) == {"train", "validation", "test"}
+    assert set(info["splits"]["test"]) == {"images", "classes", "fingerprint"}
+    assert sum(info["splits"]["train"]["classes"].values()) == info["splits"]["train"]["images"]
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 7 * 48
+
+
+def test_data_info_of_own_pictures(tmp_path: Path) -> None:
+    """Any class name is shown as it is, and what was carved out is said."""
+    source = str(write_folder(tmp_path / "pictures", own_pictures("[bold]", "cat")))
+    result = run("data", "info", source)
+    assert "[bold]  cat" in result.stdout.splitlines()[0]
+    assert result.stderr.startswith("validation and test: 15 % each of the pictures, stratified by class")
+    assert json.loads(run("data", "info", source, "--json").stdout)["notes"] == [result.stderr.strip()]
+    with_faces = as_a_user("data", "info", source, "--faces")
+    assert (with_faces.returncode, with_faces.stdout) == (1, "")
+    assert "no face found" in with_faces.stderr
+
+
+def test_lists() -> None:
+    models = json.loads(run("models", "--json").stdout)["models"]
+    assert {row["model"] for row in models} == {"fernet", "mobilenetv2", "newmodel", "resnet50", "vgg16"}
+    recipes = {row["recipe"]: row for row in json.loads(run("recipes", "--json").stdout)["recipes"]}
+    assert recipes["study_vgg16"]["parameters"] == 134_289_223
+    assert recipes["study_vgg16"]["expected_accuracy"] == 0.3568
+    one = run("recipes", "study_vgg16").stdout
+    assert "ferlab train study_vgg16 --data fer2013.zip" in one
+    assert "departs from good practice: validates on six batches" in one
+
+
+def test_errors_are_one_line_and_exit_with_1() -> None:
+    for arguments, message in (
+        (("recipes", "study_resnet5"), "Did you mean 'study_resnet50'"),
+        (("data", "info", "nowhere.zip"), "nowhere.zip does not exist"),
+        (("evaluate", "nowhere", "--data", "demo"), "nowhere does not exist"),
+    ):
+        result = as_a_user(*arguments)
+        assert result.returncode == 1
+        assert message in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert result.stdout == ""
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert run("train", "study_newmodel").exit_code == 2
+    assert run("evaluate", "x", "--data", "demo", "--split", "private").exit_code == 2
+    assert run("train", "study_newmodel", "--data", "demo", "--out", "x", "--set", "epochs").exit_code == 2
+
+
+def test_train_and_evaluate_as_a_user(tmp_path: Path) -> None:
+    """Plain lines of progress on standard error where that is no terminal, and none of TensorFlow's own."""
+    out = str(tmp_path / "run")
+    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16")
+    trained = as_a_user("train", "study_newmodel", "--data", "demo", "--out", out, *budget)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout == f"Run folder: {out}\n"
+    lines = trained.stderr.splitlines()
+    assert lines[0].startswith("study_newmodel: 2 epochs in ")
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert " left)" in lines[1]
+    assert len(lines) == 4
+    scored = as_a_user("evaluate", out, "--data", "demo", "--split", "test", "--json")
+    assert json.loads(scored.stdout)["images"] == 420
+
+
+@pytest.mark.slow
+def test_compare_without_arguments(tmp_path: Path) -> None:
+    """The four architectures on synthetic faces, from a folder of their own."""
+    out = tmp_path / "comparison"
+    result = as_a_user("compare", "--out", str(out), timeout=900)
+    assert result.returncode == 0, result.stderr
+    comparison = json.loads((out / "comparison.json").read_text())
+    trained = [entry for entry in comparison["entries"] if entry["run"]]
+    assert [entry["recipe"] for entry in trained] == [
+        "fair_newmodel",
+        "fair_mobilenetv2",
+        "fair_resnet50",
+        "fair_vgg16",
+    ]
+    assert all(entry["status"] == "completed" for entry in trained)
+    assert comparison["findings"]
+    page = (out / "report.html").read_text()
+    # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, two of calibration,
+    # and the maps of each recipe
+    assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 4 + 2 + 4
+    assert "on this machine and" in result.stderr.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_jax_backend(tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="jax is not installed")
+    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "averaging=0.5")
+    budget += ("--set", "model.mirrored=true")
+    arguments = ("train", "fernet_s", "--data", "demo", "--out", str(tmp_path), *budget)
+    trained = as_a_user(*arguments, "--backend", "jax", "--quiet")
+    assert trained.returncode == 0, trained.stderr
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["backend"] == "jax"
+
+
+def test_audit_lists_what_every_other_command_leaves_out(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "fer2013.zip", contents() | {"test/happy/PublicTest_9.png": contents()[TRAINING]})
+    exclude = tmp_path / "exclude.txt"
+    arguments = ["audit", str(source), "--out", str(tmp_path / "audit"), "--write-exclude", str(exclude), "--json"]
+    summary = json.loads(run(*arguments, "--keep", "train").stdout)
+    assert summary["exact_duplicates"]["across"]["train-validation"] == 1
+    assert (tmp_path / "audit" / "audit.html").exists()
+    before, after = (
+        json.loads(run("data", "info", str(source), "--json", *more).stdout)["splits"]
+        for more in ([], ["--exclude", str(exclude)])
+    )
+    assert before["validation"]["images"] == 2
+    assert list(after) == ["train"], "all these pictures are shades of one"

@@ -1,0 +1,191 @@
+"""Corruptions of pictures, the score of a model under them, and the command that writes both."""
+
+import json
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ferlab import Dataset, Split, evaluate
+from ferlab.cli import app, main
+from ferlab.errors import DataError, FerlabError, MissingExtraError
+from ferlab.evaluation import evaluate as evaluation
+from ferlab.evaluation.robustness import CORRUPTIONS, darkness, occlusion, robustness, write_sheet
+from ferlab.report import write_robustness
+from tests.artifacts import linear_artifact
+
+EVEN = np.full((3, 48, 48), 100, np.uint8)
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> str:
+    linear_artifact(tmp_path / "linear.onnx")
+    return str(tmp_path / "linear.onnx")
+
+
+@pytest.fixture
+def small_demo(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's data are the small ones."""
+    monkeypatch.setattr("ferlab.cli.options.load_dataset", lambda *_, **__: small)
+
+
+def draws() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_stronger_corruption_moves_pictures_further(name: str, small: Dataset) -> None:
+    corruption, images = CORRUPTIONS[name], small.images[:40]
+    before, distances = images.copy(), [0.0]
+    for strength in corruption.strengths:
+        changed = corruption.apply(images, strength, draws())
+        assert (changed.dtype, changed.shape) == (np.uint8, images.shape)
+        distances.append(float(np.abs(changed.astype(float) - images).mean()))
+    assert len(distances) == 6
+    assert all(weaker < stronger for weaker, stronger in pairwise(distances))
+    assert np.array_equal(images, before)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_the_same_draws_give_the_same_pictures_in_batches_of_any_size(name: str, small: Dataset) -> None:
+    corruption, images = CORRUPTIONS[name], small.images[:11]
+    whole = corruption.apply(images, corruption.strengths[2], draws())
+    generator = draws()
+    parts = [
+        corruption.apply(part, corruption.strengths[2], generator) for part in (images[:4], images[4:], images[:0])
+    ]
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("name", ["blur", "low_resolution", "contrast", "rotation", "crop_shift", "crop_scale"])
+def test_an_even_picture_stays_as_it_is(name: str) -> None:
+    """What comes in from outside repeats the border, and nothing gets lighter or darker on the way."""
+    for strength in CORRUPTIONS[name].strengths:
+        assert np.array_equal(CORRUPTIONS[name].apply(EVEN, strength, draws()), EVEN)
+
+
+def test_strengths_are_in_their_units() -> None:
+    assert np.all(darkness(EVEN, 0.7, draws()) == 30)
+    noisy = CORRUPTIONS["noise"].apply(EVEN, 10, draws())
+    assert noisy.std() == pytest.approx(10, rel=0.05)
+    for share in CORRUPTIONS["occlusion"].strengths:
+        covered = (occlusion(EVEN, share, draws()) != EVEN).mean(axis=(1, 2))
+        assert covered == pytest.approx([share] * 3, abs=0.01)
+    dot = np.zeros((20, 48, 48), np.uint8)
+    dot[:, 23:25, 23:25] = 255
+    for row, column in zip(*_centers(CORRUPTIONS["crop_shift"].apply(dot, 0.25, draws())), strict=True):
+        assert np.hypot(row - 23.5, column - 23.5) == pytest.approx(12, abs=0.1)
+
+
+def _centers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    shares = images / images.sum(axis=(1, 2), keepdims=True)
+    positions = np.arange(images.shape[1])
+    return (shares.sum(axis=2) * positions).sum(axis=1), (shares.sum(axis=1) * positions).sum(axis=1)
+
+
+def test_the_result(small: Dataset, linear: str, tmp_path: Path) -> None:
+    result = robustness(linear, small, "test")
+    scores = evaluate(linear, small, "test")
+    assert result["clean_accuracy"] == scores["accuracy"]
+    assert {key: result[key] for key in ("schema", "model", "split", "images", "fingerprint")} == {
+        key: scores[key] for key in ("schema", "model", "split", "images", "fingerprint")
+    }
+    assert json.loads(json.dumps(result)) == result
+    assert list(result["corruptions"]) == list(CORRUPTIONS)
+    accuracies = [share for row in result["corruptions"].values() for share in row["accuracies"]]
+    assert len(accuracies) == 50
+    assert result["score"] == pytest.approx(sum(accuracies) / 50 / result["clean_accuracy"])
+    row = result["corruptions"]["darkness"]
+    assert row["strengths"][1] == 0.5
+    part = small.take(Split.TEST)
+    darker = replace(part, images=np.rint(part.images / 2).astype(np.uint8))
+    assert row["accuracies"][1] == evaluate(linear, darker, "test")["accuracy"]
+
+
+def test_a_seed_gives_the_same_result_again(small: Dataset, linear: str) -> None:
+    first = robustness(linear, small)
+    assert robustness(linear, small, seed=0) == first
+    other = robustness(linear, small, seed=1)["corruptions"]
+    assert other["blur"] == first["corruptions"]["blur"]
+    assert other["occlusion"] != first["corruptions"]["occlusion"]
+
+
+def test_the_model_is_loaded_once(small: Dataset, linear: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, artifact = [], evaluation.Artifact
+    monkeypatch.setattr(evaluation, "Artifact", lambda path: loaded.append(path) or artifact(path))
+    robustness(linear, small)
+    assert len(loaded) == 1
+
+
+def test_a_model_that_looks_at_nothing_loses_nothing(small: Dataset, tmp_path: Path) -> None:
+    linear_artifact(tmp_path / "blind.onnx", scale=0)
+    assert robustness(tmp_path / "blind.onnx", small)["score"] == pytest.approx(1)
+    never_right = small.where(small.labels != 0)
+    result = robustness(tmp_path / "blind.onnx", never_right)
+    assert (result["clean_accuracy"], result["score"]) == (0, None)
+
+
+def test_what_cannot_be_scored_is_refused(small: Dataset, linear: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no test images"):
+        robustness(linear, small.take(Split.TRAIN), "test")
+    with pytest.raises(FerlabError, match="does not exist"):
+        robustness(tmp_path / "nothing.onnx", small)
+    with pytest.raises(FerlabError, match="tells apart"):
+        robustness(linear, replace(small, class_names=("a", "b", "c", "d", "e", "f", "g")))
+
+
+def test_the_sheet_shows_a_drawn_face_in_every_strength(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        write_sheet(tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    height, width = cv2.imread(str(tmp_path / "one.png"), cv2.IMREAD_GRAYSCALE).shape
+    assert height > 96 * len(CORRUPTIONS)
+    assert width > 96 * 6
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_the_command(linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    arguments = ["robustness", linear, "--data", "demo", "--split", "test"]
+    table = CliRunner().invoke(app, arguments).stdout.splitlines()
+    assert not list((tmp_path / "here").iterdir())
+    assert table[0].split()[:7] == ["corruption", "0", "1", "2", "3", "4", "5"]
+    assert len(table) == 1 + len(CORRUPTIONS) + 3
+    printed = json.loads(CliRunner().invoke(app, [*arguments, "--json", "--out", "out"]).stdout)
+    assert printed == json.loads(Path("out/robustness.json").read_text())
+    clean = f"{100 * printed['clean_accuracy']:.1f}"
+    assert all(line.split("  ")[0].strip() and clean in line for line in table[1 : 1 + len(CORRUPTIONS)])
+    assert f"score {printed['score']:.3f}" in table[-1]
+    assert sorted(file.name for file in Path("out").iterdir()) == [
+        f"robustness.{end}" for end in ("json", "png", "svg")
+    ]
+    picture = Path("out/robustness.svg").read_text()
+    assert all(name.replace("_", " ") in picture for name in CORRUPTIONS)
+    assert CliRunner().invoke(app, [*arguments, "--split", "private"]).exit_code == 2
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_folder_that_cannot_be_is_told_before_the_long_work(
+    linear: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("ferlab.evaluation.robustness.robustness", lambda *_, **__: pytest.fail("was scored"))
+    monkeypatch.setattr(sys, "argv", ["ferlab", "robustness", linear, "--data", "demo", "--out", f"{linear}/out"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_without_the_chart_library_the_numbers_are_written(
+    small: Dataset, linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(MissingExtraError, match=r"ferlab\[evaluate\]"):
+        write_robustness(robustness(linear, small), tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["robustness.json"]

@@ -1,0 +1,107 @@
+"""The stream of batches depends on seed and step alone."""
+
+from itertools import islice
+
+import numpy as np
+
+from ferlab.recipes.augmentation import Augmentation
+from ferlab.training.batches import BatchStream
+
+IMAGES = np.arange(10 * 48 * 48).reshape(10, 48, 48).astype(np.uint8)
+LABELS = np.arange(10) % 7
+TARGETS = np.eye(7, dtype=np.float32)[LABELS]
+WEIGHTS = 1 + LABELS.astype(np.float32)
+EQUAL_WEIGHTS = np.ones(10, np.float32)
+
+
+def stream(seed: int = 0, weights: np.ndarray = WEIGHTS, **settings: object) -> BatchStream:
+    augmentation = Augmentation(flip=True, rotation=10)
+    return BatchStream(IMAGES, TARGETS, weights, batch_size=4, augmentation=augmentation, seed=seed, **settings)
+
+
+def test_each_pass_sees_every_image_once_in_a_new_order() -> None:
+    passes = [np.concatenate([stream().indices(step) for step in range(start, start + 3)]) for start in (0, 3)]
+    assert [sorted(order) for order in passes] == [list(range(10))] * 2
+    assert not np.array_equal(*passes)
+
+
+def test_beginning_in_the_middle_gives_the_same_batches() -> None:
+    whole = list(islice(stream().iterate(0), 9))
+    late = list(islice(stream().iterate(5), 4))
+    for (expected, _, _), (images, _, _) in zip(whole[5:], late, strict=True):
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_another_seed_gives_other_batches() -> None:
+    assert not np.array_equal(stream(0).batch(0)[0], stream(1).batch(0)[0])
+
+
+def test_batches_are_what_a_model_takes() -> None:
+    images, targets, weights = stream().batch(0)
+    assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == (
+        (4, 48, 48, 1),
+        np.float32,
+        True,
+        True,
+    )
+    assert set(np.unique(targets)) == {0, 1}
+    np.testing.assert_array_equal(weights, 1 + targets.argmax(axis=1))
+    assert (targets.dtype, weights.dtype) == (np.float32, np.float32)
+
+
+def test_features_pass_unchanged() -> None:
+    features = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    plain = BatchStream(features, TARGETS, WEIGHTS, batch_size=4, augmentation=Augmentation(), seed=0)
+    np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])
+
+
+def test_mixup_mixes_images_and_targets_alike() -> None:
+    """One weight for the batch, found again from the targets, explains the images."""
+    plain, mixed = stream(), stream(weights=EQUAL_WEIGHTS, mixup=0.5)
+    images, targets, _ = mixed.batch(0)
+    whole = plain.inputs(0)
+    label = LABELS[plain.indices(0)[0]]
+    weight = targets[0, label]
+    assert 0 < weight < 1
+    np.testing.assert_allclose(images[0], weight * whole[0] + (1 - weight) * whole[-1], atol=1e-3)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(mixed.inputs(0), whole)
+
+
+def test_clean_images_are_mirrored_at_most() -> None:
+    clean, changed = stream(mixup=0.5, clean_from=2), stream(mixup=0.5)
+    np.testing.assert_array_equal(clean.batch(1)[0], changed.batch(1)[0])
+    images, targets, weights = clean.batch(2)
+    whole = IMAGES[clean.indices(2), ..., None]
+    kept = [np.array_equal(image, original) for image, original in zip(images, whole, strict=True)]
+    mirrored = [np.array_equal(image, original[:, ::-1]) for image, original in zip(images, whole, strict=True)]
+    assert np.all(np.logical_xor(kept, mirrored))
+    np.testing.assert_array_equal(targets, TARGETS[clean.indices(2)])
+    np.testing.assert_array_equal(weights, WEIGHTS[clean.indices(2)])
+
+
+def test_mixed_images_keep_their_own_weights() -> None:
+    """The loss is that of both images, each with its weight, whatever the network answers."""
+    images, targets, weights = stream(mixup=0.5).batch(0)
+    whole, indices = stream().inputs(0), stream().indices(0)
+    difference = whole - whole[::-1]
+    share = np.sum((images - whole[::-1]) * difference) / np.sum(difference**2)
+    answers = np.log(np.random.default_rng(0).dirichlet(np.ones(7), len(images)))
+    own = -WEIGHTS[indices] * (TARGETS[indices] * answers).sum(axis=1)
+    others = -WEIGHTS[indices][::-1] * (TARGETS[indices][::-1] * answers).sum(axis=1)
+    np.testing.assert_allclose(
+        -weights * (targets * answers).sum(axis=1), share * own + (1 - share) * others, rtol=1e-4
+    )
+    assert len(set(WEIGHTS[indices])) > 1
+
+
+def test_a_teacher_sees_the_very_images_and_gets_its_share() -> None:
+    def teacher(images: np.ndarray) -> np.ndarray:
+        seen.append(images)
+        return np.full((len(images), 7), 1 / 7, np.float32)
+
+    seen: list[np.ndarray] = []
+    images, targets, _ = stream(teacher=teacher, distillation=0.7, mixup=0.5).batch(0)
+    np.testing.assert_array_equal(seen[0], images)
+    plain = stream(mixup=0.5).batch(0)[1]
+    np.testing.assert_allclose(targets, 0.3 * plain + 0.1, rtol=1e-5)
