@@ -10,6 +10,7 @@ from .explanation.explain import explain as explain
 from .export.ensemble import ensemble as ensemble
 from .plugins import load_plugin as load_plugin
 from .predict import Predictor as Predictor
+from .report import write_report as write_report
 from .training.train import train as train
 
 __version__: str

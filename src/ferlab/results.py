@@ -1,1 +1,443 @@
-"""Typed results."""
+"""Typed results of trainings and evaluations, and the only code that turns results into JSON and back.
+
+Every JSON file has a `schema` number. Files of schema 1, in which `selected_on` was one string and some keys had other
+names, are still read.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ferlab.errors import MissingExtraError, RunError
+from ferlab.files import write_atomically
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic import TypeAdapter
+
+SCHEMA = 2
+RENAMED = {"departures": "deviations", "distinct": "significant"}  # keys of schema 1
+
+Interval = tuple[float, float]  # 95 %, lower and upper bound
+SplitName = Literal["train", "validation", "test"]
+Status = Literal["completed", "stopped early", "interrupted", "failed"]
+Record = TypeVar("Record", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSummary:
+    """One split of a data set.
+
+    Args:
+        images: number of images.
+        classes: number of images by class name.
+        fingerprint: SHA-256 of the images and labels, whatever their names and order.
+    """
+
+    images: int
+    classes: dict[str, int]
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """What a result depends on.
+
+    Args:
+        source: last part of the path that was given.
+        class_names: K names, in the order of the labels.
+        splits: by name; a split without images is absent.
+        notes: what was done to the data beyond reading it.
+    """
+
+    source: str
+    class_names: tuple[str, ...]
+    splits: dict[str, SplitSummary]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each split that is present."""
+        return {name: split.fingerprint for name, split in self.splits.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """An image or row that was left out of a data set on request, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a run was trained with.
+
+    Args:
+        ferlab: version of the package.
+        commit: of the package's source, where it is a checkout.
+        python: version.
+        backend: of Keras.
+        versions: of packages, by name.
+        device: name of the processor or GPU.
+        cores: number of processor cores.
+        policy: numeric policy of Keras.
+        seed: of the run.
+        dataset: training, validation and test images.
+        skipped: images that were left out because they could not be read.
+    """
+
+    ferlab: str
+    commit: str | None
+    python: str
+    backend: str = "tensorflow"
+    versions: dict[str, str]
+    device: str
+    cores: int | None
+    policy: str
+    seed: int
+    dataset: DatasetSummary
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """The measurements of one epoch. Accuracies are within 0..1, losses in nats."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float = 0.0
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyEstimate:
+    """Accuracy, 0..1, on a number of images, with its 95 % interval. Both are null where there is no image."""
+
+    images: int
+    accuracy: float | None
+    accuracy_interval: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectivePrediction(AccuracyEstimate):
+    """Accuracy on the images whose confidence reaches a threshold.
+
+    Args:
+        threshold: lowest confidence, 0..1.
+        coverage: share of the images that reach it, 0..1.
+    """
+
+    threshold: float
+    coverage: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """Scores of one class, 0..1; null for a class without images."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """Mean confidence and accuracy, 0..1, of the images in one bin of confidence."""
+
+    confidence: float
+    accuracy: float
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoveragePoint:
+    """Accuracy of the most confident predictions: of a share of the images, down to a confidence."""
+
+    coverage: float
+    accuracy: float
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """All metrics of probabilities on labeled images.
+
+    Args:
+        images: number of images.
+        accuracy: top-1 accuracy, 0..1.
+        accuracy_interval: 95 %, over images.
+        balanced_accuracy: mean recall of the classes that occur, 0..1.
+        top2_accuracy: share of images whose label is among the two most probable classes, 0..1.
+        macro_f1: mean F1 of the classes that occur, 0..1.
+        log_loss: mean negative log-likelihood of the labels, in nats.
+        brier_score: 0..2.
+        expected_calibration_error: 0..1, with 15 bins.
+        reliability: bins of the reliability diagram.
+        risk_coverage: points of the risk-coverage curve.
+        per_class: by class name.
+        confusion: `confusion[i][j]` counts images of class i predicted as class j.
+        class_names: in the order of the labels.
+    """
+
+    images: int
+    accuracy: float
+    accuracy_interval: Interval
+    balanced_accuracy: float
+    top2_accuracy: float
+    macro_f1: float
+    log_loss: float
+    brier_score: float
+    expected_calibration_error: float
+    reliability: tuple[ReliabilityBin, ...]
+    risk_coverage: tuple[CoveragePoint, ...]
+    per_class: dict[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What a temperature fitted on the validation split makes of the probabilities on another split."""
+
+    temperature: float
+    log_loss: float
+    brier_score: float
+    expected_calibration_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitMetrics(Metrics):
+    """The metrics of a model on one split of a data set.
+
+    Args:
+        fingerprint: of the split.
+        leak_free: accuracy without the images that have an identical copy among the training images.
+        leak_free_reason: why `leak_free` is null or incomplete.
+        agreement: accuracy by how far the FER+ voters agree with the label; null without votes.
+        calibrated: null unless the validation split was scored before, and this is another split.
+    """
+
+    fingerprint: str
+    leak_free: AccuracyEstimate | None
+    leak_free_reason: str | None
+    agreement: dict[str, AccuracyEstimate] | None
+    calibrated: Calibration | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentedMetrics(Metrics):
+    """The metrics of the mean prediction over several views of each image (test-time augmentation).
+
+    Args:
+        views: number of views.
+        seconds_ratio: time that they take, divided by that of one view.
+    """
+
+    views: int
+    seconds_ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyGap:
+    """The largest difference in accuracy between two groups of images, with its 95 % interval."""
+
+    higher: str
+    lower: str
+    difference: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupAccuracies:
+    """Accuracy by group of images; the gap is null for fewer than two groups."""
+
+    groups: dict[str, AccuracyEstimate]
+    largest_gap: AccuracyGap | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(SplitMetrics):
+    """What `ferlab.evaluate` returns.
+
+    Args:
+        model: as it was named.
+        split: the split that was scored.
+        selected_on: splits that the model was selected on; null where it does not say.
+        recorded: whether the metrics were written into the run folder.
+        tta: metrics with test-time augmentation, where asked for.
+        abstained: accuracy above a confidence threshold, where asked for.
+        by_group: accuracy by group, where asked for.
+    """
+
+    model: str
+    split: str
+    selected_on: tuple[str, ...] | None
+    recorded: bool
+    tta: AugmentedMetrics | None = None
+    abstained: SelectivePrediction | None = None
+    by_group: GroupAccuracies | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a run ended: `result.json`. Of a run that failed only the first four fields are known.
+
+    Args:
+        status: a run that was interrupted can be resumed.
+        recipe: name of the recipe.
+        seed: of the run.
+        reason: why it failed.
+        architecture: name of the architecture.
+        parameters: number of parameters of the saved model.
+        trainable_parameters: number of those that training changes.
+        multiply_adds: of one image.
+        epochs: number of epochs done.
+        best_epoch: the one whose weights were kept, counted from 1.
+        seconds_per_epoch: median.
+        seconds: in all.
+        selected_on: splits that the best epoch was selected on.
+        selection_accuracy: of the best epoch on those, 0..1.
+        weights: which weights were kept.
+        deviations: how the recipe deviates from good practice.
+        validation: metrics on the validation split.
+        validation_reason: why there are none.
+        test: metrics on the test split.
+        test_reason: why there are none.
+    """
+
+    status: Status
+    recipe: str
+    seed: int
+    reason: str | None = None
+    architecture: str = ""
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+    multiply_adds: int | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    seconds_per_epoch: float | None = None
+    seconds: float | None = None
+    selected_on: tuple[str, ...] = ()
+    selection_accuracy: float | None = None
+    weights: str = ""
+    deviations: tuple[str, ...] = ()
+    validation: SplitMetrics | None = None
+    validation_reason: str | None = None
+    test: SplitMetrics | None = None
+    test_reason: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has ended and left a model."""
+        return self.status in ("completed", "stopped early")
+
+    def metrics(self, split: str) -> SplitMetrics | None:
+        """The metrics on the validation or test split."""
+        return self.validation if split == "validation" else self.test
+
+    def with_metrics(self, split: str, metrics: SplitMetrics) -> "Result":
+        """The result with metrics on the validation or test split."""
+        if split == "validation":
+            return dataclasses.replace(self, validation=metrics, validation_reason=None)
+        return dataclasses.replace(self, test=metrics, test_reason=None)
+
+
+def to_json(record: "DataclassInstance") -> dict[str, Any]:
+    """Convert a result to plain JSON values, with the schema number first."""
+    return {"schema": SCHEMA, **dataclasses.asdict(record)}
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object atomically.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    text = json.dumps(values, indent=1, ensure_ascii=False)
+    write_atomically(path, lambda file: file.write(f"{text}\n".encode()))
+
+
+def write_result(path: Path, record: "DataclassInstance") -> None:
+    """Write a result as a JSON file, as in `write_json`."""
+    write_json(path, to_json(record))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, with the key names of the current schema.
+
+    Raises:
+        RunError: if the file is missing, damaged, or of a schema that is not known.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist. Is {path.parent} a ferlab run folder?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path} does not hold a JSON object. Is {path.parent} a ferlab run folder?")
+    if values.get("schema") not in range(1, SCHEMA + 1):
+        raise RunError(
+            f"{path} has schema {values.get('schema')}, and this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
+        )
+    return _upgraded(values) if values["schema"] < SCHEMA else values
+
+
+def read_result(kind: type[Record], path: Path) -> Record:
+    """Read a JSON file into a typed result.
+
+    Args:
+        kind: the dataclass.
+        path: the file.
+
+    Raises:
+        RunError: as in `read_json`, or if a key is missing or has a value of another type.
+    """
+    return parse(kind, read_json(path), path)
+
+
+def parse(kind: type[Record], values: Mapping[str, Any], path: Path) -> Record:
+    """Convert JSON values into a typed result. Unknown keys are ignored.
+
+    Raises:
+        RunError: if a key is missing or has a value of another type.
+    """
+    adapter = _adapter(kind)
+    from pydantic import ValidationError
+
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path}: {key}: {first['msg'].lower()}. The file is damaged or incomplete.") from None
+
+
+@cache
+def _adapter(kind: type[Record]) -> "TypeAdapter[Record]":
+    try:
+        from pydantic import TypeAdapter
+    except ModuleNotFoundError:
+        raise MissingExtraError("evaluate", "pydantic") from None
+    return TypeAdapter(kind)
+
+
+def _upgraded(values: Any) -> Any:
+    """Values of schema 1 with the key names and types of schema 2."""
+    if isinstance(values, list):
+        return [_upgraded(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    upgraded = {RENAMED.get(key, key): _upgraded(value) for key, value in values.items()}
+    if isinstance(upgraded.get("selected_on"), str):
+        upgraded["selected_on"] = upgraded["selected_on"].split("+")
+    return upgraded

@@ -1,25 +1,25 @@
-"""Run folders: the only code that reads and writes them.
+"""Run folders: `RunFolder` is the only code that reads and writes them.
 
-    config.json        the whole recipe
-    environment.json   versions, commit, seed, device, fingerprints of the data
+    config.json        the recipe and the seed
+    environment.json   versions, commit, device, and fingerprints of the data
     history.jsonl      one line per epoch
-    checkpoint/        state.npz: all that the next epoch depends on; best.npz: the weights of the best epoch
-    model.keras        the best selection epoch's model, in float32
+    checkpoint/        state.npz: everything that the next epoch depends on; best.npz: the weights of the best epoch
+    model.keras        the model of the best epoch, in float32
     predictions.npz    probabilities on each scored split
-    explanations.npz   of a run in a comparison: where the model sees each class, as mean maps
+    explanations.npz   mean Grad-CAM maps of each class, of a run in a comparison
     result.json        how the run ended, and its metrics
-    failure.json       why it failed, where it did
 
-Each file is written to a temporary one first, flushed to the disk and renamed, so that none is ever half there.
+Each file is written to a temporary file first, flushed to disk and renamed, so that no file is ever half written.
 """
 
+import dataclasses
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,41 +28,105 @@ from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RunError
 from ferlab.files import write_atomically
 from ferlab.recipes import Recipe
+from ferlab.results import (
+    SCHEMA,
+    DatasetSummary,
+    Environment,
+    Epoch,
+    Result,
+    parse,
+    read_json,
+    read_result,
+    write_json,
+    write_result,
+)
 
-SCHEMA = 1
-NUM_EXAMPLES = 12  # pictures of each kind that are kept for a report
+NUM_EXAMPLES = 12  # images of each kind that are kept for a report
+
+Value = TypeVar("Value")
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a JSON object, with the schema number first."""
-    text = json.dumps({"schema": SCHEMA, **values}, indent=1, ensure_ascii=False)
-    write_atomically(path, lambda file: file.write(f"{text}\n".encode()))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """The predictions of a model on N images of one split.
 
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Raises:
-        RunError: if it is not there or not readable.
+    Args:
+        probabilities: `(N, K)` float32.
+        labels: `(N,)` int64.
+        names: `(N,)` str.
+        keys: `(N,)` uint64, which identify an image with its label whatever the order of the images.
+        copies: `(N,)` int64, equal for identical images whatever their labels.
+        examples: `(M,)` int64, positions of the images that are kept to be shown.
+        example_images: `(M, 48, 48)` uint8.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist. Is {path.parent} a run folder of ferlab?") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
-    if not isinstance(values, dict):
-        raise RunError(f"{path} holds no JSON object. Is {path.parent} a run folder of ferlab?")
-    if values.get("schema") != SCHEMA:
-        raise RunError(f"{path} has schema {values.get('schema')}, and this version of ferlab reads {SCHEMA}.")
-    return values
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+    keys: np.ndarray
+    copies: np.ndarray
+    examples: np.ndarray
+    example_images: np.ndarray
+
+    @classmethod
+    def on(cls, part: Dataset, probabilities: np.ndarray) -> "Predictions":
+        """Collect the predictions on the images of a data set, with some images to be shown."""
+        probabilities = probabilities.astype(np.float32)
+        examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
+        return cls(
+            probabilities=probabilities,
+            labels=part.labels,
+            names=part.names,
+            keys=np.array([int.from_bytes(digest[:8], "big") for digest in part.digests()], np.uint64),
+            copies=group_copies(part.images),
+            examples=examples,
+            example_images=part.images[examples],
+        )
+
+    @property
+    def order(self) -> np.ndarray:
+        """Positions `(N,)` that sort the images by their keys, so that runs can be compared image by image."""
+        return np.argsort(self.keys, kind="stable")
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each prediction is correct: `(N,)` bool."""
+        return self.probabilities.argmax(axis=1) == self.labels
+
+    def position(self, key: int) -> int:
+        """The position of the image that a key identifies."""
+        return int(np.flatnonzero(self.keys == key)[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassMaps:
+    """Where a model looks: the mean Grad-CAM map of each class over a few images of one split.
+
+    Args:
+        maps: `(K, H, W)` float32, 0..1.
+        images: `(K,)` int64, number of images of each class.
+        split: `()` str, name of the split.
+        layer: `()` str, name of the layer.
+        rank_correlation: `()` float, -1..1, with the maps of untrained networks; NaN where unknown.
+    """
+
+    maps: np.ndarray
+    images: np.ndarray
+    split: np.ndarray
+    layer: np.ndarray
+    rank_correlation: np.ndarray
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One training's folder."""
+    """The folder of one training. Each JSON file is read once; make a new object to see what others have written.
+
+    Args:
+        path: of the folder.
+    """
 
     path: Path
+    _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def model_file(self) -> Path:
@@ -71,7 +135,7 @@ class RunFolder:
 
     @property
     def state_file(self) -> Path:
-        """What resuming needs."""
+        """The checkpoint that a run resumes from."""
         return self.path / "checkpoint" / "state.npz"
 
     @property
@@ -80,171 +144,161 @@ class RunFolder:
         return self.path / "checkpoint" / "best.npz"
 
     def exists(self) -> bool:
-        """Whether a training was begun here."""
+        """Whether a training was started here."""
         return (self.path / "config.json").is_file()
 
     def recipe(self) -> Recipe:
-        """The recipe that the run was begun with."""
-        try:
-            return Recipe.from_dict(read_json(self.path / "config.json")["recipe"])
-        except (KeyError, TypeError) as error:
-            raise self._other_version("config.json", error) from None
-
-    def environment(self) -> dict[str, Any]:
-        """Versions, seed, device and fingerprints."""
-        return read_json(self.path / "environment.json")
-
-    def result(self) -> dict[str, Any] | None:
-        """How the run ended, or None where it has not."""
-        path = self.path / "result.json"
-        return read_json(path) if path.is_file() else None
-
-    def trained_result(self) -> dict[str, Any]:
-        """How a run ended that left a trained model, even if it was interrupted: it says what chose that model.
+        """The recipe of the run.
 
         Raises:
-            RunError: if there is no model, or the run failed or was killed after it was written.
+            RunError: if it is missing, or was written by another version with other fields.
         """
-        result = self.result() or {}
-        if "selected_on" not in result or not self.model_file.is_file():
+        return self._once("recipe", self._recipe)
+
+    def _recipe(self) -> Recipe:
+        path = self.path / "config.json"
+        try:
+            return Recipe.from_dict(read_json(path)["recipe"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{path} was written by another version of ferlab ({error}). Train the run again.") from None
+
+    def environment(self) -> Environment:
+        """What the run was trained with."""
+        return self._once("environment", lambda: read_result(Environment, self.path / "environment.json"))
+
+    def result(self) -> Result | None:
+        """How the run ended, or None while it has not."""
+        path = self.path / "result.json"
+        return self._once("result", lambda: read_result(Result, path) if path.is_file() else None)
+
+    def trained_result(self) -> Result:
+        """The result of a run that left a trained model, even if it was interrupted.
+
+        Raises:
+            RunError: if there is no model, or the run failed or was killed after the model was written.
+        """
+        result = self.result()
+        if result is None or not result.selected_on or not self.model_file.is_file():
             raise RunError(
-                f"{self.path} holds no trained model (model.keras, and result.json beside it). Train it first, or go "
-                "on with --resume."
+                f"{self.path} does not hold a trained model (model.keras and result.json). Train it first, or resume "
+                "it with --resume."
             )
         return result
 
-    def history(self) -> list[dict[str, float]]:
-        """One dictionary per epoch."""
+    def history(self) -> tuple[Epoch, ...]:
+        """The measurements of each epoch."""
+        return self._once("history", self._history)
+
+    def _history(self) -> tuple[Epoch, ...]:
         path = self.path / "history.jsonl"
         if not path.is_file():
-            return []
+            return ()
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except ValueError as error:
             raise RunError(f"{path} cannot be read: {error}.") from None
+        return tuple(parse(Epoch, line, path) for line in lines)
 
-    def write_history(self, epochs: list[dict[str, float]]) -> None:
-        """Replaces the history."""
-        text = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
-        write_atomically(self.path / "history.jsonl", lambda file: file.write(text.encode()))
-
-    def write(self, name: str, values: Mapping[str, Any]) -> None:
-        """Writes `<name>.json`."""
-        write_json(self.path / f"{name}.json", values)
-
-    def dataset(self) -> dict[str, Any]:
-        """What was trained on: `source, class_names, splits`, as in `Dataset.describe`."""
-        environment = self.environment()
-        if "dataset" not in environment:
-            raise self._other_version("environment.json", KeyError("dataset"))
-        return environment["dataset"]
+    def dataset(self) -> DatasetSummary:
+        """The data that the run was trained on."""
+        return self.environment().dataset
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the splits that the run was made with, by name; a split without images is not there."""
-        return {name: split["fingerprint"] for name, split in self.dataset()["splits"].items()}
-
-    def _other_version(self, name: str, error: Exception) -> RunError:
-        return RunError(f"{self.path / name} was written by another version of ferlab ({error}). Train the run again.")
+        """The fingerprints of the splits that the run was trained with, by name."""
+        return self.dataset().fingerprints
 
     def seed(self) -> int:
         """The seed of the run."""
-        return int(self.environment()["seed"])
+        return self.environment().seed
 
     def num_training_images(self) -> int:
-        """How many images the training split had."""
-        return int(self.dataset()["splits"]["train"]["images"])
+        """The number of training images."""
+        return self.dataset().splits["train"].images
 
-    def predictions(self) -> dict[str, np.ndarray]:
-        """Per scored split the arrays `<split>_probabilities` `(N, K)`, `<split>_labels`, `<split>_names` `(N,)`.
+    def write_config(self, recipe: Recipe, seed: int) -> None:
+        """Write the recipe and the seed."""
+        write_json(self.path / "config.json", {"schema": SCHEMA, "recipe": recipe.as_dict(), "seed": seed})
+        self._read["recipe"] = recipe
 
-        With them `<split>_keys` `(N,)` uint64, by which images with their labels are told apart whatever their order;
-        `<split>_copies` `(N,)` int64, equal for copies whatever their labels; and, to be shown, the positions
-        `<split>_examples` `(M,)` and pictures `<split>_example_images` `(M, 48, 48)` uint8 of a few.
-        """
-        return read_arrays(self.path / "predictions.npz") if (self.path / "predictions.npz").is_file() else {}
+    def write_environment(self, environment: Environment) -> None:
+        """Write what the run is trained with."""
+        write_result(self.path / "environment.json", environment)
+        self._read["environment"] = environment
 
-    def write_predictions(self, split: str, probabilities: np.ndarray, part: Dataset) -> None:
-        """Adds or replaces the predictions on one split."""
-        probabilities = probabilities.astype(np.float32)
-        examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
-        arrays = {
-            "probabilities": probabilities,
-            "labels": part.labels,
-            "names": part.names,
-            "keys": np.array([int.from_bytes(digest[:8], "big") for digest in part.digests()], np.uint64),
-            "copies": group_copies(part.images),
-            "examples": examples,
-            "example_images": part.images[examples],
-        }
-        named = {f"{split}_{name}": array for name, array in arrays.items()}
-        write_arrays(self.path / "predictions.npz", self.predictions() | named)
+    def write_result(self, result: Result) -> None:
+        """Write how the run ended."""
+        write_result(self.path / "result.json", result)
+        self._read["result"] = result
 
-    def explanations(self) -> dict[str, np.ndarray]:
-        """Where the model sees each class, on a few images of a split; empty where that was not looked at.
+    def write_history(self, epochs: Sequence[Epoch]) -> None:
+        """Replace the history."""
+        text = "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs)
+        write_atomically(self.path / "history.jsonl", lambda file: file.write(text.encode()))
+        self._read["history"] = tuple(epochs)
 
-        `maps` `(K, H, W)` float32, 0..1: the mean map of each class; `images` `(K,)`: of how many; `split` and `layer`
-        `()` str; `rank_correlation` `()`, -1..1, with the maps of untrained networks, NaN where it is not known.
+    def _once(self, name: str, read: Callable[[], Value]) -> Value:
+        if name not in self._read:
+            self._read[name] = read()
+        return self._read[name]
+
+    def predictions(self, split: str) -> Predictions | None:
+        """The predictions on one split, or None where it was not scored."""
+        arrays = self._all_predictions()
+        if f"{split}_keys" not in arrays:
+            return None
+        names = [item.name for item in dataclasses.fields(Predictions)]
+        found = {name: arrays[f"{split}_{name}"] for name in names if f"{split}_{name}" in arrays}
+        # Before copies were stored, only identical images with the same label counted as copies.
+        found.setdefault("copies", np.unique(found["keys"], return_inverse=True)[1])
+        return Predictions(**found)
+
+    def require_predictions(self, split: str) -> Predictions:
+        """Like `predictions`.
 
         Raises:
-            RunError: if the file cannot be read, or is of another version.
+            RunError: if the split was not scored.
+        """
+        found = self.predictions(split)
+        if found is None:
+            raise RunError(f"{self.path} has no predictions on the {split} split. Run `ferlab evaluate` on it first.")
+        return found
+
+    def write_predictions(self, split: str, predictions: Predictions) -> None:
+        """Add or replace the predictions on one split."""
+        named = {f"{split}_{item.name}": getattr(predictions, item.name) for item in dataclasses.fields(predictions)}
+        write_arrays(self.path / "predictions.npz", self._all_predictions() | named)
+
+    def _all_predictions(self) -> dict[str, np.ndarray]:
+        path = self.path / "predictions.npz"
+        return read_arrays(path) if path.is_file() else {}
+
+    def explanations(self) -> ClassMaps | None:
+        """The mean map of each class, or None where they were not computed.
+
+        Raises:
+            RunError: if the file cannot be read, or was written by another version.
         """
         path = self.path / "explanations.npz"
-        stored = read_arrays(path) if path.is_file() else {}
-        if stored and not {"maps", "images", "split", "layer", "rank_correlation"} <= stored.keys():
-            raise RunError(f"{path} was written by another version of ferlab. Remove it: the report goes without.")
-        return stored
+        if not path.is_file():
+            return None
+        try:
+            return ClassMaps(**read_arrays(path))
+        except TypeError:
+            raise RunError(
+                f"{path} was written by another version of ferlab. Delete it: the report leaves the maps out."
+            ) from None
 
-    def write_explanations(
-        self, maps: np.ndarray, images: np.ndarray, split: str, layer: str, rank_correlation: float | None
-    ) -> None:
-        """Replaces what `explanations` gives."""
-        correlation = np.array(np.nan if rank_correlation is None else rank_correlation)
-        arrays = {"maps": maps, "images": images, "split": np.array(split), "layer": np.array(layer)}
-        write_arrays(self.path / "explanations.npz", arrays | {"rank_correlation": correlation})
-
-    def scored_images(self, split: str) -> np.ndarray:
-        """The keys of the images of a scored split, in order `(N,)`.
-
-        Raises:
-            RunError: if the predictions are not there.
-        """
-        return np.sort(self._scored(split)[f"{split}_keys"])
-
-    def copies(self, split: str) -> np.ndarray:
-        """Groups of copies among the images of a scored split: `(N,)` int64, ordered by the images' keys.
-
-        Predictions of an older version do not tell that images with different labels are copies.
-
-        Raises:
-            RunError: if the predictions are not there.
-        """
-        stored = self._scored(split)
-        keys = stored[f"{split}_keys"]
-        copies = stored.get(f"{split}_copies", np.unique(keys, return_inverse=True)[1])
-        return copies[np.argsort(keys, kind="stable")]
-
-    def hits(self, split: str) -> np.ndarray:
-        """Which images of a scored split were answered rightly: `(N,)` bool, ordered by the images' keys.
-
-        Raises:
-            RunError: if the predictions are not there.
-        """
-        stored = self._scored(split)
-        right = stored[f"{split}_probabilities"].argmax(axis=1) == stored[f"{split}_labels"]
-        return right[np.argsort(stored[f"{split}_keys"], kind="stable")]
-
-    def _scored(self, split: str) -> dict[str, np.ndarray]:
-        stored = self.predictions()
-        if f"{split}_keys" not in stored:
-            raise RunError(f"{self.path} has no predictions on {split} images. Make them with ferlab evaluate.")
-        return stored
+    def write_explanations(self, maps: ClassMaps) -> None:
+        """Replace the mean maps."""
+        arrays = {item.name: np.asarray(getattr(maps, item.name)) for item in dataclasses.fields(maps)}
+        write_arrays(self.path / "explanations.npz", arrays)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps a second process out for as long as this one is in; a killed process lets go by itself.
+        """Keep other processes out of the run; a killed process releases the lock.
 
         Raises:
-            RunError: if another process is in.
+            RunError: if another process holds the lock.
         """
         try:
             import filelock
@@ -261,12 +315,12 @@ class RunFolder:
 
 
 def random_examples(num_images: int) -> np.ndarray:
-    """Positions of a few images, in random order, the same ones for every run on the same data."""
+    """Choose positions of a few images, in random order, the same for every run on the same data."""
     return np.random.default_rng(0).permutation(num_images)[:NUM_EXAMPLES]
 
 
 def confident_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Positions of the wrong answers `(M,)` that were given with the highest probability, highest first.
+    """Find the positions `(M,)` of the incorrect predictions with the highest confidence, highest first.
 
     Args:
         labels: `(N,)`.
@@ -278,12 +332,12 @@ def confident_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndar
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as one `.npz`, atomically."""
+    """Write named arrays as one `.npz` file, atomically."""
     write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads an `.npz`; pickled objects in it are refused.
+    """Read an `.npz` file; pickled objects in it are refused.
 
     Raises:
         RunError: if it cannot be read.

@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Results go to standard output, the rest to standard error."""
+"""The command line. Results go to standard output, progress and messages to standard error."""
 
 import sys
 from typing import Annotated
@@ -23,19 +23,20 @@ from ferlab.cli import (
     train,
     video,
 )
+from ferlab.cli.options import with_option_groups
 from ferlab.errors import FerlabError
 from ferlab.progress import console
 
 app = typer.Typer(
     help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
-    "Begin with `ferlab compare`, which needs no data: it trains four architectures on synthetic faces.",
+    "Start with `ferlab compare`, which needs no data: it trains four architectures on synthetic faces.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Look at data sets, and fetch FER2013.", no_args_is_help=True)
+data_app = typer.Typer(help="Inspect data sets, and download FER2013.", no_args_is_help=True)
 COMMANDS = (
     compare.compare,
     train.train,
@@ -53,14 +54,14 @@ COMMANDS = (
     recipes.recipes,
 )
 for command in COMMANDS:
-    app.command()(command)
-data_app.command("info")(data.data_info)
+    app.command()(with_option_groups(command))
+data_app.command("info")(with_option_groups(data.data_info))
 data_app.command("download")(data.data_download)
 app.add_typer(data_app, name="data")
 
 
 def main() -> None:
-    """Runs the command line. An error on purpose is one line on standard error and exit code 1."""
+    """Run the command line. An expected error is one line on standard error, with exit code 1."""
     try:
         app()
     except FerlabError as error:

@@ -8,24 +8,17 @@ import typer
 import ferlab
 from ferlab.cli.options import (
     BackendOption,
-    CacheOption,
     DataOption,
-    ExcludeOption,
-    FacesOption,
-    FerplusOption,
+    DataOptions,
     PluginOption,
     QuietOption,
     ResumeOption,
     SetOption,
-    SkipBadOption,
-    changes_of,
-    load,
     load_plugins,
+    parse_changes,
     stop,
 )
-from ferlab.cli.output import (
-    print_ranking,
-)
+from ferlab.cli.output import print_ranking
 
 
 def compare(
@@ -33,28 +26,23 @@ def compare(
         list[str] | None, typer.Argument(metavar="[RECIPE|GROUP]...", help="Recipes or groups; see `ferlab recipes`.")
     ] = None,
     data: DataOption = "demo",
-    seeds: Annotated[int, typer.Option(help="Trainings of each recipe, with seeds 0, 1, ...", min=1)] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("comparison"),
+    seeds: Annotated[int, typer.Option(help="Train each recipe with seeds 0, 1, ... up to this number.", min=1)] = 1,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("comparison"),
     quick: Annotated[
         bool | None,
-        typer.Option(
-            "--quick/--full", help="A small budget to try things out. [default: quick on `demo`, full elsewhere]"
-        ),
+        typer.Option("--quick/--full", help="Use a small training budget. [default: on `demo` only]"),
     ] = None,
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
-    ferplus: FerplusOption = None,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Train and score several recipes, and write a comparison with a report.
+    """Train and score several recipes, and write a report.
 
-    Without arguments it trains the study's four architectures on synthetic faces, on a small budget:
+    Without arguments, it trains the study's four architectures on synthetic faces with a small budget:
 
         ferlab compare
 
@@ -63,23 +51,24 @@ def compare(
         ferlab compare study_newmodel fair_newmodel --data fer2013.zip --seeds 3 --out comparison
     """
     load_plugins(plugin, backend)
-    dataset = load(data, skip_bad, cache, faces, exclude, ferplus)
-    small = data == "demo" if quick is None else quick
     try:
         comparison = ferlab.compare(
             recipes or None,
-            dataset,
+            reading.load(data),
             out,
             seeds=seeds,
             resume=resume,
-            quick=small,
+            quick=data == "demo" if quick is None else quick,
             backend=backend,
             quiet=quiet,
-            **changes_of(set_),
+            **parse_changes(set_),
         )
     except KeyboardInterrupt:
-        stop(f"Interrupted. Go on with the same command and --resume --out {out}.")
+        if (out / "comparison.json").is_file():
+            ferlab.write_report(out)
+        stop(f"Interrupted. Resume with the same command and --resume --out {out}.")
+    report = ferlab.write_report(out)
     print_ranking(comparison)
-    print(f"\nReport: {out / 'report.html'}")
-    if all(entry["status"] == "failed" for entry in comparison["entries"] if entry["run"]):
+    print(f"\nReport: {report}")
+    if all(entry.status == "failed" for entry in comparison.entries if entry.run):
         raise typer.Exit(1)

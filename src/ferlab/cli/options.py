@@ -1,7 +1,12 @@
-"""What commands share: their options, and what is done with them."""
+"""Options that several commands share, and what is done with them."""
 
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -9,18 +14,9 @@ import ferlab
 from ferlab.data import Dataset, load_dataset
 from ferlab.progress import console
 
-SOURCE_HELP = "Folder or zip of FER2013 or of your own pictures, fer2013.csv, or `demo`."
+SOURCE_HELP = "Folder or zip of FER2013 or of your own images, fer2013.csv, or `demo`."
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP)]
 DataOption = Annotated[str, typer.Option("--data", metavar="SOURCE", help=SOURCE_HELP)]
-FacesOption = Annotated[bool, typer.Option("--faces", help="Cut the largest face out of each of your own pictures.")]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and list them.")]
-ExcludeOption = Annotated[
-    Path | None, typer.Option("--exclude", metavar="FILE", help="Leave out the images that a list of `audit` names.")
-]
-FerplusOption = Annotated[
-    Path | None, typer.Option("--ferplus", metavar="CSV", help="fer2013new.csv of FER+: ten people's votes per image.")
-]
-CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 SetOption = Annotated[
     list[str] | None,
@@ -30,67 +26,129 @@ SetOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.", min=0)]
 BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume an existing run or comparison.")]
 PluginOption = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE.py", help="A file with a network or recipes of your own; may be repeated."),
+    typer.Option("--plugin", metavar="FILE.py", help="A file with your own networks or recipes; repeatable."),
 ]
 ModelArgument = Annotated[
-    str, typer.Argument(help="A run folder, .keras file, .onnx or .tflite file of `ferlab export`, or `default`.")
+    str, typer.Argument(help="A run folder, a .keras, .onnx or .tflite file, or `default` for the one in the package.")
 ]
 SplitOption = Annotated[
     Literal["validation", "test", "train"],
     typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`."),
 ]
-PredictorOption = Annotated[str, typer.Option("--model", help="An .onnx file of `ferlab export`, or `default`.")]
+PredictorOption = Annotated[str, typer.Option("--model", help="An .onnx or .tflite file, or `default`.")]
 DetectorOption = Annotated[
     Literal["auto", "yunet", "haar", "none"],
-    typer.Option(help="Of faces. `auto`: YuNet, or Haar where that cannot be fetched. `none`: a picture is a face."),
+    typer.Option(
+        help="Face detector. `auto`: YuNet, or Haar cascades if YuNet is unavailable. `none`: each image is one face."
+    ),
 ]
 DetectorModelOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="YuNet's file. [default: $FERLAB_DETECTOR_MODEL, or fetched once]")
+    Path | None,
+    typer.Option(metavar="FILE", help="YuNet model file. [default: $FERLAB_DETECTOR_MODEL, or downloaded once]"),
 ]
 MinConfidenceOption = Annotated[
-    float, typer.Option(metavar="SHARE", help="Name no emotion that is less probable; 0..1.", min=0, max=1)
+    float,
+    typer.Option(metavar="SHARE", help="Leave the emotion blank below this confidence, 0 to 1.", min=0, max=1),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+ShowImagesOption = Annotated[
+    bool,
+    typer.Option("--images/--no-images", help="Show images of the data set. FER2013's terms forbid publishing them."),
+]
 
 
-def load(
-    source: str,
-    skip_bad: bool,
-    cache: bool,
-    faces: bool,
-    exclude: Path | None,
-    ferplus: Path | None = None,
-) -> Dataset:
-    dataset = load_dataset(source, skip_bad=skip_bad, use_cache=cache, faces=faces, exclude=exclude, ferplus=ferplus)
-    for note in dataset.notes:
-        console().print(note, markup=False)
-    if dataset.skipped:
-        names = ", ".join(item.name for item in dataset.skipped[:3])
-        console().print(
-            f"left out {len(dataset.skipped)} bad items: {names}{', ...' if len(dataset.skipped) > 3 else ''}",
-            markup=False,
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How a data set is read. A command declares one parameter of this type; see `with_option_groups`."""
+
+    ferplus: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="fer2013new.csv of FER+: ten annotators' votes per image.")
+    ] = None
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Exclude the images that a list of `ferlab audit` names.")
+    ] = None
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip images that cannot be read, and list them.")] = (
+        False
+    )
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")] = True
+    faces: Annotated[bool, typer.Option("--faces", help="Crop the largest face from each of your own images.")] = False
+
+    def load(self, source: str) -> Dataset:
+        """Load a data set, and say what was done to it."""
+        dataset = load_dataset(
+            source,
+            skip_bad=self.skip_bad,
+            use_cache=self.cache,
+            faces=self.faces,
+            exclude=self.exclude,
+            ferplus=self.ferplus,
         )
-    return dataset
+        for note in dataset.notes:
+            console().print(note, markup=False)
+        if dataset.skipped:
+            names = ", ".join(item.name for item in dataset.skipped[:3])
+            more = ", ..." if len(dataset.skipped) > 3 else ""
+            console().print(f"skipped {len(dataset.skipped)} bad items: {names}{more}", markup=False)
+        return dataset
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter of a command whose type is a dataclass by one option per field."""
+    signature = inspect.signature(command, eval_str=True)
+    groups = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if dataclasses.is_dataclass(parameter.annotation)
+    }
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{item.name: values.pop(item.name) for item in dataclasses.fields(kind)})
+        command(**values)
+
+    parameters = list(_expanded(signature, groups))
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _expanded(signature: inspect.Signature, groups: dict[str, Any]) -> Iterator[inspect.Parameter]:
+    for name, parameter in signature.parameters.items():
+        if name not in groups:
+            yield parameter.replace(kind=parameter.KEYWORD_ONLY)
+            continue
+        for item in dataclasses.fields(groups[name]):
+            yield inspect.Parameter(
+                item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type
+            )
 
 
 def load_plugins(paths: list[Path] | None, backend: str | None = None) -> None:
+    """Load the plugins of a command."""
     for path in paths or []:
         ferlab.load_plugin(path, backend)
 
 
-def changes_of(texts: list[str] | None) -> dict[str, str]:
+def parse_changes(texts: list[str] | None) -> dict[str, str]:
+    """Parse the values of `--set KEY=VALUE`.
+
+    Raises:
+        typer.BadParameter: if one has no equals sign.
+    """
     changes = {}
     for text in texts or []:
         key, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"'{text}' is not of the form KEY=VALUE.", param_hint="--set")
+            raise typer.BadParameter(f"expected KEY=VALUE, got '{text}'.", param_hint="--set")
         changes[key.strip()] = value.strip()
     return changes
 
 
 def stop(message: str) -> None:
-    console().print(message)
+    """Print a message, and exit with code 1."""
+    console().print(message, markup=False)
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the commands print on standard output, for people."""
+"""What the commands print on standard output, for people to read."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferlab.audit import REASONS
+from ferlab.comparison.entry import Comparison
+from ferlab.evaluation.robustness import Robustness
 from ferlab.formatting import duration, percent
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
+from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
 
 MEANS = {
     "equal": "mean with equal weights",
@@ -21,92 +24,97 @@ MEANS = {
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
-def print_ranking(comparison: Mapping[str, Any]) -> None:
-    """A comparison: who is ahead, and the findings."""
-    columns = ("95 % interval", "not told apart from", "selected on")
-    table = Table("", "recipe", f"{comparison['ranked_on']} accuracy", *columns, box=None)
-    for row in comparison["ranking"]:
-        accuracy = f"{100 * row['accuracy']:.2f} %"
-        ties, selected_on = escape(", ".join(row["tied_with"])), row["selected_on"] or ""
-        table.add_row(str(row["rank"]), escape(row["recipe"]), accuracy, _range(row["interval"]), ties, selected_on)
+def print_ranking(comparison: Comparison) -> None:
+    """Print the ranking of a comparison, and its findings."""
+    columns = ("95 % interval", "not significantly different from", "selected on")
+    table = Table("", "recipe", f"{comparison.ranked_on} accuracy", *columns, box=None)
+    for row in comparison.ranking:
+        accuracy, ties = f"{100 * row.accuracy:.2f} %", escape(", ".join(row.tied_with))
+        table.add_row(
+            str(row.rank), escape(row.recipe), accuracy, _range(row.interval), ties, ", ".join(row.selected_on)
+        )
     _print(table)
-    for sentence in comparison["findings"]:
+    for sentence in comparison.findings:
         print(f"- {sentence}")
 
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """The scores of one model on one split."""
-    print(_accuracy_line("accuracy", metrics))
-    if metrics["split"] in (metrics["selected_on"] or "").split("+"):
-        print(f"a little too high: the model was selected on {metrics['selected_on']}")
-    if metrics["leak_free"]:
-        print(_accuracy_line("without images that have a copy in training", metrics["leak_free"]))
-    if metrics["leak_free_reason"]:
-        print(f"{'to be doubted' if metrics['leak_free'] else 'leaks not counted'}: {metrics['leak_free_reason']}")
-    print(
-        f"balanced accuracy {percent(metrics['balanced_accuracy'])} %, top 2 {percent(metrics['top2_accuracy'])} %, "
-        f"macro F1 {metrics['macro_f1']:.4f}"
-    )
-    print(
-        f"log loss {metrics['log_loss']:.4f}, Brier score {metrics['brier_score']:.4f}, "
-        f"expected calibration error {metrics['expected_calibration_error']:.4f}"
-    )
-    if calibrated := metrics["calibrated"]:
-        print(
-            f"with the temperature {calibrated['temperature']:.2f} fitted on validation: log loss "
-            f"{calibrated['log_loss']:.4f}, Brier score {calibrated['brier_score']:.4f}, expected calibration error "
-            f"{calibrated['expected_calibration_error']:.4f}"
-        )
-    for line in _asked_for(metrics):
+def print_metrics(evaluation: Evaluation) -> None:
+    """Print the metrics of one model on one split."""
+    for line in _metrics_lines(evaluation):
         print(line)
     table = Table("class", "precision", "recall", "f1", "images", box=None)
-    for name, row in metrics["per_class"].items():
-        scores = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-        table.add_row(escape(name), *scores, f"{row['images']:,}")
+    for name, row in evaluation.per_class.items():
+        scores = ["" if score is None else f"{score:.3f}" for score in (row.precision, row.recall, row.f1)]
+        table.add_row(escape(name), *scores, f"{row.images:,}")
     _print(table)
 
 
-def _asked_for(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Lines on what only some evaluations have."""
-    if tta := metrics.get("tta"):
-        cost = f"{tta['views']} views, {tta['seconds_ratio']:.0f} times the time"
-        yield _accuracy_line(f"mean answer to {cost}", tta)
-    if kept := metrics.get("abstained"):
-        share = f"{percent(kept['coverage'], 1)} % of the images answered"
-        yield _accuracy_line(f"from a probability of {kept['threshold']:g} on, {share}", kept)
-    for name, row in (metrics["agreement"] or {}).items():
-        yield f"FER+ voters, {name}: accuracy {percent(row['accuracy'])} % on {row['images']:,} images"
-    if by_group := metrics.get("by_group"):
-        yield from (_accuracy_line(name, row) for name, row in by_group["groups"].items())
-        if gap := by_group["largest_gap"]:
+def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
+    yield _accuracy_line("accuracy", evaluation)
+    if evaluation.split in (evaluation.selected_on or ()):
+        yield f"slightly too high: the model was selected on {' and '.join(evaluation.selected_on or ())}"
+    if evaluation.leak_free:
+        yield _accuracy_line("without images that have a copy in the training split", evaluation.leak_free)
+    if evaluation.leak_free_reason:
+        kind = "incomplete" if evaluation.leak_free else "copies not searched"
+        yield f"{kind}: {evaluation.leak_free_reason}"
+    yield (
+        f"balanced accuracy {percent(evaluation.balanced_accuracy)} %, "
+        f"top-2 accuracy {percent(evaluation.top2_accuracy)} %, macro F1 {evaluation.macro_f1:.4f}"
+    )
+    yield _calibration_line(evaluation)
+    if evaluation.calibrated:
+        temperature = evaluation.calibrated.temperature
+        yield f"with temperature {temperature:.2f}, fitted on validation: {_calibration_line(evaluation.calibrated)}"
+    yield from _optional_lines(evaluation)
+
+
+def _calibration_line(scores: Metrics | Calibration) -> str:
+    return (
+        f"log loss {scores.log_loss:.4f}, Brier score {scores.brier_score:.4f}, "
+        f"expected calibration error {scores.expected_calibration_error:.4f}"
+    )
+
+
+def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Describe what only some evaluations have."""
+    if tta := evaluation.tta:
+        cost = f"{tta.views} views, {tta.seconds_ratio:.0f} times the time"
+        yield _accuracy_line(f"test-time augmentation ({cost})", tta)
+    if kept := evaluation.abstained:
+        share = f"{percent(kept.coverage, 1)} % of the images"
+        yield _accuracy_line(f"confidence of {kept.threshold:g} or more, {share}", kept)
+    for name, row in (evaluation.agreement or {}).items():
+        yield f"FER+ voters, {name}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
+    if by_group := evaluation.by_group:
+        yield from (_accuracy_line(name, row) for name, row in by_group.groups.items())
+        if gap := by_group.largest_gap:
             yield (
-                f"largest gap: {gap['higher']} above {gap['lower']} by {100 * gap['difference']:.2f} points "
-                f"(95 %: {_range(gap['interval'])})"
+                f"largest gap: {gap.higher} above {gap.lower} by {100 * gap.difference:.2f} points "
+                f"(95 %: {_range(gap.interval)})"
             )
 
 
-def _accuracy_line(name: str, row: Mapping[str, Any]) -> str:
-    if not row["images"]:
+def _accuracy_line(name: str, row: Metrics | AccuracyEstimate) -> str:
+    if not row.accuracy_interval:
         return f"{name}: no images"
-    return (
-        f"{name}: {percent(row['accuracy'])} % (95 %: {_range(row['accuracy_interval'])}) on {row['images']:,} images"
-    )
+    return f"{name}: {percent(row.accuracy)} % (95 %: {_range(row.accuracy_interval)}) on {row.images:,} images"
 
 
 def _range(interval: Sequence[float]) -> str:
     return " - ".join(percent(bound, 1) for bound in interval)
 
 
-def print_robustness(result: Mapping[str, Any]) -> None:
-    """The accuracy of one model under each corruption, in percent; column 0 is the clean pictures."""
+def print_robustness(result: Robustness) -> None:
+    """Print the accuracy of one model under each corruption, in percent; column 0 is the clean images."""
     table = Table("corruption", *map(str, range(6)), "strengths 1 to 5", box=None)
-    for name, row in result["corruptions"].items():
-        shares = [result["clean_accuracy"], *row["accuracies"]]
-        strengths = ", ".join(f"{strength:g}" for strength in row["strengths"])
-        table.add_row(name.replace("_", " "), *(percent(share, 1) for share in shares), f"{strengths} {row['unit']}")
+    for name, row in result.corruptions.items():
+        shares = [result.clean_accuracy, *row.accuracies]
+        strengths = ", ".join(f"{strength:g}" for strength in row.strengths)
+        table.add_row(name.replace("_", " "), *(percent(share, 1) for share in shares), f"{strengths} {row.unit}")
     _print(table)
-    clean, score = percent(result["clean_accuracy"]), "–" if result["score"] is None else f"{result['score']:.3f}"
-    print(f"\nclean accuracy {clean} % on {result['images']:,} images")
+    clean, score = percent(result.clean_accuracy), "–" if result.score is None else f"{result.score:.3f}"
+    print(f"\nclean accuracy {clean} % on {result.images:,} images")
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
@@ -167,12 +175,12 @@ def print_benchmark(result: Mapping[str, Any]) -> None:
     _print(table)
 
 
-def print_splits(class_names: tuple[str, ...], splits: Mapping[str, Any]) -> None:
-    """The splits of a data set, as in `Dataset.summary`."""
-    table = Table("split", "images", *map(escape, class_names), "fingerprint", box=None)
-    for name, split in splits.items():
-        counts = [f"{count:,}" for count in split["classes"].values()]
-        table.add_row(name, f"{split['images']:,}", *counts, split["fingerprint"][:12])
+def print_splits(data: DatasetSummary) -> None:
+    """Print the splits of a data set."""
+    table = Table("split", "images", *map(escape, data.class_names), "fingerprint", box=None)
+    for name, split in data.splits.items():
+        counts = [f"{count:,}" for count in split.classes.values()]
+        table.add_row(name, f"{split.images:,}", *counts, split.fingerprint[:12])
     _print(table)
 
 
@@ -268,6 +276,6 @@ def print_recipe(name: str) -> None:
 
 
 def _print(table: Table) -> None:
-    """Never cut off to the width of a pipe."""
+    """Print a table, never cut to the width of a pipe."""
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=400)).print(table)

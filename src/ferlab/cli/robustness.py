@@ -7,51 +7,46 @@ from typing import Annotated
 import typer
 
 from ferlab.cli.options import (
-    CacheOption,
     DataOption,
-    ExcludeOption,
-    FacesOption,
+    DataOptions,
     JsonOption,
     ModelArgument,
     PluginOption,
     QuietOption,
-    SkipBadOption,
     SplitOption,
-    load,
     load_plugins,
 )
-from ferlab.cli.output import (
-    print_robustness,
-)
+from ferlab.cli.output import print_robustness
+from ferlab.results import to_json
 
 
 def robustness(
     model: ModelArgument,
     data: DataOption,
     split: SplitOption = "validation",
-    out: Annotated[Path | None, typer.Option(help="Folder for the numbers, their curves and a contact sheet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder for JSON, the curves and a contact sheet of the corruptions.")
+    ] = None,
     json_: JsonOption = False,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score a model on pictures made worse: ten corruptions, such as blur or a badly cut face, in five strengths.
+    """Evaluate a model under ten image corruptions, such as blur or an off-center crop, at five strengths each.
 
     ferlab robustness default --data fer2013.zip --out robustness
     """
-    from ferlab.evaluation.robustness import robustness as score_robustness
+    from ferlab.evaluation.robustness import robustness as evaluate_robustness
     from ferlab.evaluation.robustness import write_sheet
 
     load_plugins(plugin)
-    dataset = load(data, skip_bad, cache, faces, exclude)
+    dataset = reading.load(data)
     if out:
-        write_sheet(out / "robustness.png")  # before the long work, so that a bad --out is told at once
-    result = score_robustness(model, dataset, split, quiet=quiet)
+        write_sheet(out / "robustness.png")  # first, so that an unusable --out fails at once
+    result = evaluate_robustness(model, dataset, split, quiet=quiet)
     if json_:
-        print(json.dumps(result))
+        print(json.dumps(to_json(result)))
     else:
         print_robustness(result)
     if out:

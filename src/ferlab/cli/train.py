@@ -8,20 +8,15 @@ import typer
 import ferlab
 from ferlab.cli.options import (
     BackendOption,
-    CacheOption,
     DataOption,
-    ExcludeOption,
-    FacesOption,
-    FerplusOption,
+    DataOptions,
     PluginOption,
     QuietOption,
     ResumeOption,
     SeedOption,
     SetOption,
-    SkipBadOption,
-    changes_of,
-    load,
     load_plugins,
+    parse_changes,
     stop,
 )
 
@@ -29,31 +24,28 @@ from ferlab.cli.options import (
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe; see `ferlab recipes`.")],
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="The run folder.")],
+    out: Annotated[Path, typer.Option(help="Output run folder.")],
     seed: SeedOption = 0,
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
-    ferplus: FerplusOption = None,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train one recipe into a run folder.
 
-    Gradients come from Training, the best epoch is chosen on PublicTest, and PrivateTest is not looked at:
+    The model is trained on Training, and the best epoch is selected on PublicTest. PrivateTest is not used:
 
         ferlab train fair_newmodel --data fer2013.zip --out runs/newmodel --seed 1
 
-    A run that was killed goes on with `--resume` and ends with the same numbers as an unbroken one.
+    A run that was killed can be resumed with `--resume`, and ends with the same numbers as an unbroken one.
     """
     load_plugins(plugin, backend)
-    dataset = load(data, skip_bad, cache, faces, exclude, ferplus)
-    run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **changes_of(set_))
+    dataset, changes = reading.load(data), parse_changes(set_)
+    run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **changes)
     result = run.result()
-    if result is None or result["status"] == "interrupted":
-        stop(f"Interrupted. Go on with the same command and --resume; finished epochs are kept in {out}.")
+    if result is None or result.status == "interrupted":
+        stop(f"Interrupted. Resume with the same command and --resume; complete epochs are kept in {out}.")
     print(f"Run folder: {out}")

@@ -1,42 +1,52 @@
-"""Two models that see no network: what any architecture has to beat."""
+"""Two baselines without a network, which any architecture has to beat."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from ferlab.comparison.entry import BASELINE, Entry
 from ferlab.data import Dataset, Split
-from ferlab.evaluation.metrics import score
+from ferlab.evaluation.metrics import compute_metrics
 from ferlab.evaluation.scoring import score_split
+from ferlab.results import DatasetSummary, SplitMetrics
 
-SIDE = 24  # pixels; the logistic regression sees averages of 2x2 pixels
+MAJORITY, PIXELS = "baseline_majority", "baseline_pixels"
+SIDE = 24  # pixels: logistic regression sees averages of 2x2 pixels
 MAX_ITERATIONS = 100
 
 
-def baseline_entries(dataset: Dataset) -> list[dict[str, Any]]:
-    """Fits both baselines on the training split and scores them, as entries of a comparison."""
-    return [majority_entry(dataset.describe()), _pixels_entry(dataset)]
+def baseline_entries(dataset: Dataset) -> list[Entry]:
+    """Fit both baselines on the training split, and score them."""
+    return [majority_entry(dataset.summary()), _pixels_entry(dataset)]
 
 
-def majority_entry(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Always answers with the frequencies of the training labels.
+def majority_entry(data: DatasetSummary) -> Entry:
+    """Score the baseline that always predicts the class frequencies of the training split.
 
     Args:
-        described: class names and class counts of each split, as `Dataset.describe` gives them.
+        data: whose class counts are all that is needed.
     """
-    names, splits = tuple(described["class_names"]), described["splits"]
-    counts = {label: np.array([split["classes"][name] for name in names]) for label, split in splits.items()}
-    frequencies = counts["train"] / counts["train"].sum()
-    scores = {}
-    for label in ("validation", "test"):
-        labels = np.repeat(np.arange(len(names)), counts.get(label, 0))
-        scores[label] = score(labels, np.tile(frequencies, (len(labels), 1)), names) if len(labels) else None
-    return _entry("baseline_majority", "majority class", len(names), 0.0, scores)
+    counts = np.array([data.splits["train"].classes[name] for name in data.class_names])
+    frequencies = counts / counts.sum()
+    scores = {split: _majority_metrics(data, split, frequencies) for split in ("validation", "test")}
+    return _entry(MAJORITY, "majority class", len(counts), 0.0, scores)
 
 
-def _pixels_entry(dataset: Dataset) -> dict[str, Any]:
+def _majority_metrics(data: DatasetSummary, split: str, frequencies: np.ndarray) -> SplitMetrics | None:
+    if split not in data.splits:
+        return None
+    summary = data.splits[split]
+    labels = np.repeat(np.arange(len(frequencies)), [summary.classes[name] for name in data.class_names])
+    metrics = compute_metrics(labels, np.tile(frequencies, (len(labels), 1)), data.class_names)
+    reason = "it does not look at the images"
+    return SplitMetrics(
+        **vars(metrics), fingerprint=summary.fingerprint, leak_free=None, leak_free_reason=reason, agreement=None
+    )
+
+
+def _pixels_entry(dataset: Dataset) -> Entry:
     started = time.perf_counter()
     predict, parameters = _logistic_regression(dataset.take(Split.TRAIN))
     seconds = round(time.perf_counter() - started, 3)
@@ -44,28 +54,26 @@ def _pixels_entry(dataset: Dataset) -> dict[str, Any]:
     for split in (Split.VALIDATION, Split.TEST):
         part = dataset.take(split)
         scores[split.label] = score_split(part, split, predict(part.images), dataset) if len(part) else None
-    return _entry("baseline_pixels", f"logistic regression on {SIDE}x{SIDE} pixels", parameters, seconds, scores)
+    return _entry(PIXELS, f"logistic regression on {SIDE}x{SIDE} pixels", parameters, seconds, scores)
 
 
-def _entry(recipe: str, model: str, parameters: int, seconds: float, scores: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "recipe": recipe,
-        "model": model,
-        "seed": None,
-        "status": "completed",
-        "reason": None,
-        "run": None,
-        "parameters": parameters,
-        "trainable_parameters": parameters,
-        "multiply_adds": parameters,
-        "epochs": None,
-        "image_passes": None,
-        "seconds_per_epoch": seconds,
-        "seconds": seconds,
-        "selected_on": None,
-        "departures": [],
-        **scores,
-    }
+def _entry(
+    name: str, model: str, parameters: int, seconds: float, scores: dict[str, SplitMetrics | None]
+) -> Entry:
+    return Entry(
+        recipe=name,
+        group=BASELINE,
+        architecture=model,
+        seed=None,
+        status="completed",
+        parameters=parameters,
+        trainable_parameters=parameters,
+        multiply_adds=parameters,
+        seconds_per_epoch=seconds,
+        seconds=seconds,
+        validation=scores["validation"],
+        test=scores["test"],
+    )
 
 
 def _logistic_regression(training: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
@@ -73,7 +81,7 @@ def _logistic_regression(training: Dataset) -> tuple[Callable[[np.ndarray], np.n
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # A strong L2 penalty, fixed beforehand, and a loose tolerance: the last digits of the weights change no answer.
+    # A strong L2 penalty, fixed beforehand, and a loose tolerance: the last digits of the weights change no prediction.
     classifier = LogisticRegression(C=10 / len(training), max_iter=MAX_ITERATIONS, tol=1e-3)
     model = make_pipeline(StandardScaler(), classifier).fit(_pixels(training.images), training.labels)
     num_classes = len(training.class_names)
@@ -87,6 +95,6 @@ def _logistic_regression(training: Dataset) -> tuple[Callable[[np.ndarray], np.n
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
-    """`(N, H, W)` uint8 to `(N, 576)` float32, each picture averaged down to 24x24."""
+    """Downsample images `(N, H, W)` uint8 to 24x24 pixels: `(N, 576)` float32."""
     small = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in images]
     return np.stack(small).reshape(len(images), -1).astype(np.float32)

@@ -1,140 +1,141 @@
-"""Which model is ahead, and whether by more than the noise: statistics of scores over seeds and over images."""
+"""Statistics of accuracies over seeds and over images: ranking, paired tests, and ties."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from ferlab.evaluation.metrics import bootstrap_interval
+from ferlab.comparison.entry import Difference, Entry, RankedRecipe
+from ferlab.evaluation.metrics import bootstrap_mean
+from ferlab.results import Interval
 
-Entry = Mapping[str, Any]
 LEVEL = 0.05  # of significance, over all pairs of a comparison
-NORMAL_95 = 1.96  # standard deviations on either side of 95 % of a normal variable
 
 
-def rank(entries: Sequence[Entry], split: str) -> list[dict[str, Any]]:
-    """Orders recipes by their mean accuracy over seeds on one split.
+def rank(entries: Sequence[Entry], split: str) -> list[RankedRecipe]:
+    """Rank recipes by their mean accuracy over seeds on one split, best first.
 
     Args:
-        entries: as in comparison.json; those without a score on that split are left out.
+        entries: those without metrics on that split are left out.
         split: `test` or `validation`.
-
-    Returns:
-        Best first: `rank, recipe, seeds, accuracy` (mean), `spread` (standard deviation over seeds), `interval` (95 %,
-        over images, of the mean), `seed_interval` (95 %, Student's t, over seeds), `selected_on`. Spread and
-        `seed_interval` are null for one seed.
     """
     scored: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry[split]:
-            scored.setdefault(entry["recipe"], []).append(entry)
-    rows = [_row(recipe, group, split) for recipe, group in scored.items()]
-    rows.sort(key=lambda row: -row["accuracy"])
-    return [{"rank": position, **row} for position, row in enumerate(rows, start=1)]
+        if entry.metrics(split):
+            scored.setdefault(entry.recipe, []).append(entry)
+    rows = sorted((_row(runs, split) for runs in scored.values()), key=lambda row: -row.accuracy)
+    return [replace(row, rank=position) for position, row in enumerate(rows, start=1)]
 
 
-def _row(recipe: str, group: list[Entry], split: str) -> dict[str, Any]:
-    accuracies = [entry[split]["accuracy"] for entry in group]
-    intervals = [entry[split]["accuracy_interval"] for entry in group]
-    mean, several = float(np.mean(accuracies)), len(group) > 1
-    half = seeds_half_width(accuracies)
-    return {
-        "recipe": recipe,
-        "seeds": len(group),
-        "accuracy": mean,
-        "spread": float(np.std(accuracies, ddof=1)) if several else None,
-        "interval": [float(bound) for bound in np.mean(intervals, axis=0)],
-        "seed_interval": [max(0.0, mean - half), min(1.0, mean + half)] if several else None,
-        "selected_on": group[0]["selected_on"],
-    }
+def _row(runs: list[Entry], split: str) -> RankedRecipe:
+    metrics = [found for entry in runs if (found := entry.metrics(split))]
+    accuracies = [found.accuracy for found in metrics]
+    low, high = np.mean([found.accuracy_interval for found in metrics], axis=0)
+    several = len(runs) > 1
+    return RankedRecipe(
+        rank=0,
+        recipe=runs[0].recipe,
+        group=runs[0].group,
+        seeds=len(runs),
+        accuracy=float(np.mean(accuracies)),
+        spread=float(np.std(accuracies, ddof=1)) if several else None,
+        interval=(float(low), float(high)),
+        seed_interval=_seed_interval(accuracies) if several else None,
+        selected_on=runs[0].selected_on,
+    )
 
 
-def seeds_half_width(*groups: Sequence[float] | np.ndarray) -> float:
-    """Half the 95 % interval, over seeds, of a mean or of the difference of two means; 0 where a group has one seed.
-
-    Student's t with Welch's degrees of freedom (https://doi.org/10.1093/biomet/34.1-2.28).
-    """
+def _seed_interval(accuracies: list[float]) -> Interval:
     from scipy.stats import t
 
-    if min(len(group) for group in groups) < 2:
-        return 0.0
-    parts = [float(np.var(group, ddof=1)) / len(group) for group in groups]
-    if not sum(parts):
-        return 0.0
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True))
-    return float(t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+    mean, error = np.mean(accuracies), np.std(accuracies, ddof=1) / math.sqrt(len(accuracies))
+    half = float(t.ppf(0.975, len(accuracies) - 1) * error)
+    return max(0.0, float(mean) - half), min(1.0, float(mean) + half)
 
 
-def differences(hits: Mapping[str, Sequence[np.ndarray]], groups: np.ndarray) -> list[dict[str, Any]]:
-    """Differences in mean accuracy between any two recipes that answered the same images.
+def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray) -> list[Difference]:
+    """Compare every two recipes that were scored on the same images.
+
+    With one seed each: McNemar's exact test (https://doi.org/10.1007/BF02295996), copies counted once, and the
+    percentile bootstrap over groups of copies. With more seeds: a t-test of the mean difference. Its variance is the sum
+    of that over images (paired, by bootstrap over groups of copies) and, where both recipes have several seeds, those of
+    the two means over seeds; its degrees of freedom are Welch and Satterthwaite's
+    (https://doi.org/10.1093/biomet/34.1-2.28). P-values are corrected for the number of pairs by Holm's method
+    (https://www.jstor.org/stable/4615733).
 
     Args:
-        hits: by recipe, best first, one boolean array `(N,)` per seed: which images were answered rightly.
-        groups: `(N,)` number of each image's group of copies.
-
-    Returns:
-        Per pair:
-        `first, second, difference` of the mean accuracies and its `interval` (95 %). The noise of the images is that of
-        the paired differences, by a bootstrap over groups of copies; where both recipes have several seeds, the noise
-        between seeds is added in quadrature, and `seeds` is true.
-        `p_value` that two recipes of equal accuracy differ by as much: with one seed each, McNemar's test on the images
-        that just one answers rightly (https://doi.org/10.1007/BF02295996), exact, copies counted once; else that of a
-        normal variable of the interval's width.
-        `holm_p_value`, corrected for the number of pairs (https://www.jstor.org/stable/4615733), and `distinct`:
-        whether it is below 0.05.
+        correct: by recipe, best first, one boolean array `(N,)` per seed: which predictions are correct.
+        copies: `(N,)` number of each image's group of copies.
     """
     from statsmodels.stats.multitest import multipletests
 
-    pairs = [_difference(first, second, hits, groups) for first, second in combinations(hits, 2)]
-    if pairs:
-        distinct, corrected, *_ = multipletests([pair["p_value"] for pair in pairs], LEVEL, method="holm")
-        for pair, sure, p_value in zip(pairs, distinct, corrected, strict=True):
-            pair |= {"holm_p_value": float(p_value), "distinct": bool(sure)}
-    return pairs
+    pairs = [_compare(first, second, correct, copies) for first, second in combinations(correct, 2)]
+    if not pairs:
+        return []
+    significant, corrected, *_ = multipletests([pair.p_value for pair in pairs], LEVEL, method="holm")
+    return [
+        replace(pair, holm_p_value=float(p_value), significant=bool(sure))
+        for pair, sure, p_value in zip(pairs, significant, corrected, strict=True)
+    ]
 
 
-def add_ties(ranking: Sequence[dict[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> None:
-    """Says in each row of a ranking, under `tied_with`, from which other recipes it is not told apart."""
-    for row in ranking:
-        name = row["recipe"]
-        both = [(pair["first"], pair["second"]) for pair in pairs if not pair["distinct"]]
-        row["tied_with"] = [one if other == name else other for one, other in both if name in (one, other)]
+def with_ties(ranking: Sequence[RankedRecipe], pairs: Sequence[Difference]) -> list[RankedRecipe]:
+    """Add to each row the recipes that are not significantly different from it."""
+    ties: dict[str, list[str]] = {row.recipe: [] for row in ranking}
+    for pair in pairs:
+        if not pair.significant:
+            ties[pair.first].append(pair.second)
+            ties[pair.second].append(pair.first)
+    return [replace(row, tied_with=tuple(ties[row.recipe])) for row in ranking]
 
 
-def _difference(
-    first: str, second: str, hits: Mapping[str, Sequence[np.ndarray]], groups: np.ndarray
-) -> dict[str, Any]:
-    one, other = (np.stack(list(hits[name])).astype(float) for name in (first, second))  # (S, N)
+def _compare(first: str, second: str, correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray) -> Difference:
+    one, other = (np.stack(list(correct[name])).astype(float) for name in (first, second))  # (S, N)
     paired = one.mean(axis=0) - other.mean(axis=0)  # (N,), -1..1
-    low, high = bootstrap_interval(paired, groups)
-    seeds_half = seeds_half_width(one.mean(axis=1), other.mean(axis=1))
-    difference, half = float(paired.mean()), math.hypot((high - low) / 2, seeds_half)
+    difference = float(paired.mean())
+    interval, error = bootstrap_mean(paired, copies)
+    _, firsts = np.unique(copies, return_index=True)
     if len(one) == len(other) == 1:
-        _, firsts = np.unique(groups, return_index=True)
         p_value = mcnemar_p_value(one[0, firsts] > 0, other[0, firsts] > 0)
     else:
-        p_value = _normal_p_value(difference, half)
-    return {
-        "first": first,
-        "second": second,
-        "difference": difference,
-        "interval": [difference - half, difference + half],
-        "seeds": min(len(one), len(other)) > 1,
-        "p_value": p_value,
-    }
+        parts = [(error**2, len(firsts) - 1), *_seed_variances(one.mean(axis=1), other.mean(axis=1))]
+        interval, p_value = welch_satterthwaite(difference, parts)
+    several = min(len(one), len(other)) > 1
+    return Difference(
+        first=first, second=second, difference=difference, interval=interval, seeds=several, p_value=p_value
+    )
+
+
+def _seed_variances(*accuracies: np.ndarray) -> list[tuple[float, int]]:
+    """Variances of two means over seeds, with their degrees of freedom; none if one recipe has a single seed."""
+    if min(map(len, accuracies)) < 2:
+        return []
+    return [(float(np.var(group, ddof=1)) / len(group), len(group) - 1) for group in accuracies]
+
+
+def welch_satterthwaite(difference: float, variances: Sequence[tuple[float, int]]) -> tuple[Interval, float]:
+    """Compute the 95 % interval and the p-value of a difference whose variance is a sum of independent estimates.
+
+    Args:
+        difference: the estimate.
+        variances: each with its degrees of freedom.
+    """
+    from scipy.stats import t
+
+    total = sum(variance for variance, _ in variances)
+    if not total:
+        return (difference, difference), float(difference == 0)
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
+    error = math.sqrt(total)
+    half = float(t.ppf(0.975, freedom)) * error
+    return (difference - half, difference + half), float(2 * t.sf(abs(difference) / error, freedom))
 
 
 def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """McNemar's exact test (https://doi.org/10.1007/BF02295996) on two models' right answers `(N,)` bool."""
+    """Compute McNemar's exact test on the correct predictions `(N,)` bool of two models."""
     from statsmodels.stats.contingency_tables import mcnemar
 
     table = [[np.sum(one & other), np.sum(one & ~other)], [np.sum(~one & other), np.sum(~one & ~other)]]
     return float(mcnemar(table, exact=True).pvalue)
-
-
-def _normal_p_value(difference: float, half: float) -> float:
-    from scipy.stats import norm
-
-    return float(2 * norm.sf(NORMAL_95 * abs(difference) / half)) if half else float(difference == 0)

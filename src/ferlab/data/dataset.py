@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ferlab.errors import DataError
+from ferlab.results import DatasetSummary, Skipped, SplitSummary
 
 IMAGE_SIZE = 48  # pixels; FER2013 images are squares of this side
 
@@ -30,14 +30,6 @@ class Split(IntEnum):
     def from_label(cls, label: str) -> "Split":
         """The split called `train`, `validation` or `test`."""
         return cls[label.upper()]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skipped:
-    """One image or row that was left out of a data set on request, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,22 +98,18 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
 
-    def summary(self) -> dict[str, dict[str, Any]]:
-        """By split that is present: number of `images`, `classes` (name -> count) and `fingerprint`."""
+    def summary(self) -> DatasetSummary:
+        """Summarize what a result depends on: class names, splits with their fingerprints, and notes."""
         parts = {split.label: self.take(split) for split in Split if self.has(split)}
-        return {
-            name: {"images": len(part), "classes": part.class_counts(), "fingerprint": part.fingerprints[name]}
-            for name, part in parts.items()
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """What a result depends on: `source` (its last name), `class_names`, `splits` as in `summary`, and `notes`."""
-        return {
-            "source": Path(self.source).name,
-            "class_names": list(self.class_names),
-            "splits": self.summary(),
-            "notes": list(self.notes),
-        }
+        return DatasetSummary(
+            source=Path(self.source).name,
+            class_names=self.class_names,
+            splits={
+                name: SplitSummary(images=len(part), classes=part.class_counts(), fingerprint=part.fingerprints[name])
+                for name, part in parts.items()
+            },
+            notes=self.notes,
+        )
 
     def digests(self) -> list[bytes]:
         """SHA-256 of each image with its label: the same in whatever order and format the data comes."""

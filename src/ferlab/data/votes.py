@@ -48,28 +48,22 @@ def entropy(votes: np.ndarray) -> np.ndarray:
     return np.nan_to_num(shannon_entropy(shares, base=2, axis=1))
 
 
-def accuracy_by_agreement(part: Dataset, probabilities: np.ndarray) -> dict[str, dict[str, Any]]:
-    """A model's accuracy where the voters confirm the label, and where they do not.
+def agreement_classes(part: Dataset) -> dict[str, np.ndarray]:
+    """Divide images by how far the voters agree with their labels.
 
     Args:
         part: images with votes.
-        probabilities: `(N, K)`.
 
     Returns:
-        `images` and `accuracy` (null where there is no image) of: `unanimous`, all votes for the label; `majority`, no
-        other answer with more; `outvoted`, another answer with more; `nobody`, no vote for the label at all.
+        Masks `(N,)` bool by name: `unanimous`, all votes are for the label; `majority`, no other class has more votes;
+        `outvoted`, another class has more; `nobody`, no vote is for the label.
     """
     shares, agrees = agreement(part), majority_agrees(part)
-    kinds = {
+    return {
         "unanimous": shares == 1,
         "majority": agrees & (shares < 1),
         "outvoted": ~agrees & (shares > 0),
         "nobody": shares == 0,
-    }
-    right = probabilities.argmax(axis=1) == part.labels
-    return {
-        name: {"images": int(mask.sum()), "accuracy": float(right[mask].mean()) if mask.any() else None}
-        for name, mask in kinds.items()
     }
 
 

@@ -1,61 +1,75 @@
-"""Metrics: pure functions of labels `(N,)` and probabilities `(N, K)` or logits, on NumPy and scikit-learn."""
+"""Metrics: pure functions of labels `(N,)` and of probabilities or logits `(N, K)`."""
 
+import math
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
 from ferlab.errors import MissingExtraError
+from ferlab.results import (
+    AccuracyEstimate,
+    AccuracyGap,
+    ClassScores,
+    CoveragePoint,
+    GroupAccuracies,
+    Interval,
+    Metrics,
+    ReliabilityBin,
+    SelectivePrediction,
+)
 
 RESAMPLES = 2000  # of a bootstrap
 
 
 def check_libraries() -> None:
-    """Checks, before a model is asked, that the libraries are there which its scores are made with.
+    """Check, before a model is run, that the libraries for its metrics are installed.
 
     Raises:
         MissingExtraError: if one is not.
     """
-    for module in ("scipy", "sklearn"):
+    for module in ("pydantic", "scipy", "sklearn"):
         if find_spec(module) is None:
             raise MissingExtraError("evaluate", module)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities `(N, K)` that logits `(N, K)` stand for, in float64."""
-    logits = logits.astype(np.float64)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    """Compute the log-probabilities `(N, K)` of logits `(N, K)` in float64."""
+    from scipy.special import log_softmax as scipy_log_softmax
+
+    return scipy_log_softmax(logits.astype(np.float64), axis=1)
 
 
 def safe_log(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithms in float64; a probability of 0 in float32 counts as the smallest one above it, not as impossible."""
+    """Compute logarithms in float64, where a float32 probability of 0 counts as the smallest positive one."""
     return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Share of images whose most probable class is the label, 0..1."""
+    """Compute the top-1 accuracy, 0..1."""
     return float(np.mean(probabilities.argmax(axis=1) == labels))
 
 
 def log_loss(labels: np.ndarray, log_probabilities: np.ndarray) -> float:
-    """Mean negative log-likelihood of the labels, in nats."""
+    """Compute the mean negative log-likelihood of the labels, in nats.
+
+    It takes log-probabilities, unlike scikit-learn's function, which clips small probabilities.
+    """
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
 def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature by which logits are best divided: that of the lowest log loss (https://arxiv.org/abs/1706.04599).
+    """Find the temperature that, dividing the logits, gives the lowest log loss (https://arxiv.org/abs/1706.04599).
 
     Args:
         labels: `(N,)` int64.
         logits: `(N, K)`.
 
     Returns:
-        The temperature, within 0.05..20: above 1 where the model is too sure of itself.
+        The temperature, 0.05..20; above 1 for an overconfident model.
 
     Example:
-        >>> sure = np.log([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
-        >>> bool(fit_temperature(np.array([0, 0, 1]), sure) > 1)
+        >>> overconfident = np.log([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
+        >>> bool(fit_temperature(np.array([0, 0, 1]), overconfident) > 1)
         True
     """
     from scipy.optimize import minimize_scalar
@@ -67,13 +81,13 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int = 2) -> float:
-    """Share of images whose label is among the k most probable classes, 0..1."""
+    """Compute the share of images whose label is among the k most probable classes, 0..1, for any number of classes."""
     own = probabilities[np.arange(len(labels)), labels][:, None]
     return float(np.mean(np.sum(probabilities > own, axis=1) < k))
 
 
 def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over images of the squared distance of the probabilities from the truth, 0..2: 0 for sure and right.
+    """Compute the mean squared distance between probabilities and one-hot labels, 0..2.
 
     https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2, in its original form for several classes.
 
@@ -81,12 +95,12 @@ def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
         >>> brier_score(np.array([0]), np.array([[0.5, 0.5]]))
         0.5
     """
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))
+    one_hot = np.eye(probabilities.shape[1])[labels]
+    return float(np.mean(np.sum((probabilities - one_hot) ** 2, axis=1)))
 
 
-def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> list[dict[str, float]]:
-    """How often answers are right, by how sure they are: a reliability diagram (https://arxiv.org/abs/1706.04599).
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> tuple[ReliabilityBin, ...]:
+    """Compute a reliability diagram: accuracy by confidence (https://arxiv.org/abs/1706.04599).
 
     Args:
         labels: `(N,)`.
@@ -94,26 +108,26 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
         bins: number of bins of equal width between 0 and 1.
 
     Returns:
-        Per bin with images `confidence` (mean), `accuracy`, both 0..1, and `images`.
+        The bins that hold images.
 
     Example:
         >>> reliability(np.array([0, 0, 1, 1]), np.array([[0.75, 0.25]] * 4))
-        [{'confidence': 0.75, 'accuracy': 0.5, 'images': 4}]
+        (ReliabilityBin(confidence=0.75, accuracy=0.5, images=4),)
     """
-    confidences, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
+    confidences, correct = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidences * bins).astype(int), bins - 1)
-    return [
-        {
-            "confidence": float(confidences[bin_of == number].mean()),
-            "accuracy": float(right[bin_of == number].mean()),
-            "images": int(np.sum(bin_of == number)),
-        }
+    return tuple(
+        ReliabilityBin(
+            confidence=float(confidences[bin_of == number].mean()),
+            accuracy=float(correct[bin_of == number].mean()),
+            images=int(np.sum(bin_of == number)),
+        )
         for number in np.unique(bin_of)
-    ]
+    )
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
-    """How far confidence is from accuracy, 0..1: the mean over bins of equal width, weighted by their images.
+    """Compute the mean distance between confidence and accuracy over bins, weighted by their images, 0..1.
 
     https://arxiv.org/abs/1706.04599, section 2, with 15 bins as there.
 
@@ -122,55 +136,53 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
         0.25
     """
     rows = reliability(labels, probabilities, bins)
-    return sum(row["images"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(labels)
+    return sum(row.images * abs(row.accuracy - row.confidence) for row in rows) / len(labels)
 
 
-def risk_coverage(labels: np.ndarray, probabilities: np.ndarray, steps: int = 20) -> list[dict[str, float]]:
-    """How accurate the surest answers are: the risk-coverage curve (https://arxiv.org/abs/1705.08500).
+def risk_coverage(labels: np.ndarray, probabilities: np.ndarray, steps: int = 20) -> tuple[CoveragePoint, ...]:
+    """Compute the risk-coverage curve: accuracy of the most confident predictions (https://arxiv.org/abs/1705.08500).
 
     Args:
         labels: `(N,)`.
         probabilities: `(N, K)`.
-        steps: points of the curve.
+        steps: number of points.
 
     Returns:
-        For each share of images that is answered, the surest first: `coverage` and `accuracy`, 0..1, and `threshold`,
-        the lowest confidence among them.
+        The points, from the most confident predictions alone to all of them.
     """
-    confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     order = np.argsort(-confidences, kind="stable")
-    curve = []
-    for step in range(1, steps + 1):
-        answered = order[: max(1, round(len(labels) * step / steps))]
-        curve.append(
-            {
-                "coverage": len(answered) / len(labels),
-                "accuracy": float(right[answered].mean()),
-                "threshold": float(confidences[answered[-1]]),
-            }
+    sizes = [max(1, round(len(labels) * step / steps)) for step in range(1, steps + 1)]
+    return tuple(
+        CoveragePoint(
+            coverage=size / len(labels),
+            accuracy=float(correct[order[:size]].mean()),
+            threshold=float(confidences[order[size - 1]]),
         )
-    return curve
+        for size in sizes
+    )
 
 
-def bootstrap_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean, by drawing whole groups of copies again (https://doi.org/10.1214/aos/1176344552).
+def bootstrap_mean(values: np.ndarray, groups: np.ndarray) -> tuple[Interval, float]:
+    """Bootstrap a mean by resampling whole groups of copies (https://doi.org/10.1214/aos/1176344552).
 
-    Copies of an image are answered alike: drawn one by one, they would pass for independent evidence.
+    Copies of an image get the same prediction: resampled one by one, they would count as independent evidence.
 
     Args:
-        values: `(N,)`, such as 1 for a right and 0 for a wrong answer.
-        groups: `(N,)` number of each image's group, as `ferlab.data.copies.group_copies` gives them.
+        values: `(N,)`, such as 1 for a correct and 0 for an incorrect prediction.
+        groups: `(N,)` number of each image's group, as `ferlab.data.copies.group_copies` returns them.
 
     Returns:
-        The percentiles 2.5 and 97.5 of the means of 2,000 draws, always the same ones.
+        The percentiles 2.5 and 97.5 of the means of 2,000 resamples, always the same ones, and their standard
+        deviation.
     """
     from scipy.stats import bootstrap
 
     _, positions = np.unique(groups, return_inverse=True)
     sums, sizes = np.bincount(positions, weights=values), np.bincount(positions)
     if len(sums) < 2:
-        return float(np.mean(values)), float(np.mean(values))
-    drawn = bootstrap(
+        return (float(np.mean(values)), float(np.mean(values))), 0.0
+    result = bootstrap(
         (np.arange(len(sums)),),
         lambda chosen, axis: sums[chosen].sum(axis=axis) / sizes[chosen].sum(axis=axis),
         n_resamples=RESAMPLES,
@@ -179,156 +191,133 @@ def bootstrap_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, f
         method="percentile",
         rng=np.random.default_rng(0),
     )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    interval = result.confidence_interval
+    return (float(interval.low), float(interval.high)), float(result.standard_error)
 
 
-def accuracy_interval(right: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """95 % interval of an accuracy: that of `bootstrap_interval`, or Wilson's where all answers are right or all wrong.
+def accuracy_interval(correct: np.ndarray, groups: np.ndarray) -> Interval:
+    """Compute the 95 % interval of an accuracy: by bootstrap, or Wilson's where all predictions are (in)correct.
 
-    Draws of equal values are all equal, and would pass for certainty (https://doi.org/10.1080/01621459.1927.10502953).
+    Resamples of equal values are all equal, and would suggest certainty
+    (https://doi.org/10.1080/01621459.1927.10502953).
 
     Args:
-        right: `(N,)` bool, whether each answer is right.
+        correct: `(N,)` bool, whether each prediction is correct.
         groups: `(N,)` number of each image's group of copies.
 
     Example:
         >>> [round(bound, 3) for bound in accuracy_interval(np.ones(12, bool), np.arange(12))]
         [0.758, 1.0]
     """
-    if right.any() and not right.all():
-        return bootstrap_interval(right.astype(np.float64), groups)
+    if correct.any() and not correct.all():
+        return bootstrap_mean(correct.astype(np.float64), groups)[0]
     from scipy.stats import binomtest
 
     size = len(np.unique(groups))
-    interval = binomtest(size if right.all() else 0, size).proportion_ci(method="wilson")
+    interval = binomtest(size if correct.all() else 0, size).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def accuracy_of(right: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    """Accuracy on some images: `images`, `accuracy` and `accuracy_interval`; both null where there is no image.
+def estimate_accuracy(correct: np.ndarray, groups: np.ndarray) -> AccuracyEstimate:
+    """Compute an accuracy with its interval.
 
     Args:
-        right: `(N,)` bool, whether each answer is right.
+        correct: `(N,)` bool, whether each prediction is correct.
         groups: `(N,)` number of each image's group of copies.
     """
-    if not len(right):
-        return {"images": 0, "accuracy": None, "accuracy_interval": None}
-    interval = accuracy_interval(right, groups)
-    return {"images": len(right), "accuracy": float(right.mean()), "accuracy_interval": interval}
+    if not len(correct):
+        return AccuracyEstimate(images=0, accuracy=None)
+    interval = accuracy_interval(correct, groups)
+    return AccuracyEstimate(images=len(correct), accuracy=float(correct.mean()), accuracy_interval=interval)
 
 
-def accuracy_by_group(right: np.ndarray, groups: np.ndarray, of: np.ndarray) -> dict[str, Any]:
-    """Accuracy on groups of people or pictures, as somebody else has named them.
+def accuracy_by_group(correct: np.ndarray, copies: np.ndarray, groups: np.ndarray) -> GroupAccuracies:
+    """Compute the accuracy of each group of people or images.
 
     Args:
-        right: `(N,)` bool.
-        groups: `(N,)` number of each image's group of copies.
-        of: `(N,)` str, the group that each image is counted in; those with an empty name are not.
+        correct: `(N,)` bool.
+        copies: `(N,)` number of each image's group of copies.
+        groups: `(N,)` str, name of the group of each image; images with an empty name are left out.
 
     Returns:
-        `groups`: by name what `accuracy_of` gives; and `largest_gap`: null where there are fewer than two, else
-        `higher, lower, difference, interval`. The interval takes the two for independent.
+        The accuracies by name, and the largest gap, whose interval assumes that the two groups are independent.
     """
-    names = sorted(set(of.tolist()) - {""})
-    rows = {name: accuracy_of(right[of == name], groups[of == name]) for name in names}
-    if len(rows) < 2:
-        return {"groups": rows, "largest_gap": None}
-    higher, lower = (
-        max(rows, key=lambda name: rows[name]["accuracy"]),
-        min(rows, key=lambda name: rows[name]["accuracy"]),
+    names = sorted(set(groups.tolist()) - {""})
+    by_name = {name: estimate_accuracy(correct[groups == name], copies[groups == name]) for name in names}
+    return GroupAccuracies(groups=by_name, largest_gap=_largest_gap(by_name) if len(by_name) > 1 else None)
+
+
+def _largest_gap(by_name: dict[str, AccuracyEstimate]) -> AccuracyGap:
+    known = {name: (row.accuracy, row.accuracy_interval) for name, row in by_name.items()}
+    shares = {name: share for name, (share, _) in known.items() if share is not None}
+    higher, lower = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    halves = [(interval[1] - interval[0]) / 2 for name in (higher, lower) if (interval := known[name][1])]
+    difference, half = shares[higher] - shares[lower], math.hypot(*halves)
+    return AccuracyGap(
+        higher=higher, lower=lower, difference=difference, interval=(difference - half, difference + half)
     )
-    gap = rows[higher]["accuracy"] - rows[lower]["accuracy"]
-    halves = [np.diff(rows[name]["accuracy_interval"])[0] / 2 for name in (higher, lower)]
-    half = float(np.hypot(*halves))
-    return {
-        "groups": rows,
-        "largest_gap": {"higher": higher, "lower": lower, "difference": gap, "interval": [gap - half, gap + half]},
-    }
 
 
-def answered(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, threshold: float) -> dict[str, Any]:
-    """What remains where a model answers only if its highest probability reaches a threshold.
-
-    Returns:
-        `threshold`, `coverage` (share of images that are answered, 0..1) and what `accuracy_of` gives for those.
-    """
-    sure = probabilities.max(axis=1) >= threshold
-    right = (probabilities.argmax(axis=1) == labels)[sure]
-    return {"threshold": threshold, "coverage": float(sure.mean()), **accuracy_of(right, groups[sure])}
+def selective_prediction(
+    labels: np.ndarray, probabilities: np.ndarray, copies: np.ndarray, threshold: float
+) -> SelectivePrediction:
+    """Compute coverage and accuracy of the predictions whose confidence reaches a threshold, 0..1."""
+    kept = probabilities.max(axis=1) >= threshold
+    estimate = estimate_accuracy((probabilities.argmax(axis=1) == labels)[kept], copies[kept])
+    return SelectivePrediction(threshold=threshold, coverage=float(kept.mean()), **vars(estimate))
 
 
-def score(
-    labels: np.ndarray, probabilities: np.ndarray, class_names: tuple[str, ...], groups: np.ndarray | None = None
-) -> dict[str, Any]:
-    """All metrics of one model on one split.
+def compute_metrics(
+    labels: np.ndarray, probabilities: np.ndarray, class_names: tuple[str, ...], copies: np.ndarray | None = None
+) -> Metrics:
+    """Compute all metrics of probabilities on labeled images.
 
     Args:
         labels: `(N,)` int64.
         probabilities: `(N, K)`, 0..1.
         class_names: K names.
-        groups: `(N,)` number of each image's group of copies; None where no image is there twice.
+        copies: `(N,)` number of each image's group of copies; None if all images differ.
 
     Returns:
-        `images, accuracy, accuracy_interval, balanced_accuracy, top2_accuracy, macro_f1, log_loss, brier_score,
-        expected_calibration_error, reliability, risk_coverage, per_class, confusion, class_names`. The interval is
-        that of `accuracy_interval`; `balanced_accuracy` is the mean recall. `per_class` holds precision, recall, f1
-        and images by name; classes that do not occur have null scores and are left out of the means.
-        `confusion[i][j]` counts images of class i taken for class j.
+        The metrics. Classes without images have null scores and are left out of the means.
 
     Example:
-        >>> score(np.array([0, 1]), np.array([[0.9, 0.1], [0.4, 0.6]]), ("sad", "happy"))["accuracy"]
+        >>> compute_metrics(np.array([0, 1]), np.array([[0.9, 0.1], [0.4, 0.6]]), ("sad", "happy")).accuracy
         1.0
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix
 
     predicted = probabilities.argmax(axis=1)
-    right = predicted == labels
-    indices = np.arange(len(class_names))
-    scores = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
-    per_class = {}
-    for name, precision, recall, f1, images in zip(class_names, *scores, strict=True):
-        present = bool(images)
-        per_class[name] = {
-            "precision": float(precision) if present else None,
-            "recall": float(recall) if present else None,
-            "f1": float(f1) if present else None,
-            "images": int(images),
-        }
+    per_class = _class_scores(labels, predicted, class_names)
+    confusion = confusion_matrix(labels, predicted, labels=np.arange(len(class_names)))
+    return Metrics(
+        images=len(labels),
+        accuracy=accuracy(labels, probabilities),
+        accuracy_interval=accuracy_interval(predicted == labels, np.arange(len(labels)) if copies is None else copies),
+        balanced_accuracy=float(np.mean([row.recall for row in per_class.values() if row.recall is not None])),
+        top2_accuracy=top_k_accuracy(labels, probabilities),
+        macro_f1=float(np.mean([row.f1 for row in per_class.values() if row.f1 is not None])),
+        log_loss=log_loss(labels, safe_log(probabilities)),
+        brier_score=brier_score(labels, probabilities),
+        expected_calibration_error=expected_calibration_error(labels, probabilities),
+        reliability=reliability(labels, probabilities),
+        risk_coverage=risk_coverage(labels, probabilities),
+        per_class=per_class,
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        class_names=class_names,
+    )
+
+
+def _class_scores(labels: np.ndarray, predicted: np.ndarray, class_names: tuple[str, ...]) -> dict[str, ClassScores]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    scores = precision_recall_fscore_support(labels, predicted, labels=np.arange(len(class_names)), zero_division=0)
     return {
-        "images": len(labels),
-        "accuracy": accuracy(labels, probabilities),
-        "accuracy_interval": accuracy_interval(right, np.arange(len(labels)) if groups is None else groups),
-        "balanced_accuracy": float(np.mean([row["recall"] for row in per_class.values() if row["images"]])),
-        "top2_accuracy": top_k_accuracy(labels, probabilities),
-        "macro_f1": float(np.mean([row["f1"] for row in per_class.values() if row["images"]])),
-        "log_loss": log_loss(labels, safe_log(probabilities)),
-        "brier_score": brier_score(labels, probabilities),
-        "expected_calibration_error": expected_calibration_error(labels, probabilities),
-        "reliability": reliability(labels, probabilities),
-        "risk_coverage": risk_coverage(labels, probabilities),
-        "per_class": per_class,
-        "confusion": confusion_matrix(labels, predicted, labels=indices).tolist(),
-        "class_names": list(class_names),
+        name: ClassScores(
+            precision=float(precision) if images else None,
+            recall=float(recall) if images else None,
+            f1=float(f1) if images else None,
+            images=int(images),
+        )
+        for name, precision, recall, f1, images in zip(class_names, *scores, strict=True)
     }
-
-
-def rank_correlations(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each map with another.
-
-    Args:
-        maps: `(N, H, W)`.
-        others: `(N, H, W)`.
-
-    Returns:
-        `(N,)`, -1..1; NaN where one of the two is even.
-
-    Example:
-        >>> rank_correlations(np.array([[[1, 2, 4]], [[1, 2, 4]]]), np.array([[[0, 5, 6]], [[9, 8, 0]]]))
-        array([ 1., -1.])
-    """
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(part.reshape(len(part), -1), axis=1) for part in (maps, others)]
-    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    scale = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-    return np.divide((one * other).sum(axis=1), scale, out=np.full(len(scale), np.nan), where=scale > 0)

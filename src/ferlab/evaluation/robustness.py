@@ -1,49 +1,47 @@
-"""What a model's accuracy becomes when the pictures get worse: ten corruptions in five strengths each.
+"""Robustness: accuracy under ten image corruptions at five strengths each.
 
-The scheme is that of Hendrycks and Dietterich (https://arxiv.org/abs/1903.12261): a model is scored on corrupted copies
-of pictures that it has not seen, in five strengths. Their corruptions are made for photographs of things; the ones here
-are what happens to a face on its way from a camera, through a file and a face detector, to 48x48 gray pixels.
+The scheme follows Hendrycks and Dietterich (https://arxiv.org/abs/1903.12261). Their corruptions are meant for
+photographs of objects; the ones here model what happens to a face between the camera and the network's 48x48 gray
+pixels: the lens, the sensor, the file, and the face detector.
 
-A corruption is a function of images `(N, 48, 48)` uint8, a strength in its own unit, and a generator, which returns new
-images of the same form. To add one, write it and name it in `CORRUPTIONS`.
+A corruption is a function of images `(N, 48, 48)` uint8, a strength in its own unit, and a random generator. It returns
+new images of the same shape and dtype. To add one, write the function and add it to `CORRUPTIONS`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import draw_random
-from ferlab.evaluation.evaluate import Classifier, load_classifier
 from ferlab.evaluation.metrics import accuracy
+from ferlab.evaluation.trained_model import Classifier, open_model
 from ferlab.files import write_atomically
 from ferlab.progress import bar
-from ferlab.runs import SCHEMA
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
-BATCH_SIZE = 256  # images that are changed at a time
+BATCH_SIZE = 256  # images that are corrupted at a time
 MID_GRAY = 128
-MAGNIFICATION = 2  # of the faces on the sheet
+MAGNIFICATION = 2  # of the faces on the contact sheet
 CAPTION_HEIGHT, LABEL_WIDTH = 18, 150  # pixels
 
 
 def blur(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A lens out of focus: a Gaussian of so many pixels' standard deviation."""
+    """An out-of-focus lens: Gaussian blur. The strength is its standard deviation in pixels."""
     return _each(images, lambda image: cv2.GaussianBlur(image, (0, 0), strength, borderType=cv2.BORDER_REPLICATE))
 
 
 def noise(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A sensor in little light: Gaussian noise of so many gray values' standard deviation."""
+    """A sensor in low light: Gaussian noise. The strength is its standard deviation in gray values."""
     return _rounded(images + strength * generator.standard_normal(images.shape, np.float32))
 
 
 def jpeg(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A picture saved as JPEG, of a quality from 100 down to 1: lower is stronger."""
+    """JPEG compression. The strength is the quality, 100..1: lower is stronger."""
 
     def saved(image: np.ndarray) -> np.ndarray:
         content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(strength)])[1]
@@ -53,7 +51,7 @@ def jpeg(images: np.ndarray, strength: float, generator: np.random.Generator) ->
 
 
 def low_resolution(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A face far away: only so many pixels a side, enlarged again. Fewer is stronger."""
+    """A distant face: downsampled and enlarged again. The strength is the side in pixels: fewer is stronger."""
     side = int(strength)
 
     def far_away(image: np.ndarray) -> np.ndarray:
@@ -64,20 +62,20 @@ def low_resolution(images: np.ndarray, strength: float, generator: np.random.Gen
 
 
 def darkness(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """An underexposed picture: that share of the light, 0..1, is taken away."""
+    """An underexposed image. The strength is the share of the light that is lost, 0..1."""
     return _rounded(images * np.float32(1 - strength))
 
 
 def contrast(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """Haze or flat light: that share of every pixel's difference from the mean, 0..1, is taken away."""
+    """Haze or flat light. The strength is the share of the contrast that is lost, 0..1."""
     means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     return _rounded(means + np.float32(1 - strength) * (images - means))
 
 
 def occlusion(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A hand or a cup before the face: a gray square at a random place covers that share of the picture, 0..1.
+    """A hand or a cup in front of the face: a gray square at a random place covers a share of the image, 0..1.
 
-    As in cutout (https://arxiv.org/abs/1708.04552). With the same draws a larger square covers the smaller one.
+    As in Cutout (https://arxiv.org/abs/1708.04552).
     """
     covered = images.copy()
     height, width = images.shape[1:]
@@ -89,31 +87,31 @@ def occlusion(images: np.ndarray, strength: float, generator: np.random.Generato
 
 
 def rotation(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A head held askew: a turn by so many degrees, to a random side."""
+    """A tilted head: rotation by a number of degrees, to a random side."""
     return _warped(images, [_about_the_center(images, side * strength, 1) for side in _random_sides(images, generator)])
 
 
 def crop_shift(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A detector that misses the middle: a shift by that share of the side, 0..1, in a random direction."""
+    """An off-center face crop: a shift by a share of the side, 0..1, in a random direction."""
     angles = 2 * np.pi * generator.random(len(images))
     shifts = strength * images.shape[2] * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (N, 2)
     return _warped(images, [np.array([[1, 0, x], [0, 1, y]]) for x, y in shifts])
 
 
 def crop_scale(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A crop too tight or too wide, at random: its side is too short or too long by a factor of 1 + strength."""
+    """A face crop that is too tight or too wide, at random, by a factor of 1 + strength."""
     sides = _random_sides(images, generator)
     return _warped(images, [_about_the_center(images, 0, (1 + strength) ** side) for side in sides])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corruption:
-    """A corruption, with what is measured of it.
+    """A corruption and its strengths.
 
     Args:
         apply: the function.
-        unit: of its strength.
-        strengths: five, from the mildest on.
+        unit: of the strength.
+        strengths: five, from mild to strong.
 
     Example:
         >>> images = np.full((1, 48, 48), 100, np.uint8)
@@ -140,6 +138,42 @@ CORRUPTIONS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class CorruptionAccuracies:
+    """Accuracy, 0..1, under one corruption at each of its strengths."""
+
+    unit: str
+    strengths: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """What `robustness` returns.
+
+    Args:
+        model: as it was named.
+        split: the split that was scored.
+        selected_on: splits that the model was selected on; null where it does not say.
+        images: number of images.
+        fingerprint: of the split.
+        seed: of the random corruptions.
+        clean_accuracy: on the images as they are, 0..1.
+        corruptions: by name.
+        score: mean accuracy over all corruptions and strengths, divided by the clean accuracy; null where that is 0.
+    """
+
+    model: str
+    split: str
+    selected_on: tuple[str, ...] | None
+    images: int
+    fingerprint: str
+    seed: int
+    clean_accuracy: float
+    corruptions: dict[str, CorruptionAccuracies]
+    score: float | None
+
+
 def robustness(
     model: str | Path,
     dataset: Dataset,
@@ -147,63 +181,60 @@ def robustness(
     *,
     seed: int = 0,
     quiet: bool = False,
-) -> dict[str, Any]:
-    """Scores a model on one split as it is, and under each corruption in each strength. Nothing is written.
+) -> Robustness:
+    """Score a model on clean images and under each corruption at each strength. Nothing is written.
 
-    Every strength of a corruption gets the same random draws, so that strength is all that differs between them.
+    All strengths of a corruption use the same random numbers, so that they differ in strength alone.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the package.
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
+            package.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
-        seed: of the draws: the same seed gives the same result.
-        quiet: without a progress bar.
-
-    Returns:
-        `schema, model, split, images, fingerprint, seed, clean_accuracy, corruptions, score`. `corruptions` holds by
-        name the `unit`, the five `strengths`, and the `accuracies`, 0..1, under each. `score` is the mean accuracy over
-        all corruptions and strengths, divided by the clean accuracy: 1 where nothing is lost. It is null where the
-        clean accuracy is 0.
+        seed: of the random numbers: the same seed gives the same result.
+        quiet: show no progress bar.
 
     Raises:
         DataError: if the split is empty.
-        FerlabError: if the file is no model, or was made for other classes.
-        RunError: if the folder holds no finished run.
+        FerlabError: if the file is not a model, or has other classes.
+        RunError: if the folder does not hold a finished run.
     """
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
-    classify = load_classifier(model, part)
+    opened = open_model(model)
+    opened.require_classes(part.class_names, part.source)
     measurements = 1 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values())
     with bar("robustness", measurements * len(part), quiet) as advance:
-        clean = _accuracy(classify, part, np.copy, advance)
-        corruptions = {
-            name: {
-                "unit": corruption.unit,
-                "strengths": list(corruption.strengths),
-                "accuracies": [
-                    _accuracy(classify, part, _with(corruption, strength, seed), advance)
-                    for strength in corruption.strengths
-                ],
-            }
-            for name, corruption in CORRUPTIONS.items()
-        }
-    mean = float(np.mean([row["accuracies"] for row in corruptions.values()]))
-    return {
-        "schema": SCHEMA,
-        "model": str(model),
-        "split": split.label,
-        "selected_on": classify.origin.selected_on,
-        "images": len(part),
-        "fingerprint": part.fingerprints[split.label],
-        "seed": seed,
-        "clean_accuracy": clean,
-        "corruptions": corruptions,
-        "score": mean / clean if clean else None,
-    }
+        clean = _accuracy(opened, part, np.copy, advance)
+        corruptions = {name: _corrupted(opened, part, one, seed, advance) for name, one in CORRUPTIONS.items()}
+    mean = float(np.mean([row.accuracies for row in corruptions.values()]))
+    return Robustness(
+        model=str(model),
+        split=split.label,
+        selected_on=opened.provenance.selected_on,
+        images=len(part),
+        fingerprint=part.fingerprints[split.label],
+        seed=seed,
+        clean_accuracy=clean,
+        corruptions=corruptions,
+        score=mean / clean if clean else None,
+    )
+
+
+def _corrupted(
+    classify: Classifier, part: Dataset, corruption: Corruption, seed: int, advance: Callable[[int], None]
+) -> CorruptionAccuracies:
+    return CorruptionAccuracies(
+        unit=corruption.unit,
+        strengths=corruption.strengths,
+        accuracies=tuple(
+            _accuracy(classify, part, _with(corruption, strength, seed), advance) for strength in corruption.strengths
+        ),
+    )
 
 
 def _with(corruption: Corruption, strength: float, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A corruption as a function of images alone, with a generator of its own."""
+    """Bind a corruption to a strength and a random generator of its own."""
     generator = np.random.default_rng(seed)
     return lambda images: corruption.apply(images, strength, generator)
 
@@ -211,21 +242,19 @@ def _with(corruption: Corruption, strength: float, seed: int) -> Callable[[np.nd
 def _accuracy(
     classify: Classifier, part: Dataset, change: Callable[[np.ndarray], np.ndarray], advance: Callable[[int], None]
 ) -> float:
-    """The accuracy on changed images, batch by batch: no more than one batch of them is in memory."""
-    answers = []
+    """Compute the accuracy on corrupted images, one batch at a time to save memory."""
+    probabilities = []
     for start in range(0, len(part), BATCH_SIZE):
-        answers.append(classify(change(part.images[start : start + BATCH_SIZE])))
-        advance(len(answers[-1]))
-    return accuracy(part.labels, np.concatenate(answers))
+        probabilities.append(classify(change(part.images[start : start + BATCH_SIZE])))
+        advance(len(probabilities[-1]))
+    return accuracy(part.labels, np.concatenate(probabilities))
 
 
 def write_sheet(path: Path, seed: int = 0) -> None:
-    """Writes a PNG of one face under every corruption, a row each: as it is, then in the five strengths.
-
-    The face is drawn, so that the sheet may be passed on, as FER2013's own pictures may not.
+    """Write a PNG of one synthetic face under every corruption: clean, then at the five strengths.
 
     Raises:
-        RunError: if the file cannot be written.
+        OutputError: if the file cannot be written.
     """
     face = draw_random("happy", np.random.default_rng(seed))
     sheet = np.concatenate([_sheet_row(name, corruption, face, seed) for name, corruption in CORRUPTIONS.items()])
@@ -234,7 +263,7 @@ def write_sheet(path: Path, seed: int = 0) -> None:
 
 
 def _sheet_row(name: str, corruption: Corruption, face: np.ndarray, seed: int) -> np.ndarray:
-    """The name of a corruption, and a face `(48, 48)` under it, each strength with its caption."""
+    """Draw one row: the name of a corruption, then a face `(48, 48)` at each strength with its caption."""
     cells = [_sheet_cell(face, "clean")]
     for strength in corruption.strengths:
         cells.append(_sheet_cell(_with(corruption, strength, seed)(face[None])[0], f"{strength:g}"))
@@ -265,18 +294,18 @@ def _rounded(images: np.ndarray) -> np.ndarray:
 
 
 def _random_sides(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Minus one or one for each image: `(N,)`."""
+    """Choose -1 or 1 for each image: `(N,)`."""
     return np.where(generator.random(len(images)) < 0.5, -1.0, 1.0)
 
 
 def _about_the_center(images: np.ndarray, degrees: float, scale: float) -> np.ndarray:
-    """A turn and a scale as a matrix `(2, 3)`."""
+    """Make the matrix `(2, 3)` of a rotation and a scaling about the center."""
     height, width = images.shape[1:]
     return cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, scale)
 
 
 def _warped(images: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
-    """Each image by its matrix `(2, 3)`, from source to target; what moves in from outside repeats the border."""
+    """Warp each image by its matrix `(2, 3)`, from source to target. Pixels from outside repeat the border."""
     warped = np.empty_like(images)
     for image, matrix, target in zip(images, matrices, warped, strict=True):
         cv2.warpAffine(

@@ -1,49 +1,50 @@
-"""All scores of probabilities on one split: what every evaluation says, whoever made the probabilities."""
-
-from typing import Any
+"""Metrics of probabilities on one split of a data set, whatever made them."""
 
 import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies, has_copy_in
-from ferlab.data.votes import accuracy_by_agreement
-from ferlab.evaluation.metrics import accuracy_of, score
+from ferlab.data.votes import agreement_classes
+from ferlab.evaluation.metrics import compute_metrics, estimate_accuracy
+from ferlab.results import AccuracyEstimate, SplitMetrics
 
 
 def score_split(
-    part: Dataset, split: Split, probabilities: np.ndarray, training: Dataset, learned: str | None = None
-) -> dict[str, Any]:
-    """Scores probabilities, with the doubts that copies and voters raise.
+    part: Dataset, split: Split, probabilities: np.ndarray, training: Dataset, trained_on: str | None = None
+) -> SplitMetrics:
+    """Compute metrics, with the doubts that copies and FER+ votes raise.
 
     Args:
         part: the images of the split.
-        split: which one it is.
+        split: which split it is.
         probabilities: `(N, K)`.
-        training: any data set; images with a copy in its training split are told apart.
-        learned: the fingerprint of the training images that the model learned, where it is known.
+        training: a data set, in whose training split copies of the images are searched.
+        trained_on: fingerprint of the images that the model was trained on, if known.
 
     Returns:
-        All that `ferlab.evaluation.metrics.score` gives, with intervals over groups of copies; `fingerprint`;
-        `leak_free`
-        (`images, accuracy, accuracy_interval` without the images that have a copy in training; or null);
-        `leak_free_reason`, why it is null, or to be doubted, else null; and `agreement`, what
-        `ferlab.data.votes.accuracy_by_agreement` gives, or null without votes.
+        The metrics, with intervals over groups of copies.
     """
-    copies, right = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
-    leak_free, reason = None, None
+    copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
+    leak_free, reason = _without_copies(part, split, correct, copies, training)
+    if leak_free and trained_on not in (None, training.fingerprints["train"]):
+        reason = "the model was trained on other images than these, and copies of those are not known"
+    masks = {} if part.votes is None else agreement_classes(part)
+    agreement = {name: estimate_accuracy(correct[mask], copies[mask]) for name, mask in masks.items()}
+    return SplitMetrics(
+        **vars(compute_metrics(part.labels, probabilities, part.class_names, copies)),
+        fingerprint=part.fingerprints[split.label],
+        leak_free=leak_free,
+        leak_free_reason=reason,
+        agreement=agreement or None,
+    )
+
+
+def _without_copies(
+    part: Dataset, split: Split, correct: np.ndarray, copies: np.ndarray, training: Dataset
+) -> tuple[AccuracyEstimate | None, str | None]:
     if split == Split.TRAIN:
-        reason = "these are training images"
-    elif not training.has(Split.TRAIN):
-        reason = "no training images are at hand: name them by --train-data"
-    else:
-        unseen = ~has_copy_in(part.images, training.take(Split.TRAIN).images)
-        leak_free = accuracy_of(right[unseen], copies[unseen])
-        if learned not in (None, training.fingerprints["train"]):
-            reason = "the model learned other training images than these: copies of what is missing here are not told"
-    return {
-        **score(part.labels, probabilities, part.class_names, copies),
-        "fingerprint": part.fingerprints[split.label],
-        "leak_free": leak_free,
-        "leak_free_reason": reason,
-        "agreement": None if part.votes is None else accuracy_by_agreement(part, probabilities),
-    }
+        return None, "these are training images"
+    if not training.has(Split.TRAIN):
+        return None, "no training images were given: name them with --train-data"
+    unseen = ~has_copy_in(part.images, training.take(Split.TRAIN).images)
+    return estimate_accuracy(correct[unseen], copies[unseen]), None

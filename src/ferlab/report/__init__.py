@@ -1,6 +1,6 @@
-"""Reports on finished work. They read run folders and results, never a model."""
+"""Reports on finished work. They read run folders and results, and never load a model."""
 
-from ferlab.report.evaluation_report import robustness_picture, write_evaluation, write_robustness
+from ferlab.report.evaluation_report import render_robustness, write_evaluation, write_robustness
 from ferlab.report.report import write_report
 
-__all__ = ["robustness_picture", "write_evaluation", "write_report", "write_robustness"]
+__all__ = ["render_robustness", "write_evaluation", "write_report", "write_robustness"]

@@ -1,7 +1,7 @@
-"""Charts as Vega-Lite specifications: interactive in the HTML report, still pictures in the Markdown one.
+"""Charts as Vega-Lite specifications: interactive in the HTML report, SVG files in the Markdown report.
 
-Altair builds them (https://altair-viz.github.io); nothing here knows how a page looks. Colors are those of Okabe and
-Ito (https://jfly.uni-koeln.de/color/), told apart by color-blind readers; lines differ in their dashes as well.
+Altair builds them (https://altair-viz.github.io). The colors are the color-blind-safe palette of Okabe and Ito
+(https://jfly.uni-koeln.de/color/); lines differ in their dashes, too.
 """
 
 import math
@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+
+from ferlab.evaluation.robustness import CorruptionAccuracies, Robustness
+from ferlab.results import CoveragePoint, ReliabilityBin
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
 HEIGHT = 260
@@ -19,7 +22,7 @@ Values = list[dict[str, Any]]
 
 
 def learning_curves(epochs: Values, measure: str) -> alt.TopLevelMixin:
-    """Training and validation accuracy or loss of one run over epochs.
+    """Draw training and validation accuracy or loss of one run over epochs.
 
     Args:
         epochs: `epoch, training, validation` for each epoch.
@@ -35,7 +38,7 @@ def learning_curves(epochs: Values, measure: str) -> alt.TopLevelMixin:
 
 
 def overlaid_curves(epochs: Values, measure: str, recipes: Sequence[str]) -> alt.TopLevelMixin:
-    """Validation accuracy or loss of all runs over epochs, one color a recipe, one line a seed."""
+    """Draw validation accuracy or loss of all runs over epochs, one color per recipe, one line per seed."""
     title = "validation accuracy, %" if measure == "accuracy" else "validation loss"
     return _lines(epochs, measure, title, "recipe", recipes)
 
@@ -69,16 +72,16 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
 
 
 def _ticks(values: Values) -> list[int]:
-    """Whole epochs, at most a dozen."""
+    """Choose at most a dozen epochs as ticks."""
     last = max(value["epoch"] for value in values)
     return list(range(1, last + 1, math.ceil(last / 12)))
 
 
 def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin:
-    """Accuracy with its interval against a cost, on a logarithmic axis.
+    """Draw accuracy with its interval against a cost, on a logarithmic axis.
 
     Args:
-        values: `recipe, accuracy, low, high` in percent, and the cost, one of each for a recipe.
+        values: `recipe, accuracy, low, high` in percent, and the cost, one row per recipe.
         cost: name of the cost.
         title: of its axis.
     """
@@ -99,7 +102,7 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> alt.TopLevelMixin:
-    """How often each class is taken for each: shares of the true class as colors, with the counts on hover."""
+    """Draw a confusion matrix: shares of each class as colors, with the counts on hover."""
     values = [
         {"true": true, "predicted": predicted, "images": row[column], "share": row[column] / max(1, sum(row))}
         for true, row in zip(class_names, counts, strict=True)
@@ -109,7 +112,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]
 
 
 def class_scores(values: Values, recipes: Sequence[str], class_names: Sequence[str]) -> alt.TopLevelMixin:
-    """F1 of each class by recipe, with precision and recall on hover.
+    """Draw the F1 of each class by recipe, with precision and recall on hover.
 
     Args:
         values: `recipe, class, f1, precision, recall`, 0..1.
@@ -136,10 +139,10 @@ def _matrix(
 
 
 def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixin:
-    """Where a model sees each class, a small heat map each, in Viridis: dark where nothing speaks for it.
+    """Draw one small heatmap per class, in Viridis.
 
     Args:
-        maps: by class, rows of values, 0..1. All share one scale.
+        maps: by class, rows of values, 0..1. All share one color scale.
     """
     values = [
         {"class": name, "row": row, "column": column, "value": round(value, 3)}
@@ -149,7 +152,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     ]
     highest = max(value for rows in maps.values() for row in rows for value in row)
     axis = alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)
-    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view, not one a map: Vega in a browser gives several no room
+    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view for all maps: in a browser, Vega gives several views no room
     return (
         alt.Chart(alt.InlineData(values=values), width=MAP_SIDE * len(maps), height=side)
         .mark_rect()
@@ -165,14 +168,14 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     )
 
 
-def reliability(bins: Mapping[str, Values]) -> alt.TopLevelMixin:
-    """Accuracy against confidence: on the diagonal, probabilities mean what they say.
+def reliability(bins: Mapping[str, Sequence[ReliabilityBin]]) -> alt.TopLevelMixin:
+    """Draw accuracy against confidence, with the diagonal of perfect calibration.
 
     Args:
-        bins: by model, as `ferlab.evaluation.metrics.reliability` gives them.
+        bins: by model, as `ferlab.evaluation.metrics.reliability` returns them.
     """
     values = [
-        {"model": name, "images": row["images"]} | {key: 100 * row[key] for key in ("confidence", "accuracy")}
+        {"model": name, "images": row.images, "confidence": 100 * row.confidence, "accuracy": 100 * row.accuracy}
         for name, rows in bins.items()
         for row in rows
     ]
@@ -186,26 +189,26 @@ def reliability(bins: Mapping[str, Values]) -> alt.TopLevelMixin:
     return diagonal + _by_model(values, axes, list(bins), ["images:Q"])
 
 
-def risk_coverage(curves: Mapping[str, Values]) -> alt.TopLevelMixin:
-    """Accuracy of the surest answers against the share of images that get one.
+def risk_coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> alt.TopLevelMixin:
+    """Draw the accuracy of the most confident predictions against their share of the images.
 
     Args:
-        curves: by model, as `ferlab.evaluation.metrics.risk_coverage` gives them.
+        curves: by model, as `ferlab.evaluation.metrics.risk_coverage` returns them.
     """
     values = [
-        {"model": name} | {key: 100 * row[key] for key in ("coverage", "accuracy", "threshold")}
+        {"model": name} | {key: 100 * getattr(row, key) for key in ("coverage", "accuracy", "threshold")}
         for name, rows in curves.items()
         for row in rows
     ]
     axes = (
-        alt.X("coverage:Q", title="images answered, %"),
-        alt.Y("accuracy:Q", title="accuracy of the answers, %", scale=alt.Scale(zero=False)),
+        alt.X("coverage:Q", title="coverage, % of the images"),
+        alt.Y("accuracy:Q", title="accuracy, %", scale=alt.Scale(zero=False)),
     )
     return _by_model(values, axes, list(curves), [alt.Tooltip("threshold:Q", format=".1f")])
 
 
 def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more: list[Any]) -> alt.Chart:
-    """Lines with points, one color a model."""
+    """Draw lines with points, one color per model."""
     legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     across, up = axes
     return (
@@ -220,35 +223,35 @@ def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more:
     )
 
 
-def robustness_curves(result: Mapping[str, Any]) -> alt.TopLevelMixin:
-    """Accuracy over the strengths of each corruption, a small chart each, with the clean accuracy as a dashed line.
+def robustness_curves(result: Robustness) -> alt.TopLevelMixin:
+    """Draw accuracy over the strengths of each corruption, with the clean accuracy as a dashed line.
 
     Args:
-        result: as `ferlab.evaluation.robustness.robustness` returns it.
+        result: of `ferlab.evaluation.robustness.robustness`.
     """
-    clean = result["clean_accuracy"]
-    highest = max([clean, *(share for row in result["corruptions"].values() for share in row["accuracies"])])
+    clean = result.clean_accuracy
+    highest = max([clean, *(share for row in result.corruptions.values() for share in row.accuracies)])
     scale = alt.Scale(domain=[0, 100 * highest])
-    panels = [_robustness_panel(name, row, clean, scale) for name, row in result["corruptions"].items()]
+    panels = [_robustness_panel(name, row, clean, scale) for name, row in result.corruptions.items()]
     return alt.concat(*panels, columns=5, spacing={"row": 24, "column": 16})
 
 
-def _robustness_panel(name: str, row: Mapping[str, Any], clean: float, scale: alt.Scale) -> alt.LayerChart:
-    strengths = ["clean", *(f"{strength:g}" for strength in row["strengths"])]
+def _robustness_panel(name: str, row: CorruptionAccuracies, clean: float, scale: alt.Scale) -> alt.LayerChart:
+    strengths = ["clean", *(f"{strength:g}" for strength in row.strengths)]
     values = [
         {"strength": strength, "accuracy": 100 * share, "clean": 100 * clean}
-        for strength, share in zip(strengths, [clean, *row["accuracies"]], strict=True)
+        for strength, share in zip(strengths, [clean, *row.accuracies], strict=True)
     ]
     base = alt.Chart(alt.InlineData(values=values), title=name.replace("_", " "), width=130, height=110)
     y = alt.Y("accuracy:Q", title="accuracy, %", scale=scale, axis=alt.Axis(tickCount=4))
-    x = alt.X("strength:N", title=row["unit"], sort=strengths, axis=alt.Axis(labelAngle=-40))
+    x = alt.X("strength:N", title=row.unit, sort=strengths, axis=alt.Axis(labelAngle=-40))
     points = alt.OverlayMarkDef(size=30, filled=True, color=PALETTE[0])
     curve = base.mark_line(point=points, color=PALETTE[0]).encode(x=x, y=y)
     return base.mark_rule(color=PALETTE[-1], strokeDash=[4, 4]).encode(y=alt.Y("clean:Q", scale=scale)) + curve
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
-    """A color for each name, in order; from the eighth on they repeat."""
+    """Assign a color to each name, in order; they repeat from the eighth."""
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
 
 
@@ -257,19 +260,19 @@ def _scale(names: Sequence[str]) -> alt.Scale:
 
 
 def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, Any]:
-    """A chart as a JSON object, with a text for readers who do not see it."""
+    """Convert a chart to a JSON object, with a description for readers who do not see it."""
     spec = chart.to_dict()
     spec.pop("$schema")
     spec["description"] = description
     spec["background"] = "transparent"
-    fits = not isinstance(chart, alt.ConcatChart)  # charts side by side have widths of their own
+    fits = not isinstance(chart, alt.ConcatChart)  # charts side by side have their own widths
     spec["autosize"] = {"type": "fit-x" if fits else "pad", "contains": "padding"}
     spec["config"] = {"view": {"stroke": None}, "axis": {"labelFontSize": 11, "titleFontWeight": "normal"}}
     return spec
 
 
-def still_picture(spec: Mapping[str, Any], width: int = 560) -> str:
-    """A specification drawn as SVG text on white, `width` pixels wide unless its charts have widths of their own."""
+def render_svg(spec: Mapping[str, Any], width: int = 560) -> str:
+    """Render a specification as SVG text on white, `width` pixels wide unless its charts have their own widths."""
     import vl_convert
 
     fixed = spec["width"] if isinstance(spec.get("width"), int) else width

@@ -1,80 +1,80 @@
-"""Results of a model as files: its numbers as JSON, and its curves as pictures."""
+"""Evaluation results as files: JSON, and their curves as SVG."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ferlab.errors import MissingExtraError
+from ferlab.evaluation.robustness import Robustness
 from ferlab.files import write_atomically
-from ferlab.runs import write_json
-
-Result = Mapping[str, Any]
+from ferlab.results import Evaluation, write_result
 
 
-def write_evaluation(metrics: Result, folder: Path) -> None:
-    """Writes `evaluation.json`, then `reliability.svg` and `risk_coverage.svg`.
+def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write `evaluation.json`, `reliability.svg` and `risk_coverage.svg`.
 
     Args:
-        metrics: as `ferlab.evaluate` returns them.
-        folder: made where it is missing.
+        evaluation: of `ferlab.evaluate`.
+        folder: created if it is missing.
 
     Raises:
-        RunError: if a file cannot be written.
+        OutputError: if a file cannot be written.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    write_json(folder / "evaluation.json", metrics)
-    name, split = _marked(metrics), metrics["split"]
-    reliable = _picture(
-        lambda charts: charts.reliability({name: metrics["reliability"]}), f"Reliability of {name} on {split} images"
+    write_result(folder / "evaluation.json", evaluation)
+    name, split = _label(evaluation.model, evaluation.selected_on), evaluation.split
+    reliable = _render(
+        lambda charts: charts.reliability({name: evaluation.reliability}), f"Reliability of {name} on {split} images"
     )
-    covered = _picture(
-        lambda charts: charts.risk_coverage({name: metrics["risk_coverage"]}),
-        f"Accuracy of the surest answers of {name} on {split} images",
+    covered = _render(
+        lambda charts: charts.risk_coverage({name: evaluation.risk_coverage}),
+        f"Accuracy of the most confident predictions of {name} on {split} images",
     )
     _write(folder / "reliability.svg", reliable)
     _write(folder / "risk_coverage.svg", covered)
 
 
-def write_robustness(result: Result, folder: Path) -> None:
-    """Writes `robustness.json`, then the curves as `robustness.svg`.
+def write_robustness(result: Robustness, folder: Path) -> None:
+    """Write `robustness.json` and its curves as `robustness.svg`.
 
     Args:
-        result: as `ferlab.evaluation.robustness.robustness` returns it.
-        folder: made where it is missing.
+        result: of `ferlab.evaluation.robustness.robustness`.
+        folder: created if it is missing.
 
     Raises:
-        RunError: if a file cannot be written.
+        OutputError: if a file cannot be written.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    write_json(folder / "robustness.json", result)
-    _write(folder / "robustness.svg", robustness_picture(result))
+    write_result(folder / "robustness.json", result)
+    _write(folder / "robustness.svg", render_robustness(result))
 
 
-def robustness_picture(result: Result) -> str:
-    """The curves as SVG text.
+def render_robustness(result: Robustness) -> str:
+    """Render the robustness curves as SVG text.
 
     Raises:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    description = f"Accuracy of {_marked(result)} on {result['split']} images under corruptions of growing strength"
-    return _picture(lambda charts: charts.robustness_curves(result), description)
+    name = _label(result.model, result.selected_on)
+    description = f"Accuracy of {name} on {result.split} images under corruptions of growing strength"
+    return _render(lambda charts: charts.robustness_curves(result), description)
 
 
-def _marked(result: Result) -> str:
-    """The model's name, with the splits that it was selected on where the test split is one of them."""
-    name, selected_on = Path(result["model"]).name, result["selected_on"] or ""
-    return f"{name} (selected on {selected_on})" if "test" in selected_on.split("+") else name
+def _label(model: str, selected_on: Sequence[str] | None) -> str:
+    """The name of a model, with the splits that it was selected on if the test split is one of them."""
+    name, splits = Path(model).name, selected_on or ()
+    return f"{name} (selected on {' and '.join(splits)})" if "test" in splits else name
 
 
-def _picture(draw: Callable[[ModuleType], Any], description: str) -> str:
+def _render(draw: Callable[[ModuleType], Any], description: str) -> str:
     try:
         import vl_convert  # noqa: F401
 
         from ferlab.report import charts
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluate", error.name or "altair") from None
-    return charts.still_picture(charts.specification(draw(charts), description))
+    return charts.render_svg(charts.specification(draw(charts), description))
 
 
 def _write(path: Path, text: str) -> None:

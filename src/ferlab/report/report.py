@@ -24,12 +24,12 @@ for (const [id, spec] of Object.entries(window.charts)) vegaEmbed('#' + id, spec
 """
 
 
-def write_report(folder: Path, *, pictures: bool = True) -> Path:
+def write_report(folder: Path, *, images: bool = True) -> Path:
     """Writes `report.html` and `report.md` from `comparison.json` and the run folders that it names.
 
     Args:
         folder: of a comparison.
-        pictures: with images of the data set; False for a report that may be passed on where they may not.
+        images: include images of the data set; not in a report that is published where its terms forbid that.
 
     Returns:
         The HTML file. The Markdown file's charts and images lie in `report-files`.
@@ -46,7 +46,7 @@ def write_report(folder: Path, *, pictures: bool = True) -> Path:
         raise MissingExtraError("evaluate", error.name or "altair") from None
     from ferlab.report.contents import gather
 
-    contents = gather(folder, pictures)
+    contents = gather(folder, images)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.jinja"]),
@@ -103,9 +103,9 @@ def _json_for_script(values: Mapping[str, Any]) -> str:
 
 
 def _chart_file(folder: Path, files: dict[str, str], chart: Any) -> str:
-    from ferlab.report.charts import still_picture
+    from ferlab.report.charts import render_svg
 
-    return _beside(folder, files, chart.name, ".svg", still_picture(chart.spec).encode())
+    return _beside(folder, files, chart.name, ".svg", render_svg(chart.spec).encode())
 
 
 def _picture_file(folder: Path, files: dict[str, str], name: str, image: np.ndarray) -> str:

@@ -1,9 +1,9 @@
-"""Teachers: trained networks whose probabilities another network learns besides the labels.
+"""Distillation: trained networks whose probabilities a student learns besides the labels.
 
-They see the very images that the student sees, changed and mixed alike (https://arxiv.org/abs/2106.05237).
+Teachers see the same augmented and mixed images as the student (https://arxiv.org/abs/2106.05237).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from ferlab.backend import has_gpu
 from ferlab.data import Dataset
 from ferlab.errors import RecipeError, RunError
 from ferlab.evaluation.metrics import log_softmax
-from ferlab.models import build_model, load_model
-from ferlab.predict.artifact import SUFFIXES, Artifact
+from ferlab.evaluation.trained_model import TrainedModel, open_model
+from ferlab.models import build_model
 from ferlab.protocol import check_origin
 from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder
@@ -21,79 +21,80 @@ from ferlab.runs import RunFolder
 Teacher = Callable[[np.ndarray], np.ndarray]  # images (B, 48, 48, 1) float32, 0..255, to probabilities (B, K)
 
 
-def check_teachers(recipe: Recipe, dataset: Dataset) -> None:
-    """Checks that the teachers of a recipe are there, and may teach.
+def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
+    """Open the teachers of a recipe, and check that they may teach.
 
     Args:
-        recipe: its `teachers`: run folders, or files of `ferlab export` or `ferlab ensemble`.
-        dataset: what the student is trained on: only what its training images taught may teach it.
+        recipe: whose `teachers` are run folders or artifacts.
+        dataset: what the student is trained on; teachers must have been trained on the same training images.
 
     Raises:
-        ArtifactError: if a file is none of those.
-        ProtocolError: if one was selected on the test split.
-        RecipeError: if the recipe distils and names none, or names some and does not distil.
-        RunError: if a folder holds no trained model, or a teacher learned other training images or classes.
+        ArtifactError: if a file is not a sound artifact.
+        ProtocolError: if a teacher was selected on the test split.
+        RecipeError: if there is distillation without teachers, or the other way around.
+        RunError: if a folder does not hold a trained model, or a teacher was trained on other images or classes.
     """
+    name = recipe.name or recipe.architecture
     if recipe.distillation and not recipe.teachers:
         raise RecipeError(
-            f"{recipe.name or recipe.architecture} learns from teachers, and none is named: train some first, and name "
-            "their run folders by --set teachers=DIR,DIR."
+            f"{name} learns from teachers, and there are none. Train some first, and name their run folders with "
+            "--set teachers=DIR,DIR."
         )
     if recipe.teachers and not recipe.distillation:
         raise RecipeError(
-            f"{recipe.name or recipe.architecture} would learn nothing from its teachers: its distillation is 0. "
-            "Set it, as by --set distillation=0.5, or name no teachers."
+            f"{name} would learn nothing from its teachers, because distillation is 0. Set it, for example with --set "
+            "distillation=0.5, or name no teachers."
         )
-    wanted = (dataset.class_names, dataset.summary()["train"]["fingerprint"])
-    for path in recipe.teachers:
-        class_names, fingerprints, selected_on = _file_origin(path) if path.endswith(SUFFIXES) else _run_origin(path)
-        if (tuple(class_names), fingerprints.get("train")) != wanted:
-            raise RunError(f"The teacher {path} learned other images or classes than those of {dataset.source}.")
-        check_origin("teacher", Path(path), selected_on, fingerprints, dataset)
+    # A processor's cores are busy with the student: more threads would wait for them.
+    threads = 1 if recipe.teachers and not has_gpu() else 0
+    teachers = tuple(open_model(path, threads=threads) for path in recipe.teachers)
+    for teacher in teachers:
+        _check_teacher(teacher, dataset)
+    return teachers
 
 
-def _run_origin(path: str) -> tuple[list[str], dict[str, str], str]:
-    run = RunFolder(Path(path))
-    selected_on = run.trained_result()["selected_on"]
-    return run.dataset()["class_names"], run.fingerprints(), selected_on
+def _check_teacher(teacher: TrainedModel, dataset: Dataset) -> None:
+    origin = teacher.provenance
+    same_images = origin.fingerprints.get("train") == dataset.fingerprints["train"]
+    if origin.class_names != dataset.class_names or not same_images:
+        raise RunError(f"The teacher {teacher.name} was trained on other images or classes than {dataset.source}.")
+    check_origin("teacher", Path(teacher.name), origin.selected_on or (), origin.fingerprints, dataset)
 
 
-def _file_origin(path: str) -> tuple[tuple[str, ...], dict[str, str], str]:
-    artifact = Artifact(path)
-    return artifact.class_names, artifact.metadata["fingerprints"], artifact.metadata["protocol"].get("selected_on", "")
-
-
-def load_teachers(paths: tuple[str, ...]) -> Teacher:
-    """The mean answer of trained networks.
+def mean_teacher(teachers: Sequence[TrainedModel]) -> Teacher:
+    """Combine teachers into one that predicts the mean of their probabilities.
 
     Args:
-        paths: as in `check_teachers`, and checked there.
+        teachers: as `open_teachers` returns them. Networks of run folders run in the numeric policy in force.
 
     Returns:
-        A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32. Networks of run
-        folders answer in the numeric policy in force.
+        A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32.
     """
-    threads = 0 if has_gpu() else 1  # a processor's cores are busy with the student: more threads would wait for them
-    teachers = [
-        Artifact(path, threads=threads).answer if path.endswith(SUFFIXES) else _network(RunFolder(Path(path)))
-        for path in paths
-    ]
+    networks = [_network(teacher) for teacher in teachers]
 
     def teach(images: np.ndarray) -> np.ndarray:
-        return np.stack([answer(images) for answer in teachers]).mean(axis=0, dtype=np.float32)
+        return np.stack([network(images) for network in networks]).mean(axis=0, dtype=np.float32)
 
     return teach
 
 
-def _network(run: RunFolder) -> Teacher:
+def _network(teacher: TrainedModel) -> Teacher:
+    if teacher.artifact:
+        return teacher.artifact.answer
+    assert teacher.run is not None
+    return _rebuilt(teacher.run, teacher)
+
+
+def _rebuilt(run: RunFolder, teacher: TrainedModel) -> Teacher:
+    """Rebuild the network of a run under the numeric policy in force."""
     recipe = run.recipe()
     options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
-    network = build_model(recipe.architecture, len(run.dataset()["class_names"]), **options)
+    network = build_model(recipe.architecture, len(run.dataset().class_names), **options)
     try:
-        network.set_weights(load_model(run.model_file).get_weights())
+        network.set_weights(teacher.keras_model.get_weights())
     except ValueError:
         raise RunError(
             f"The teacher {run.path} was trained by another version of ferlab, whose {recipe.architecture} has another "
-            "form. Export it by that version, and name the file instead."
+            "structure. Export it with that version, and name the file instead."
         ) from None
     return lambda images: np.exp(log_softmax(network.predict_on_batch(images)))

@@ -1,0 +1,145 @@
+"""`open_model`: the only way to open a trained model, whatever file holds it, with what it says of its origin."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ferlab.backend import quiet_start, start_keras
+from ferlab.errors import FerlabError, RunError
+from ferlab.evaluation.metrics import log_softmax
+from ferlab.predict.artifact import DEFAULT, SUFFIXES, Artifact
+from ferlab.runs import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+KINDS = "a run folder, a .keras, .onnx or .tflite file, or 'default'"
+
+Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a model was trained and selected on, as far as it says. A `.keras` file says nothing.
+
+    Args:
+        class_names: K names, in the order of its outputs.
+        selected_on: names of the splits that it was selected on.
+        fingerprints: of the splits that it was trained and selected on, by name.
+    """
+
+    class_names: tuple[str, ...] | None = None
+    selected_on: tuple[str, ...] | None = None
+    fingerprints: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """A trained model. A Keras model is loaded when it is first needed.
+
+    Args:
+        name: as it was given.
+        path: of the file that holds it.
+        provenance: what it was trained and selected on.
+        run: its run folder, if it was given as one.
+        artifact: of an `.onnx` or `.tflite` file.
+    """
+
+    name: str
+    path: Path
+    provenance: Provenance
+    run: RunFolder | None = None
+    artifact: Artifact | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Compute probabilities `(N, K)` of images `(N, 48, 48)` uint8."""
+        if self.artifact:
+            return self.artifact.probabilities(images)
+        from ferlab.models import predict_logits
+
+        return np.exp(log_softmax(predict_logits(self.keras_model, images)))
+
+    @cached_property
+    def keras_model(self) -> "keras.Model":
+        """The Keras model.
+
+        Raises:
+            FerlabError: if this is an artifact, which holds none, or the file cannot be loaded.
+        """
+        if self.artifact:
+            raise FerlabError(f"{self.path} is not a Keras model. Give a run folder or a .keras file.")
+        from ferlab.models import load_model
+
+        start_keras()
+        return load_model(self.path)
+
+    def require_classes(self, class_names: tuple[str, ...], source: str) -> None:
+        """Check that the model has the classes of a data set, in the same order.
+
+        Raises:
+            FerlabError: if it has others.
+        """
+        own = self.provenance.class_names
+        if own is None and self.keras_model.output_shape[-1] != len(class_names):
+            number = self.keras_model.output_shape[-1]
+            raise FerlabError(f"{self.path} has {number} classes, and {source} has {len(class_names)}.")
+        if own is not None and own != class_names:
+            raise FerlabError(f"{self.path} has the classes {', '.join(own)}; {source} has {', '.join(class_names)}.")
+
+
+def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
+    """Open a trained model.
+
+    Args:
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
+            package.
+        threads: processor threads of an artifact; 0 for all cores.
+
+    Raises:
+        ArtifactError: if the file is not a sound artifact.
+        FerlabError: if there is no such file, or it is not a model.
+        RunError: if the folder does not hold a trained model.
+    """
+    path = find_model(model)
+    if path.suffix in SUFFIXES:
+        with quiet_start():
+            artifact = Artifact(path, threads=threads)
+        return TrainedModel(name=str(model), path=path, provenance=_of_artifact(artifact), artifact=artifact)
+    if not Path(model).is_dir():
+        return TrainedModel(name=str(model), path=path, provenance=Provenance())
+    run = RunFolder(Path(model))
+    provenance = Provenance(
+        class_names=run.dataset().class_names,
+        selected_on=run.trained_result().selected_on,
+        fingerprints=run.fingerprints(),
+    )
+    return TrainedModel(name=str(model), path=path, provenance=provenance, run=run)
+
+
+def _of_artifact(artifact: Artifact) -> Provenance:
+    selected_on = artifact.metadata["protocol"].get("selected_on")
+    return Provenance(
+        class_names=artifact.class_names,
+        selected_on=None if selected_on is None else tuple(selected_on),
+        fingerprints=artifact.metadata["fingerprints"],
+    )
+
+
+def find_model(model: str | Path) -> Path:
+    """Find the file that holds a model. Args and errors as in `open_model`."""
+    path = DEFAULT if str(model) == "default" else Path(model)
+    if not path.exists():
+        raise FerlabError(f"{path} does not exist. Give {KINDS}.")
+    if path.is_dir():
+        path = RunFolder(path).model_file
+        if not path.is_file():
+            raise RunError(
+                f"{model} does not hold a trained model ({path.name}). Train it first, or resume it with --resume."
+            )
+    if path.suffix not in (*SUFFIXES, ".keras"):
+        raise FerlabError(f"{path} is not a model file. Give {KINDS}.")
+    return path
