@@ -117,8 +117,8 @@ MISTAKES = {
     "exit in a recipe": (GOOD.replace("return Recipe(", "raise SystemExit(Recipe)("), 11, "must return a Recipe"),
     "unknown name": (GOOD.replace("return Recipe", "get_recipe('x')\n    return Recipe").replace(
         "import Recipe", "import Recipe, get_recipe"), 11, "Unknown recipe"),
-    "value": (GOOD.replace("batch_size=8", "optimizer='adamw'"), 10, "optimizer cannot be 'adamw'"),
-    "type": (GOOD.replace("batch_size=8", "batch_size='x'"), 10, "batch_size takes a value of type int"),
+    "value": (GOOD.replace("batch_size=8", "optimizer='adamw'"), 10, "sgd, rmsprop, got 'adamw'"),
+    "type": (GOOD.replace("batch_size=8", "batch_size='x'"), 10, "batch_size must be an int, got 'x'"),
     "option": (GOOD.replace("batch_size=8", "model={'widht': 3}"), 10, "Did you mean 'width'?"),
     "baseline": (GOOD.replace("tiny_quick", "baseline_quick"), 10, "reserved for baselines"),
     "named as its file": (

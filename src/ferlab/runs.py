@@ -25,7 +25,7 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
-from ferlab.errors import MissingExtraError, RunError
+from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
 from ferlab.files import write_atomically
 from ferlab.recipes import Recipe
 
@@ -87,7 +87,7 @@ class RunFolder:
         """The recipe that the run was begun with."""
         try:
             return Recipe.from_dict(read_json(self.path / "config.json")["recipe"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, RecipeError, UnknownNameError) as error:
             raise self._other_version("config.json", error) from None
 
     def environment(self) -> dict[str, Any]:

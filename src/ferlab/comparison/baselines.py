@@ -63,7 +63,7 @@ def _entry(recipe: str, model: str, parameters: int, seconds: float, scores: dic
         "seconds_per_epoch": seconds,
         "seconds": seconds,
         "selected_on": None,
-        "departures": [],
+        "deviations": [],
         **scores,
     }
 

@@ -196,7 +196,7 @@ def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path
         "image_passes": image_passes(trained, num_images),
         "trained_on": run.dataset()["splits"]["train"]["fingerprint"] if run.exists() else None,
         "selected_on": result.get("selected_on"),
-        "departures": list(recipe.departures),
+        "deviations": list(recipe.deviations),
     }
 
 
@@ -312,9 +312,9 @@ def _hits(
 def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, "validation_accuracy", "test_accuracy", "departures", "reason"])
+    writer.writerow([*CSV_COLUMNS, "validation_accuracy", "test_accuracy", "deviations", "reason"])
     for entry in entries:
         scores = [entry[split]["accuracy"] if entry[split] else "" for split in ("validation", "test")]
         values = ["" if entry[column] is None else entry[column] for column in CSV_COLUMNS]
-        writer.writerow([*values, *scores, "; ".join(entry["departures"]), entry["reason"] or ""])
+        writer.writerow([*values, *scores, "; ".join(entry["deviations"]), entry["reason"] or ""])
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))

@@ -249,8 +249,8 @@ class _Training:
             "seconds": sum(epoch["seconds"] for epoch in history) + self.features_seconds,
             "selected_on": "+".join(split.label for split in self.selected_on),
             "selection_accuracy": best["val_accuracy"],
-            "weights": "averaged, batch statistics re-estimated" if self.recipe.averaging else "as trained",
-            "departures": list(self.recipe.departures),
+            "weights": "averaged, batch statistics re-estimated" if self.recipe.ema else "as trained",
+            "deviations": list(self.recipe.deviations),
             "validation": None,
             "validation_reason": "the data has no validation split",
             "test": None,
@@ -304,9 +304,9 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
             warmup_steps=warmup,
         )
     settings: dict[str, Any] = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None}
-    if recipe.averaging:
+    if recipe.ema:
         longest = 1 - 1 / max(1, AVERAGED_SHARE * recipe.epochs * steps_per_epoch)
-        settings |= {"use_ema": True, "ema_momentum": min(recipe.averaging, longest)}
+        settings |= {"use_ema": True, "ema_momentum": min(recipe.ema, longest)}
     kinds = {"adam": make_adam, "sgd": make_sgd, "rmsprop": optimizers.RMSprop}
     optimizer = kinds[recipe.optimizer](**settings)
     if recipe.weight_decay:
