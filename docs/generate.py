@@ -142,13 +142,13 @@ def notebooks() -> str:
     return "\n".join(lines) + "\n"
 
 
-def departures() -> str:
-    """The study's departures from good practice, and the recipes that make each."""
+def deviations() -> str:
+    """The study's deviations from good practice, and the recipes that make each."""
     recipes: dict[str, list[str]] = {}
     for name in recipe_groups()["study"]:
-        for departure in get_recipe(name).departures:
-            recipes.setdefault(departure, []).append(f"`{name}`")
-    return "".join(f"- {departure}: {', '.join(names)}\n" for departure, names in recipes.items())
+        for deviation in get_recipe(name).deviations:
+            recipes.setdefault(deviation, []).append(f"`{name}`")
+    return "".join(f"- {deviation}: {', '.join(names)}\n" for deviation, names in recipes.items())
 
 
 def reproduction() -> str:
@@ -299,7 +299,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "results": results_table,
     "twins": twins,
     "notebooks": notebooks,
-    "departures": departures,
+    "deviations": deviations,
     "reproduction": reproduction,
     "model-facts": model_facts,
     "model-accuracy": model_accuracy,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ferlab import Dataset, FerlabError, compare, load_plugin, models, recipes, train
+from ferlab import Dataset, FerlabError, compare, load_plugin, train
 from ferlab.errors import PluginError
 from ferlab.models import build_model, model_names
+from ferlab.models.registry import plugin_modules
+from ferlab.plugins import unload_plugin
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.recipes.model_stats import costs_of
 from tests.cli.test_cli import as_a_user, run
@@ -34,10 +36,8 @@ def tiny_quick() -> Recipe:
 @pytest.fixture(autouse=True)
 def forget_plugins():
     yield
-    for name in [name for name in sys.modules if name.startswith("ferlab_plugin_")]:
-        models.remove_plugin(name.removeprefix("ferlab_plugin_"))
-        recipes.remove_plugin(name.removeprefix("ferlab_plugin_"))
-        del sys.modules[name]
+    for name in plugin_modules():
+        unload_plugin(name)
 
 
 def write(folder: Path, text: str, name: str = "tiny.py") -> Path:
@@ -95,8 +95,7 @@ def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
 def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
     load_plugin(write(tmp_path, GOOD))
     finished = train("tiny_quick", small, tmp_path / "run")
-    models.remove_plugin("tiny")
-    recipes.remove_plugin("tiny")
+    unload_plugin("tiny")
     assert finished.recipe().architecture == "tiny"
     with pytest.raises(FerlabError, match="Unknown recipe 'tiny_quick'"):
         get_recipe("tiny_quick")
@@ -107,7 +106,7 @@ MISTAKES = {
     "syntax": ("x = 1\ndef build(:\n", 2, "SyntaxError"),
     "import": ("x = 1\n\nx.missing\n", 3, "AttributeError"),
     "in a function": ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero"),
-    "nothing": ("x = 1\n", 1, "neither a network nor a recipe"),
+    "nothing": ("x = 1\n", 1, "defines no architecture and no recipe"),
     "no num_classes": ("def build(classes=7): ...\n", 1, "first parameter must be num_classes"),
     "no default": ("def build(num_classes, width): ...\n", 1, "must have a default"),
     "arguments": (GOOD.replace("tiny_quick()", "tiny_quick(x)"), 10, "takes no arguments"),
@@ -118,14 +117,14 @@ MISTAKES = {
     "exit in a recipe": (GOOD.replace("return Recipe(", "raise SystemExit(Recipe)("), 11, "must return a Recipe"),
     "unknown name": (GOOD.replace("return Recipe", "get_recipe('x')\n    return Recipe").replace(
         "import Recipe", "import Recipe, get_recipe"), 11, "Unknown recipe"),
-    "value": (GOOD.replace("batch_size=8", "optimizer='adamw'"), 10, "optimizer cannot be 'adamw'"),
-    "type": (GOOD.replace("batch_size=8", "batch_size='x'"), 10, "batch_size takes a value of type int"),
+    "value": (GOOD.replace("batch_size=8", "optimizer='adamw'"), 10, "sgd, rmsprop, got 'adamw'"),
+    "type": (GOOD.replace("batch_size=8", "batch_size='x'"), 10, "batch_size must be an int, got 'x'"),
     "option": (GOOD.replace("batch_size=8", "model={'widht': 3}"), 10, "Did you mean 'width'?"),
-    "baseline": (GOOD.replace("tiny_quick", "baseline_quick"), 10, "those of the baselines"),
+    "baseline": (GOOD.replace("tiny_quick", "baseline_quick"), 10, "reserved for baselines"),
     "named as its file": (
-        GOOD.replace("tiny_quick", "tiny") + "def other() -> Recipe: ...\n", 10, "called as its file"),
+        GOOD.replace("tiny_quick", "tiny") + "def other() -> Recipe: ...\n", 10, "the name of the whole group"),
     "keyword only": ("def build(*, num_classes): ...\n", 1, "first parameter must be num_classes"),
-    "taken recipe": (GOOD.replace("tiny_quick", "fair_newmodel"), 10, "'fair_newmodel' is there already"),
+    "taken recipe": (GOOD.replace("tiny_quick", "fair_newmodel"), 10, "named 'fair_newmodel' already exists"),
 }  # fmt: skip
 
 
@@ -173,13 +172,13 @@ def test_mistakes_in_a_network(case: str, tmp_path: Path) -> None:
 def test_names_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="does not exist"):
         load_plugin(tmp_path / "missing.py")
-    with pytest.raises(PluginError, match="is a Python name with"):
+    with pytest.raises(PluginError, match="must be named with a Python identifier"):
         load_plugin(write(tmp_path, GOOD, "my-net.py"))
-    with pytest.raises(PluginError, match="a network called 'newmodel' is there already"):
+    with pytest.raises(PluginError, match="an architecture named 'newmodel' already exists"):
         load_plugin(write(tmp_path, GOOD, "newmodel.py"))
     load_plugin(write(tmp_path, GOOD))
     (tmp_path / "other").mkdir()
-    with pytest.raises(PluginError, match="is called 'tiny' as well"):
+    with pytest.raises(PluginError, match="is also named 'tiny'"):
         load_plugin(write(tmp_path / "other", GOOD))
 
 

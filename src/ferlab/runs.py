@@ -25,7 +25,7 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
-from ferlab.errors import MissingExtraError, RunError
+from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
 from ferlab.files import write_atomically
 from ferlab.recipes import Recipe
 from ferlab.results import (
@@ -159,7 +159,7 @@ class RunFolder:
         path = self.path / "config.json"
         try:
             return Recipe.from_dict(read_json(path)["recipe"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, RecipeError, UnknownNameError) as error:
             raise RunError(f"{path} was written by another version of ferlab ({error}). Train the run again.") from None
 
     def environment(self) -> Environment:

@@ -76,7 +76,7 @@ def test_lists() -> None:
     assert recipes["study_vgg16"]["expected_accuracy"] == 0.3568
     one = run("recipes", "study_vgg16").stdout
     assert "ferlab train study_vgg16 --data fer2013.zip" in one
-    assert "departs from good practice: validates on six batches" in one
+    assert "deviates from good practice: validates on six batches" in one
 
 
 def test_errors_are_one_line_and_exit_with_1() -> None:
@@ -140,7 +140,7 @@ def test_compare_without_arguments(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_jax_backend(tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
-    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "averaging=0.5")
+    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "ema=0.5")
     budget += ("--set", "model.mirrored=true")
     arguments = ("train", "fernet_s", "--data", "demo", "--out", str(tmp_path), *budget)
     trained = as_a_user(*arguments, "--backend", "jax", "--quiet")

@@ -20,7 +20,7 @@ from tests.comparisons import write_run
 
 ENTRY_KEYS = {
     "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "epochs", "seconds_per_epoch",
-    "validation", "test", "selected_on", "departures",
+    "validation", "test", "selected_on", "deviations",
 }  # fmt: skip
 TINY = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 32}
 
@@ -30,7 +30,7 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})
     recipes = [impossible, "study_newmodel"]
     comparison = compare(
-        recipes, small, tmp_path, seeds=1, **TINY, averaging=0.0, schedule="constant", policy="float32"
+        recipes, small, tmp_path, seeds=1, **TINY, ema=0.0, schedule="constant", policy="float32"
     )
     by_recipe = {entry["recipe"]: entry for entry in comparison["entries"]}
     assert set(by_recipe) == {"fair_newmodel", "study_newmodel", "baseline_majority", "baseline_pixels"}
@@ -58,14 +58,14 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", report), "the report needs the network"
     assert "window.charts = {" in report
     assert "Where the models look" in report
-    assert study["departures"][0] in report
+    assert study["deviations"][0] in report
     assert "validation+test" in report
 
     with pytest.raises(RunError, match="already holds a comparison"):
         compare(["study_newmodel"], small, tmp_path, **TINY)
     stamp = (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns
     compare(
-        ["study_newmodel"], small, tmp_path, resume=True, **TINY, averaging=0.0, schedule="constant", policy="float32"
+        ["study_newmodel"], small, tmp_path, resume=True, **TINY, ema=0.0, schedule="constant", policy="float32"
     )
     assert (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns == stamp, "a finished run was trained again"
 

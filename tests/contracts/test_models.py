@@ -142,10 +142,10 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 
 
 def test_wrong_weights_are_clear_errors(tmp_path: Path) -> None:
-    with pytest.raises(FerlabError, match="no weights file 'nowhere.h5'"):
+    with pytest.raises(FerlabError, match="weights file 'nowhere.h5' does not exist"):
         build_model("vgg16", weights="nowhere.h5")
     (tmp_path / "broken.weights.h5").write_bytes(b"nothing")
-    with pytest.raises(FerlabError, match="does not hold the weights of mobilenetv2"):
+    with pytest.raises(FerlabError, match="does not contain the weights of mobilenetv2"):
         build_model("mobilenetv2", weights=str(tmp_path / "broken.weights.h5"))
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet50'"):
         build_model("resnet5")

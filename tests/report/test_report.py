@@ -105,10 +105,10 @@ def test_a_run_that_learned_votes_is_repeated_with_them(small: Dataset, tmp_path
 def test_both_forms_say_the_same(folder: Path) -> None:
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     comparison = json.loads((folder / "comparison.json").read_text())
-    departure = comparison["entries"][-2]["departures"][0]
+    deviation = comparison["entries"][-2]["deviations"][0]
     commands = ["--seed 1 --set epochs=4", "ferlab train study_newmodel --data demo --out runs/study_newmodel-seed0"]
     fingerprint = comparison["dataset"]["splits"]["test"]["fingerprint"]
-    for said in (*commands, fingerprint, "a machine", departure, *comparison["findings"]):
+    for said in (*commands, fingerprint, "a machine", deviation, *comparison["findings"]):
         assert said in text
         assert said.replace("'", "&#39;").replace(">", "&gt;") in page
     for heading in HEADINGS:

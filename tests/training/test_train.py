@@ -30,7 +30,7 @@ DEMANDING = {
     "epochs": 5,
     "batch_size": 32,
     "steps_per_epoch": 3,
-    "averaging": 0.8,
+    "ema": 0.8,
     "schedule": "constant",
     "early_stopping.patience": 4,
     "reduce_on_plateau.patience": 1,
@@ -43,7 +43,7 @@ def test_run_folder(small: Dataset, tmp_path: Path) -> None:
     result, environment = run.result(), run.environment()
     assert (result["status"], result["epochs"], result["parameters"]) == ("completed", 2, 4_478_727)
     assert result["selected_on"] == "validation+test"
-    assert result["departures"]
+    assert result["deviations"]
     assert result["test"] is None
     assert environment["seed"] == 3
     assert environment["dataset"] == small.describe()

@@ -267,11 +267,11 @@ def print_recipe(name: str) -> None:
     print(f"    about {duration(row['expected_seconds'])} on this machine")
     if row["expected_accuracy"]:
         print(f"    accuracy to expect: {100 * row['expected_accuracy']:.1f} % ({row['expected_source']})")
-    for departure in fields["departures"]:
-        print(f"    departs from good practice: {departure}")
+    for deviation in fields["deviations"]:
+        print(f"    deviates from good practice: {deviation}")
     print(f"    {row['command']}\n")
     for key, value in fields.items():
-        if key not in ("name", "group", "summary", "departures"):
+        if key not in ("name", "group", "summary", "deviations"):
             print(f"    {key} = {json.dumps(value)}")
 
 

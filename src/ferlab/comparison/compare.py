@@ -205,7 +205,7 @@ def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path
         validation=result.validation if finished else None,
         test=result.test if finished else None,
         trained_on=run.fingerprints()["train"] if run.exists() else None,
-        deviations=recipe.departures,
+        deviations=recipe.deviations,
     )
 
 

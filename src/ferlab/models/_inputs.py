@@ -1,4 +1,4 @@
-"""The first layers of every model: from gray pixels 0..255 at 48x48 to what its backbone expects."""
+"""The first layers of every model: from gray 48x48 images, 0..255, to the input of its backbone."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,9 @@ from ferlab.errors import FerlabError
 if TYPE_CHECKING:
     import keras
 
-# value = pixel * scale + offset, a channel each; the "caffe" offsets are the ImageNet means (blue, green, red) that
-# https://keras.io/api/applications/ subtracts for ResNet50 and VGG16. On gray pictures the order makes no difference
-# to the pixels, only to the offsets.
+# value = pixel * scale + offset, per channel. The "caffe" offsets are the ImageNet means (blue, green, red) that
+# https://keras.io/api/applications/ subtracts for ResNet50 and VGG16. All channels of a gray image are equal, so the
+# channel order matters for the offsets only.
 SCALINGS: dict[str, tuple[float, list[float] | float]] = {
     "raw": (1.0, 0.0),
     "unit": (1 / 255, 0.0),
@@ -18,19 +18,20 @@ SCALINGS: dict[str, tuple[float, list[float] | float]] = {
 }
 
 
-def face_input(
+def image_input(
     *, input_size: int = 48, channels: int = 1, scaling: str = "unit", interpolation: str = "bilinear"
 ) -> tuple["keras.KerasTensor", "keras.KerasTensor"]:
-    """The input of a model and the tensor prepared from it.
+    """Create the input of a model and preprocess it.
 
     Args:
-        input_size: side in pixels at which the backbone works.
+        input_size: side length of the backbone's input, in pixels.
         channels: 1, or 3 to repeat the gray channel.
         scaling: a key of `SCALINGS`.
-        interpolation: how pictures are enlarged: `bilinear` or `nearest`.
+        interpolation: how images are resized: `bilinear` or `nearest`.
 
     Returns:
-        The input `(N, 48, 48, 1)` float32, 0..255, and the prepared `(N, input_size, input_size, channels)` float32.
+        The input `(N, 48, 48, 1)` float32, 0..255, and the preprocessed images `(N, input_size, input_size, channels)`
+        float32.
 
     Raises:
         FerlabError: if the scaling is unknown.
@@ -40,13 +41,13 @@ def face_input(
     if scaling not in SCALINGS:
         raise FerlabError(f"Unknown scaling '{scaling}'. Available: {', '.join(SCALINGS)}.")
     images = keras.Input((48, 48, 1), name="images")
-    prepared = images
+    x = images
     if input_size != 48:
-        # Not layers.Resizing: it runs with training=True inside a functional model and passes that on.
-        prepared = keras.ops.image.resize(prepared, (input_size, input_size), interpolation=interpolation)
+        # Not layers.Resizing: inside a functional model it runs with training=True and passes that on to later layers.
+        x = keras.ops.image.resize(x, (input_size, input_size), interpolation=interpolation)
     if channels == 3:
-        prepared = keras.layers.Concatenate(dtype="float32")([prepared] * 3)
+        x = keras.layers.Concatenate(dtype="float32")([x] * 3)
     scale, offset = SCALINGS[scaling]
     if scaling != "raw":
-        prepared = keras.layers.Rescaling(scale, offset, dtype="float32")(prepared)
-    return images, prepared
+        x = keras.layers.Rescaling(scale, offset, dtype="float32")(x)
+    return images, x

@@ -1,36 +1,35 @@
-"""FerNet: our own residual network for 48-pixel faces, in two sizes.
+"""FerNet: a residual network for 48x48 face images, in two sizes.
 
-Plain 3x3 convolutions in residual blocks (https://arxiv.org/abs/1512.03385), which a CPU runs faster than depthwise
-ones of the same accuracy. Blocks of the last two stages, where maps are small, weigh their channels (squeeze
-and excitation, https://arxiv.org/abs/1709.01507): in the first two it would cost an 8-bit processor a fifth of its
-time. Each picture is first brought to mean 0 and variance 1, so that brightness and contrast do not count.
+Plain 3x3 convolutions in residual blocks (https://arxiv.org/abs/1512.03385): on a CPU they run faster than depthwise
+convolutions of the same accuracy. The blocks of the last two stages, where feature maps are small, use squeeze and
+excitation (https://arxiv.org/abs/1709.01507); in the first two stages it would take a fifth of the time of an int8
+model. Each image is first normalized to mean 0 and variance 1, so that brightness and contrast do not matter.
 
-Size `s`: 1.4 M parameters (1.5 M mirrored) and 45 M multiply-adds. Size `l`: 11 M parameters and 1.2 G
+Size `s` has 1.4 M parameters (1.5 M mirrored) and 45 M multiply-adds. Size `l` has 11 M parameters and 1.2 G
 multiply-adds, for a GPU.
 
-Option `mirrored`: a face and its mirror image get the same answer. Channels come in pairs, of which the second sees the
-mirror image as the first sees the picture (group convolutions, https://arxiv.org/abs/1602.07576, for the group of one
-reflection), so that half of the weights follow from the other half. `build_trainable` has only those that are free to
-learn; `build` has all of them, in Keras's own layers, and is as fast as without.
+With `mirrored`, the prediction is the same for a face and its mirror image; see `_paired_layers.py`. Half of the
+weights follow from the other half. `trainable_fernet` holds the free weights only; `fernet` holds all of them in plain
+Keras layers, and is as fast as without `mirrored`.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferlab.errors import FerlabError
-from ferlab.models._inputs import face_input
+from ferlab.models._inputs import image_input
 
 if TYPE_CHECKING:
     import keras
 
-EXCITED_STAGES = 2  # the last ones
-SQUEEZE = 8  # channels of a block for each one that its excitation passes through
-EPSILON = 1.0  # gray level squared: what keeps a picture of one gray from being divided by zero
+EXCITED_STAGES = 2  # the last ones use squeeze and excitation
+SQUEEZE_RATIO = 8  # channels of a block per channel of its bottleneck
+EPSILON = 1.0  # gray levels squared: avoids a division by zero for uniform images
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Channels of each stage, residual blocks in each, and the stride of the first convolution."""
+    """Channels and residual blocks of each stage, and the stride of the first convolution."""
 
     widths: tuple[int, ...]
     mirrored_widths: tuple[int, ...]  # smaller kernels leave room for more channels
@@ -39,8 +38,8 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernels:
-    """Sides of the kernels of the first convolution, of a stage's first one, and of its shortcut."""
+class KernelSizes:
+    """Side lengths of the kernels of the stem, of strided convolutions, and of strided shortcuts."""
 
     stem: int
     strided: int
@@ -52,49 +51,49 @@ SIZES = {
     "s": Size(widths=(32, 64, 128, 144), mirrored_widths=(32, 64, 128, 160), blocks=(1, 1, 2, 2), stem_stride=2),
     "l": Size(widths=(64, 128, 256, 512), mirrored_widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_stride=1),
 }
-PLAIN = Kernels(stem=3, strided=3, shortcut=1)
-# On maps of an even side, kernels of an odd one look at places that are not symmetric.
-MIRRORED = Kernels(stem=4, strided=2, shortcut=2)
+PLAIN = KernelSizes(stem=3, strided=3, shortcut=1)
+# On maps of even size, a strided odd kernel samples positions that are not symmetric.
+MIRRORED = KernelSizes(stem=4, strided=2, shortcut=2)
 
 
-def build(num_classes: int, *, size: str = "s", dropout: float = 0.25, mirrored: bool = False) -> "keras.Model":
-    """Builds the network of plain layers.
+def fernet(num_classes: int, *, size: str = "s", dropout: float = 0.25, mirrored: bool = False) -> "keras.Model":
+    """FerNet: a residual network for 48x48 face images, in two sizes.
 
     Args:
         num_classes: number K of classes.
         size: `s` or `l`.
-        dropout: rate before the last layer.
-        mirrored: once trained, give a face and its mirror image the same answer.
+        dropout: dropout rate before the last layer.
+        mirrored: use the layout in which a trained network predicts the same for a face and its mirror image.
 
     Returns:
-        A model from images `(N, 48, 48, 1)`, 0..255, to logits `(N, K)`.
+        A model of plain Keras layers, from images `(N, 48, 48, 1)`, 0..255, to logits `(N, K)`.
 
     Raises:
-        FerlabError: if there is no such size.
+        FerlabError: if the size is unknown.
     """
-    return _network(num_classes, size, dropout, _Parts(kernels=MIRRORED if mirrored else PLAIN))
+    return _network(num_classes, size, dropout, _Layers(kernels=MIRRORED if mirrored else PLAIN))
 
 
-def build_trainable(
+def trainable_fernet(
     num_classes: int, *, size: str = "s", dropout: float = 0.25, mirrored: bool = False
 ) -> "keras.Model":
-    """Builds the network of what is free to learn: of paired layers where it is mirrored. Otherwise as `build`."""
+    """Build the network that is trained: with paired layers if it is mirrored, else the same as `fernet`."""
     if not mirrored:
-        return build(num_classes, size=size, dropout=dropout)
-    return _network(num_classes, size, dropout, _Parts(kernels=MIRRORED, paired=True))
+        return fernet(num_classes, size=size, dropout=dropout)
+    return _network(num_classes, size, dropout, _Layers(kernels=MIRRORED, paired=True))
 
 
-def _network(num_classes: int, size: str, dropout: float, parts: "_Parts") -> "keras.Model":
+def _network(num_classes: int, size: str, dropout: float, parts: "_Layers") -> "keras.Model":
     import keras
     from keras import layers
 
-    from ferlab.models._paired import average_pairs
+    from ferlab.models._paired_layers import average_pairs
 
     if size not in SIZES:
         raise FerlabError(f"Unknown size '{size}' of fernet. Choose from: {', '.join(SIZES)}.")
     chosen = SIZES[size]
     widths = chosen.mirrored_widths if parts.kernels is MIRRORED else chosen.widths
-    images, x = face_input(scaling="raw")
+    images, x = image_input(scaling="raw")
     x = layers.LayerNormalization(axis=(1, 2, 3), epsilon=EPSILON, center=False, scale=False, dtype="float32")(x)
     x = layers.ReLU()(parts.convolution(x, widths[0], parts.kernels.stem, chosen.stem_stride, name="stem"))
     for stage, (width, blocks) in enumerate(zip(widths, chosen.blocks, strict=True)):
@@ -110,10 +109,10 @@ def _network(num_classes: int, size: str, dropout: float, parts: "_Parts") -> "k
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Parts:
-    """What the network is made of, in plain or in paired layers, which are called alike."""
+class _Layers:
+    """The building blocks of the network, made of plain or of paired layers with the same names."""
 
-    kernels: Kernels
+    kernels: KernelSizes
     paired: bool = False
 
     def residual_block(
@@ -129,29 +128,28 @@ class _Parts:
         x = layers.ReLU()(self.convolution(x, width, side, strides, name=f"{name}_first"))
         x = self.convolution(x, width, 3, 1, name=f"{name}_second")
         if excited:
-            x = self.excited(x, name)
+            x = self.squeeze_and_excite(x, name)
         return layers.ReLU()(layers.Add()([x, shortcut]))
 
     def convolution(
         self, x: "keras.KerasTensor", width: int, kernel_size: int, strides: int, *, name: str
     ) -> "keras.KerasTensor":
-        """With batch normalization."""
+        """Apply a convolution and batch normalization."""
         from keras import layers
 
-        from ferlab.models._paired import normalize_pairs
+        from ferlab.models._paired_layers import normalize_pairs
 
         settings = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
         x = self._convolution(width, kernel_size, strides=strides, name=name, **settings)(x)
         normalization = {"momentum": 0.9, "epsilon": 1e-5, "name": f"{name}_normalization"}
         return normalize_pairs(x, **normalization) if self.paired else layers.BatchNormalization(**normalization)(x)
 
-    def excited(self, x: "keras.KerasTensor", name: str) -> "keras.KerasTensor":
-        """Squeeze and excitation."""
+    def squeeze_and_excite(self, x: "keras.KerasTensor", name: str) -> "keras.KerasTensor":
         from keras import layers
 
         width = x.shape[-1]
         weights = layers.GlobalAveragePooling2D(keepdims=True)(x)  # (N, 1, 1, C)
-        weights = self._convolution(width // SQUEEZE, 1, activation="relu", name=f"{name}_squeeze")(weights)
+        weights = self._convolution(width // SQUEEZE_RATIO, 1, activation="relu", name=f"{name}_squeeze")(weights)
         weights = self._convolution(width, 1, activation="sigmoid", name=f"{name}_excitation")(weights)
         return layers.Multiply()([x, weights])
 
@@ -159,6 +157,6 @@ class _Parts:
     def _convolution(self) -> type["keras.Layer"]:
         from keras import layers
 
-        from ferlab.models._paired import PairedConvolution
+        from ferlab.models._paired_layers import PairedConvolution
 
         return PairedConvolution if self.paired else layers.Conv2D

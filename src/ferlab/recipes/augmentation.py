@@ -1,46 +1,52 @@
-"""Random changes to batches of training images: uint8 in, uint8 out, by OpenCV."""
+"""Random changes to batches of training images, from uint8 to uint8, with OpenCV."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Le
+
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far images are changed at random. Everything off is the default.
+    """Strengths of the random changes to training images. By default, everything is off.
 
     Args:
-        flip: mirror half of the images.
-        rotation: largest turn to either side, in degrees.
-        shift: largest shift along each axis, as a share of the side.
-        zoom: scale between 1 - zoom and 1 + zoom, as a factor.
-        independent_zoom: draw the two axes' scales separately, as `ImageDataGenerator` does.
-        contrast: largest relative change of contrast; the brightness changes by half as much of the full range.
-        erase: share of images in which a rectangle of 2 to 20 % of the area is filled with one random gray
+        flip: mirror half of the images horizontally.
+        rotation: largest rotation in either direction, in degrees.
+        shift: largest shift along each axis, as a fraction of the side length.
+        zoom: images are scaled by a factor between 1 - zoom and 1 + zoom.
+        independent_zoom: draw the scales of the two axes independently, as Keras's `ImageDataGenerator` does.
+        contrast: largest relative change of contrast; brightness changes by up to half of this fraction of the full
+            range.
+        erase: fraction of images in which a rectangle of 2 to 20 % of the area is filled with a random gray level
             (random erasing, https://arxiv.org/abs/1708.04896).
     """
 
     flip: bool = False
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
+    rotation: NonNegative = 0.0
+    shift: Fraction = 0.0
+    zoom: Fraction = 0.0
     independent_zoom: bool = False
-    contrast: float = 0.0
-    erase: float = 0.0
+    contrast: Fraction = 0.0
+    erase: Fraction = 0.0
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed at all."""
+        """Return whether any change is enabled."""
         return bool(self.flip or self.rotation or self.shift or self.zoom or self.contrast or self.erase)
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> np.ndarray:
-    """Changes each image at random; what moves in from outside repeats the border.
+    """Change each image at random. Areas from outside the image repeat its border.
 
     Args:
         images: `(N, H, W)` uint8, 0..255.
-        augmentation: how far.
+        augmentation: strengths of the changes.
         generator: the only source of randomness: the same state gives the same images.
 
     Returns:
@@ -75,7 +81,7 @@ def _warp(images: np.ndarray, augmentation: Augmentation, generator: np.random.G
 def _affine_matrices(
     num_images: int, height: int, width: int, augmentation: Augmentation, generator: np.random.Generator
 ) -> np.ndarray:
-    """Maps from source to target, about the center of the image. Returns `(N, 2, 3)` float64."""
+    """Draw maps from source to target coordinates, about the image center. Returns `(N, 2, 3)` float64."""
 
     def uniform(limit: float) -> np.ndarray:
         return generator.uniform(-limit, limit, num_images)

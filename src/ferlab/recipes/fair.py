@@ -1,12 +1,12 @@
-"""The study's four architectures under one protocol, everything equal but the learning rate.
+"""The study's four architectures under one protocol: everything is equal except the learning rate.
 
-From scratch, all layers trained, 20 passes over Training, the same augmentation, right preprocessing inside the model,
-selection on PublicTest. All see the pictures at their own 48 pixels; the heads of the classics are global pooling and
-one dense layer.
+From scratch, all layers trained, 20 passes over Training, the same augmentation, correct preprocessing inside the
+model, epochs selected on PublicTest. All models see the images at 48 pixels. The heads of the Keras applications are
+global average pooling and one dense layer.
 
-The learning rate of newmodel comes from a small search, stated in docs/log.md; those of the classics are common
-choices, not searched yet. The `_imagenet` entries start from ImageNet weights: outside images, so they are entries of
-their own.
+The learning rate of newmodel comes from a small search, described in docs/log.md; those of the Keras applications are
+common choices that have not been searched yet. The `_imagenet` recipes start from ImageNet weights. They use images
+outside FER2013, so they are separate recipes.
 """
 
 from dataclasses import replace
@@ -32,12 +32,12 @@ def _fair(architecture: str, learning_rate: float, summary: str, **model: Any) -
         warmup_epochs=0.5,
         weight_decay=0.05,
         label_smoothing=0.1,
-        averaging=0.998,
+        ema=0.998,
     )
 
 
 def fair_newmodel() -> Recipe:
-    """The study's own network, fairly trained."""
+    """The study's own network from scratch."""
     recipe = _fair("newmodel", 3e-3, "The study's own network from scratch")
     return replace(
         recipe, expected_accuracy=0.6567, expected_source="PublicTest, one seed: results/first_comparison.json"

@@ -1,4 +1,4 @@
-"""Recipes of our own network, from scratch on Training alone."""
+"""Recipes of FerNet, trained from scratch on Training only."""
 
 from dataclasses import replace
 
@@ -24,19 +24,19 @@ def _fernet(size: str, summary: str) -> Recipe:
         label_smoothing=0.1,
         mixup=0.2,
         clean_epochs=10,
-        averaging=0.999,
+        ema=0.999,
     )
 
 
 def fernet_s() -> Recipe:
-    """FerNet for a CPU, by itself."""
+    """FerNet for a CPU, from scratch."""
     return _fernet("s", "FerNet for a CPU, from scratch")
 
 
 def fernet_s_quick() -> Recipe:
-    """FerNet for a CPU in a quarter of an hour: Adam learns faster than SGD, and little is changed in the pictures."""
+    """FerNet for a CPU in 15 minutes: with Adam, which converges faster than SGD, and weak augmentation."""
     return replace(
-        _fernet("s", "FerNet for a CPU, from scratch in a quarter of an hour"),
+        _fernet("s", "FerNet for a CPU, from scratch in 15 minutes"),
         model={"size": "s", "dropout": 0.1},
         epochs=15,
         batch_size=64,
@@ -53,13 +53,13 @@ def fernet_s_quick() -> Recipe:
 
 
 def fernet_s_distilled() -> Recipe:
-    """FerNet for a CPU, mirrored and taught by others of its kind: the network in the package.
+    """FerNet for a CPU, mirrored and distilled from other FerNets: the model in the package.
 
-    Teachers see the same mixed and changed images (https://arxiv.org/abs/2106.05237), and are named by
+    Teachers see the same augmented and mixed images (https://arxiv.org/abs/2106.05237). Pass them with
     `--set teachers=DIR,DIR`.
     """
     return replace(
-        _fernet("s", "FerNet for a CPU, taught by trained ones: the network in the package"),
+        _fernet("s", "FerNet for a CPU, distilled from trained models: the model in the package"),
         model={"size": "s", "mirrored": True},
         epochs=100,
         clean_epochs=16,
@@ -72,4 +72,4 @@ def fernet_s_distilled() -> Recipe:
 
 def fernet_l() -> Recipe:
     """FerNet for a GPU."""
-    return _fernet("l", "FerNet for a GPU, from scratch; not trained yet")
+    return _fernet("l", "FerNet for a GPU, from scratch; not measured yet")

@@ -104,7 +104,7 @@ def estimate_seconds(recipe: Recipe, num_images: int) -> float:
 def estimate_disk(recipe: Recipe) -> int:
     """Bytes of a run folder: the model, the best weights, and a checkpoint with the optimizer's state."""
     costs = costs_of(recipe)
-    optimizer_slots = {"adam": 2, "sgd": 1, "rmsprop": 1}[recipe.optimizer] + bool(recipe.averaging)
+    optimizer_slots = {"adam": 2, "sgd": 1, "rmsprop": 1}[recipe.optimizer] + bool(recipe.ema)
     fitted = costs.trainable_parameters if recipe.model.get("trainable_backbone") is False else costs.parameters
     return 4 * (costs.parameters + 2 * fitted + optimizer_slots * costs.trainable_parameters)
 

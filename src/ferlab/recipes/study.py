@@ -1,15 +1,15 @@
-"""The original study's four recipes, as its notebooks ran them.
+"""The four recipes of the original study, as its notebooks ran them.
 
-Each lists its departures from good practice. The numeric policy is ours; everything else is theirs. The accuracies
-to expect are the notebooks' own, measured on the whole `test/` folder.
+Each lists its deviations from good practice. Only the dtype policy differs from the notebooks. The expected accuracies
+are those of the notebooks, measured on the whole `test/` folder.
 """
 
 from ferlab.recipes.augmentation import Augmentation
 from ferlab.recipes.recipe import EarlyStopping, Recipe, ReduceOnPlateau
 
-SELECTED_ON_TEST = "selects its best epoch on the whole test/ folder: on PrivateTest too, where that is at hand"
-FROZEN = "keeps the ImageNet backbone frozen, so that nothing learns what faces look like"
-NOT_ITS_PREPROCESSING = "feeds the backbone another scaling of pixels than its ImageNet weights expect"
+SELECTED_ON_TEST = "selects its best epoch on the whole test/ folder, which includes PrivateTest if it is available"
+FROZEN = "keeps the ImageNet backbone frozen, so that its features never adapt to faces"
+WRONG_PREPROCESSING = "scales pixels differently from what the ImageNet weights of the backbone expect"
 NOTEBOOK = "the study's notebook, on the whole test/ folder"
 
 
@@ -27,10 +27,10 @@ def study_newmodel() -> Recipe:
         learning_rate=5e-4,
         reduce_on_plateau=ReduceOnPlateau(monitor="val_loss", patience=3, factor=0.1, minimum=1e-5),
         selection="test_folder",
-        departures=(
+        deviations=(
             SELECTED_ON_TEST,
-            "mirrors the validation images at random, so that its validation figures are noisy",
-            "trains on unscaled pixels 0..255, and its prediction cells divide them by 255",
+            "flips the validation images at random, which makes its validation metrics noisy",
+            "trains on unscaled pixels 0..255, but divides them by 255 for prediction",
         ),
         expected_accuracy=0.6458,
         expected_source=NOTEBOOK,
@@ -57,12 +57,12 @@ def study_mobilenetv2() -> Recipe:
         learning_rate=1e-3,
         class_weights="balanced",
         selection="test_folder",
-        departures=(
+        deviations=(
             SELECTED_ON_TEST,
             FROZEN,
-            NOT_ITS_PREPROCESSING,
-            "its epochs see a quarter of the training images (224 steps of 32)",
-            "balances the classes by weights, which costs accuracy",
+            WRONG_PREPROCESSING,
+            "uses a quarter of the training images per epoch (224 steps of 32)",
+            "uses balanced class weights, which lowers accuracy",
         ),
         expected_accuracy=0.4632,
         expected_source=NOTEBOOK,
@@ -91,12 +91,12 @@ def study_resnet50() -> Recipe:
         learning_rate=1e-4,
         early_stopping=EarlyStopping(monitor="val_accuracy", patience=5),
         selection="test_folder",
-        departures=(
+        deviations=(
             SELECTED_ON_TEST,
             FROZEN,
-            NOT_ITS_PREPROCESSING,
-            "its epochs see 7 % of the training images (59 steps of 32)",
-            "was stopped by hand in its sixth epoch",
+            WRONG_PREPROCESSING,
+            "uses 7 % of the training images per epoch (59 steps of 32)",
+            "was stopped manually in its sixth epoch",
         ),
         expected_accuracy=0.2477,
         expected_source=NOTEBOOK,
@@ -123,12 +123,12 @@ def study_vgg16() -> Recipe:
         optimizer="rmsprop",
         learning_rate=1e-3,
         selection="test_folder",
-        departures=(
+        deviations=(
             SELECTED_ON_TEST,
             FROZEN,
-            NOT_ITS_PREPROCESSING,
-            "its epochs see 7 % of the training images (62 steps of 32)",
-            "validates on six batches: 192 images, a standard error of 3.5 points",
+            WRONG_PREPROCESSING,
+            "uses 7 % of the training images per epoch (62 steps of 32)",
+            "validates on six batches only: 192 images, a standard error of 3.5 percentage points",
         ),
         expected_accuracy=0.3568,
         expected_source=NOTEBOOK,

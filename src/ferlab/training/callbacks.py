@@ -77,7 +77,7 @@ class Selection(keras.callbacks.Callback):
 
     @contextmanager
     def _evaluation_weights(self, epoch: int) -> Iterator[None]:
-        if not self.recipe.averaging:
+        if not self.recipe.ema:
             yield
             return
         raw = read_variables(self.model)

@@ -20,9 +20,9 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":
         "learning_rate": _learning_rate(recipe, steps_per_epoch),
         "weight_decay": recipe.weight_decay or None,
     }
-    if recipe.averaging:
+    if recipe.ema:
         longest = 1 - 1 / max(1, AVERAGED_SHARE * recipe.epochs * steps_per_epoch)
-        settings |= {"use_ema": True, "ema_momentum": min(recipe.averaging, longest)}
+        settings |= {"use_ema": True, "ema_momentum": min(recipe.ema, longest)}
     kinds = {"adam": make_adam, "sgd": make_sgd, "rmsprop": optimizers.RMSprop}
     optimizer = kinds[recipe.optimizer](**settings)
     if recipe.weight_decay:

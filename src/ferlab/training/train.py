@@ -321,8 +321,8 @@ def _result(job: Job, final: "keras.Model", features_seconds: float, status: Sta
         seconds=sum(epoch.seconds for epoch in history) + features_seconds,
         selected_on=tuple(split.label for split in job.selected_on),
         selection_accuracy=best.val_accuracy,
-        weights="averaged, batch statistics re-estimated" if job.recipe.averaging else "as trained",
-        deviations=job.recipe.departures,
+        weights="averaged, batch statistics re-estimated" if job.recipe.ema else "as trained",
+        deviations=job.recipe.deviations,
         validation_reason="the data has no validation split",
         test_reason="not evaluated yet: `ferlab evaluate` does it once",
     )
