@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,9 @@ from ferlab.audit import REASONS
 from ferlab.formatting import duration, percent
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
+
+if TYPE_CHECKING:
+    from ferlab.export.latency import Benchmark
 
 MEANS = {
     "equal": "mean with equal weights",
@@ -153,17 +156,16 @@ def _both(scores: Mapping[str, float]) -> tuple[str, str]:
     return percent(scores["accuracy"]), f"{scores['log_loss']:.4f}"
 
 
-def print_benchmark(result: Mapping[str, Any]) -> None:
-    """How fast models answer, a block of lines for each number of threads and batch size."""
-    machine = result["machine"]
-    load = "" if machine["load"] is None else f", load {machine['load']:g} when it began"
+def print_benchmark(result: "Benchmark") -> None:
+    """Print latency and throughput, one row for each number of threads, batch size and model."""
+    machine = result.machine
+    load = "" if machine["load"] is None else f", load {machine['load']:g} at start"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     print(f"{machine['cpu']}, {machine['cores']} cores{load}\n{versions}\n")
-    table = Table("threads", "batch size", "model", "p50, ms", "p99, ms", "faces/s", "times the first", box=None)
-    for row in result["rows"]:
-        times = (f"{row[key]:.2f}" for key in ("p50_ms", "p99_ms"))
-        rates = (f"{row['faces_per_second']:,.0f}", f"{row['ratio']:.2f}")
-        table.add_row(str(row["threads"]), str(row["batch_size"]), escape(row["model"]), *times, *rates)
+    table = Table("threads", "batch size", "model", "p50 (ms)", "p99 (ms)", "faces/s", "ratio", box=None)
+    for row in result.rows:
+        figures = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.faces_per_second:,.0f}", f"{row.ratio:.2f}")
+        table.add_row(str(row.threads), str(row.batch_size), escape(row.model), *figures)
     _print(table)
 
 
