@@ -14,6 +14,7 @@ from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
 
 if TYPE_CHECKING:
+    from ferlab.explanation.explain import ExplanationSummary
     from ferlab.export.latency import Benchmark
 
 MEANS = {
@@ -113,19 +114,18 @@ def print_robustness(result: Mapping[str, Any]) -> None:
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
-def print_explanation(result: Mapping[str, Any]) -> None:
-    """Where a model sees each class, as `ferlab explain --json` prints it."""
-    title = "probability, %" if "image" in result else "images"
-    table = Table("class", title, "upper third, %", "middle, %", "lower, %", box=None)
-    for name, row in result["classes"].items():
-        shares = [percent(share, 0) for share in row["by_height"] or (None, None, None)]
-        table.add_row(
-            escape(name), percent(row["probability"], 1) if "image" in result else f"{row['images']}", *shares
-        )
+def print_explanation(summary: "ExplanationSummary") -> None:
+    """Print where the map of each class lies, and the result of the sanity check."""
+    rows = summary.classes.items()
+    sizes = [str(row.images) if row.probability is None else percent(row.probability, 1) for _, row in rows]
+    size_title = "images" if all(row.probability is None for _, row in rows) else "probability (%)"
+    table = Table("class", size_title, "upper third (%)", "middle third (%)", "lower third (%)", box=None)
+    for (name, row), size in zip(rows, sizes, strict=True):
+        table.add_row(escape(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
     _print(table)
-    found = result["sanity"]["rank_correlation"]
+    found = summary.rank_correlation
     print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:.2f}'}")
-    print(result["sanity"]["meaning"])
+    print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
 def print_parity(result: Mapping[str, Any]) -> None:

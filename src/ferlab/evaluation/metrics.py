@@ -310,25 +310,3 @@ def score(
         "confusion": confusion_matrix(labels, predicted, labels=indices).tolist(),
         "class_names": list(class_names),
     }
-
-
-def rank_correlations(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each map with another.
-
-    Args:
-        maps: `(N, H, W)`.
-        others: `(N, H, W)`.
-
-    Returns:
-        `(N,)`, -1..1; NaN where one of the two is even.
-
-    Example:
-        >>> rank_correlations(np.array([[[1, 2, 4]], [[1, 2, 4]]]), np.array([[[0, 5, 6]], [[9, 8, 0]]]))
-        array([ 1., -1.])
-    """
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(part.reshape(len(part), -1), axis=1) for part in (maps, others)]
-    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    scale = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-    return np.divide((one * other).sum(axis=1), scale, out=np.full(len(scale), np.nan), where=scale > 0)
