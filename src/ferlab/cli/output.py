@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,13 +16,10 @@ from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
 
 if TYPE_CHECKING:
     from ferlab.explanation.explain import ExplanationSummary
+    from ferlab.export import Agreement, Parity
+    from ferlab.export.ensemble import Ensemble, Scores
     from ferlab.export.latency import Benchmark
 
-MEANS = {
-    "equal": "mean with equal weights",
-    "scores": "mean with these weights",
-    "cross_validated": "weights chosen on other images",
-}
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
@@ -128,32 +126,37 @@ def print_explanation(summary: "ExplanationSummary") -> None:
     print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
-def print_parity(result: Mapping[str, Any]) -> None:
-    """What an export wrote, and how it compares with the Keras model."""
-    print(f"{result['file']}: {result['bytes'] / 1e6:.2f} MB ({result['quantize']}), compared on validation images")
-    columns = ("largest difference", "other class, %", "accuracy, %", "Keras, %", "p50, ms", "Keras, ms")
-    table = Table("batches of", "images", *columns, box=None)
-    for row in [*result["batches"], result]:
-        shares = [percent(row[key]) for key in ("changed", "accuracy", "keras_accuracy")]
-        times = [f"{row[key]:.2f}" if key in row else "–" for key in ("milliseconds", "keras_milliseconds")]
-        batch_size = str(row.get("batch_size", "any size"))
-        table.add_row(batch_size, f"{row['images']:,}", f"{row['largest_difference']:.2g}", *shares, *times)
+def print_parity(parity: "Parity", out: Path, quantize: str) -> None:
+    """Print how far the predictions of an exported file deviate from those of the Keras model."""
+    size = out.stat().st_size / 1e6
+    print(f"{out}: {size:.2f} MB (quantize: {quantize}), compared with Keras on validation images")
+    columns = ("max difference", "changed (%)", "accuracy (%)", "Keras (%)", "p50 (ms)", "Keras p50 (ms)")
+    table = Table("batch size", "images", *columns, box=None)
+    for row in parity.batches:
+        table.add_row(str(row.batch_size), *_agreement(row), f"{row.p50_ms:.2f}", f"{row.keras_p50_ms:.2f}")
+    table.add_row("all", *_agreement(parity), "–", "–")
     _print(table)
 
 
-def print_ensemble(result: Mapping[str, Any]) -> None:
-    """What an ensemble is made of, how good it is, and how its file compares with the Keras models."""
-    table = Table("on validation images", "seed", "weight", "accuracy, %", "log loss", box=None)
-    for member in result["members"]:
-        table.add_row(escape(member["run"]), str(member["seed"]), f"{member['weight']:.3f}", *_both(member["scores"]))
-    for name in ("equal", "scores", "cross_validated"):
-        table.add_row(MEANS[name], "", "", *_both(result[name]))
+def _agreement(row: "Agreement") -> tuple[str, ...]:
+    shares = (percent(share) for share in (row.changed, row.accuracy, row.keras_accuracy))
+    return f"{row.images:,}", f"{row.max_difference:.2g}", *shares
+
+
+def print_ensemble(made: "Ensemble", out: Path, quantize: str) -> None:
+    """Print the members and scores of an ensemble, and how its file compares with Keras."""
+    table = Table("validation images", "seed", "weight", "accuracy (%)", "log loss", box=None)
+    for member in made.members:
+        table.add_row(escape(member.run), str(member.seed), f"{member.weight:.3f}", *_both(member.scores))
+    table.add_row("equal weights", "", "", *_both(made.equal_weights))
+    table.add_row("these weights", "", "", *_both(made.scores))
+    table.add_row("these weights, cross-validated", "", "", *_both(made.cross_validated))
     _print(table)
-    print_parity(result | result["parity"])
+    print_parity(made.parity, out, quantize)
 
 
-def _both(scores: Mapping[str, float]) -> tuple[str, str]:
-    return percent(scores["accuracy"]), f"{scores['log_loss']:.4f}"
+def _both(scores: "Scores") -> tuple[str, str]:
+    return percent(scores.accuracy), f"{scores.log_loss:.4f}"
 
 
 def print_benchmark(result: "Benchmark") -> None:
