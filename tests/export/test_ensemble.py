@@ -1,4 +1,4 @@
-"""Ensembles: weights by hand, honest figures, and a file that answers as the mean does."""
+"""Ensembles: fitted weights, unbiased scores, and an artifact that predicts like the weighted mean."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Made = Callable[[str, int, float], Path]
 
 @pytest.fixture(scope="module")
 def made(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Makes run folders with a linear network that has learned a little of the demo data, or nothing."""
+    """Create run folders with a linear network, trained for a few epochs on the demo data or not at all."""
 
     def make(name: str, seed: int, learned: float) -> Path:
         path = write_run(tmp_path_factory.mktemp("runs") / name, demo, "fernet_s", seed, 0.5)
@@ -55,7 +55,7 @@ def mean_by_hand(runs: list[Path], made, images: np.ndarray, temperatures: list[
     )
 
 
-def test_the_file_answers_as_the_weighted_mean(runs: list[Path], demo: Dataset, tmp_path: Path) -> None:
+def test_the_artifact_predicts_like_the_weighted_mean(runs: list[Path], demo: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "ensemble.onnx"
     made = ensemble(runs, demo, out)
     artifact, validation = Artifact(out), demo.take(Split.VALIDATION)
@@ -78,35 +78,39 @@ def test_the_file_answers_as_the_weighted_mean(runs: list[Path], demo: Dataset, 
     assert artifact.metadata["fingerprints"] == {name: demo.fingerprints[name] for name in ("train", "validation")}
 
 
-def test_the_useless_count_little_and_figures_are_honest(runs: list[Path], demo: Dataset, tmp_path: Path) -> None:
+def test_untrained_members_get_little_weight_and_cross_validation_is_less_optimistic(
+    runs: list[Path], demo: Dataset, tmp_path: Path
+) -> None:
     made = ensemble(runs, demo, tmp_path / "ensemble.onnx")
     good, useless, _ = made.members
     assert good.weight > 0.3 > useless.weight
-    assert made.scores.log_loss <= min(made.equal.log_loss, *(member.scores.log_loss for member in made.members))
+    assert made.scores.log_loss <= min(
+        made.equal_weights.log_loss, *(member.scores.log_loss for member in made.members)
+    )
     assert made.cross_validated.log_loss > made.scores.log_loss
 
 
-def test_weights_by_hand() -> None:
-    """One model is right on two thirds of the images, the other on the rest; a third one is never better than it."""
+def test_weights_are_as_computed_by_hand() -> None:
+    """One model is correct on two thirds of the images, another on the rest, and a third is never better than that."""
     np.testing.assert_allclose(stacking_weights(np.array([[0.8, 0.8], [0.2, 0.2]])), [1, 0])
     likelihoods = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.9]])
     np.testing.assert_allclose(stacking_weights(likelihoods), [2 / 3, 1 / 3, 0], atol=1e-4)
     np.testing.assert_allclose(stacking_weights(np.zeros((2, 3))), [0.5, 0.5])
 
 
-def test_no_image_is_scored_by_weights_that_it_chose() -> None:
-    """Models that know nothing: chosen for these very images they look better than chance, on others they do not."""
+def test_cross_validation_removes_the_optimism_of_fitted_weights() -> None:
+    """Random models look better than chance on the images that their weights were fitted on, and not on others."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 7, 300)
     logits = 3 * generator.normal(size=(40, 300, 7))
     mixture = Mixture.fit(logits, labels)
     chosen = log_loss(labels, log_softmax(mixture.logits(logits) / mixture.temperature))
-    held_back = log_loss(labels, log_softmax(cross_validated(logits, labels, np.arange(300))))
+    held_out = log_loss(labels, log_softmax(cross_validated(logits, labels, np.arange(300))))
     assert chosen < np.log(7) - 0.01
-    assert held_back > np.log(7)
+    assert held_out > np.log(7)
 
 
-def test_what_makes_no_ensemble(runs: list[Path], made: Made, demo: Dataset, tmp_path: Path) -> None:
+def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "ensemble.onnx"
     for wrong, error, reason in (
         (runs[:1], RunError, "two or more different runs"),
@@ -120,7 +124,7 @@ def test_what_makes_no_ensemble(runs: list[Path], made: Made, demo: Dataset, tmp
     environment = run.environment()
     environment["dataset"]["splits"]["train"]["fingerprint"] = "0" * 64
     run.write("environment", environment)
-    with pytest.raises(ProtocolError, match=r"other learned from other training images than .*good"):
+    with pytest.raises(ProtocolError, match=r"other was trained on other images than .*good"):
         ensemble([runs[0], other], demo, out)
     with pytest.raises(ProtocolError, match="The validation images of"):
         ensemble(runs, demo.where(np.arange(len(demo)) != np.flatnonzero(demo.splits == Split.VALIDATION)[0]), out)
@@ -132,15 +136,15 @@ def test_what_makes_no_ensemble(runs: list[Path], made: Made, demo: Dataset, tmp
     assert not out.exists()
 
 
-def test_by_the_command_line(runs: list[Path], tmp_path: Path) -> None:
+def test_the_command_prints_members_scores_and_parity(runs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     arguments = ["ensemble", *map(str, runs), "--data", "demo", "--quantize", "float16", "--out", str(out)]
     lines = CliRunner().invoke(app, arguments).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == [str(run) for run in runs]
     assert [line.strip().split("  ")[0] for line in lines[4:7]] == [
-        "mean with equal weights", "mean with these weights", "weights chosen on other images",
+        "equal weights", "these weights", "these weights, cross-validated",
     ]  # fmt: skip
-    assert any("(float16), compared on validation images" in line for line in lines)
+    assert any("(quantize: float16), compared with Keras on validation images" in line for line in lines)
     result = json.loads(CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "b.onnx"), "--json"]).stdout)
     assert sum(member["weight"] for member in result["members"]) == pytest.approx(1)
     assert result["parity"]["images"] == 420

@@ -34,7 +34,7 @@ def network(demo: Dataset) -> bytes:
 
 
 def write(path: Path, network: bytes, **changes: Any) -> Path:
-    content = litert.describe(network, {key: json.dumps(value) for key, value in metadata(**changes).items()})
+    content = litert.add_metadata(network, {key: json.dumps(value) for key, value in metadata(**changes).items()})
     path.write_bytes(content.replace(b"0" * 64, digest(content, "0" * 64).encode()))
     return path
 

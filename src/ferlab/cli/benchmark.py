@@ -1,40 +1,38 @@
 """`ferlab benchmark`."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-from ferlab.cli import output as tables
-from ferlab.cli.options import (
-    JsonOption,
-    PluginOption,
-    QuietOption,
-)
-
-if TYPE_CHECKING:
-    pass
+from ferlab.cli.options import JsonOption, PluginOption, QuietOption
+from ferlab.cli.output import print_benchmark
+from ferlab.runs import SCHEMA
 
 
 def benchmark(
     models: Annotated[
         list[str],
-        typer.Argument(help="Run folders, .keras, .onnx or .tflite files, or `default`; ratios are to the first one."),
+        typer.Argument(help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first."),
     ],
     threads: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Processor threads (default: one, and all cores).")
+        str | None,
+        typer.Option(metavar="N,N,...", help="Numbers of processor threads. [default: one, and all cores]"),
     ] = None,
-    batch_sizes: Annotated[str, typer.Option(metavar="N,N,...", help="Images in a call.")] = "1,8,32,128",
-    seconds: Annotated[float, typer.Option(help="For each model, number of threads and batch size.", min=0.01)] = 2.0,
+    batch_sizes: Annotated[str, typer.Option(metavar="N,N,...", help="Batch sizes.")] = "1,8,32,128",
+    seconds: Annotated[
+        float, typer.Option(help="Seconds per model, number of threads and batch size.", min=0.01)
+    ] = 2.0,
     json_: JsonOption = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Measure how fast models answer on this machine, by batch size and threads.
+    """Measure latency and throughput of models on this machine.
 
         ferlab benchmark default mine.onnx mine.tflite runs/mine
 
-    The models take turns, each in a process of its own. Give one twice to see how much the machine itself varies.
+    The models take turns, each in its own process. Give the same model twice to see how much the results vary.
     """
     from ferlab.export.latency import benchmark as measure
 
@@ -42,14 +40,16 @@ def benchmark(
     sizes = _numbers(batch_sizes, "--batch-sizes")
     result = measure(models, threads=counts, batch_sizes=sizes, seconds=seconds, plugins=plugin or [], quiet=quiet)
     if json_:
-        print(json.dumps(result))
+        print(json.dumps({"schema": SCHEMA, **asdict(result)}))
         return
-    tables.print_benchmark(result)
+    print_benchmark(result)
 
 
 def _numbers(text: str, option: str) -> list[int]:
-    """Whole numbers from 1 on, with commas between them."""
+    """Parse comma-separated positive integers."""
     numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
     if min(numbers) < 1:
-        raise typer.BadParameter(f"'{text}' is not of the form 1,2,4.", param_hint=option)
+        raise typer.BadParameter(
+            f"'{text}' is not a comma-separated list of positive integers, such as 1,2,4.", param_hint=option
+        )
     return numbers

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,21 +21,29 @@ from ferlab.cli.output import print_explanation
 from ferlab.files import make_folder
 from ferlab.runs import SCHEMA
 
+if TYPE_CHECKING:
+    from ferlab.data import Dataset
+    from ferlab.explanation.explain import ExplanationSummary
+
 
 def explain(
     model: Annotated[str, typer.Argument(help="A run folder or .keras file.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture of the maps.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Output file for the heat maps.")],
     image: Annotated[
-        Path | None, typer.Argument(help="A picture file. Its middle square is taken, or its face with --faces.")
+        Path | None,
+        typer.Argument(help="An image file. Its central square is used, or its largest face with --faces."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Instead of a picture: mean maps of each class over a split of this data."),
+        typer.Option(metavar="SOURCE", help="Explain a split of this data instead: the mean map of each class."),
     ] = None,
     split: SplitOption = "validation",
-    images: Annotated[int, typer.Option(help="Images of each class of the data, at most.", min=1)] = 50,
-    pictures: Annotated[
-        bool, typer.Option(help="Show images of the data set. FER2013's terms forbid passing them on.")
+    images_per_class: Annotated[int, typer.Option(help="With --data: images of each class, at most.", min=1)] = 50,
+    show_images: Annotated[
+        bool,
+        typer.Option(
+            "--show-images/--no-images", help="Show images of the data set. FER2013's terms forbid publishing them."
+        ),
     ] = True,
     json_: JsonOption = False,
     exclude: ExcludeOption = None,
@@ -44,41 +52,55 @@ def explain(
     faces: FacesOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Show where a model sees each class, by Grad-CAM, and whether that comes from what it has learned.
+    """Show which regions of an image support each class, as Grad-CAM heat maps.
 
-    In one picture, with the probabilities:
+    For one image, with the probabilities:
 
         ferlab explain runs/newmodel photo.jpg --faces --out photo-explained.png
 
-    Over a data set, as the mean map of each class:
+    For a data set, as the mean map of each class:
 
         ferlab explain runs/newmodel --data fer2013.zip --out classes.png
 
-    The rank correlation compares the maps with those of untrained networks: near 0 they show what was learned.
+    A sanity check compares the maps with those of untrained networks. A rank correlation near 0 means that the maps
+    reflect what the model learned.
     """
     if (image is None) == (data is None):
-        raise typer.BadParameter("Give either a picture or --data.", param_hint="IMAGE")
+        raise typer.BadParameter("Give either an image or --data.", param_hint="IMAGE")
     if out.suffix.lower() != ".png":
-        raise typer.BadParameter("The file must be called .png.", param_hint="--out")
+        raise typer.BadParameter(f"The file name must end in .png, got {out.name}.", param_hint="--out")
     load_plugins(plugin)
-    make_folder(out.parent)  # before the long work, so that a bad --out is told at once
-    from ferlab.explanation import explain as explaining
-
-    about = {"schema": SCHEMA, "model": model, "file": str(out)}
+    make_folder(out.parent)  # fail early if --out cannot be written
+    about: dict[str, Any] = {"schema": SCHEMA, "model": model, "file": str(out)}
     if image is not None:
-        from ferlab.data.image_folder import read_face
-
-        found = explaining.explain(model, read_face(image, faces=faces)[None])
-        explaining.write_picture(found, out, f"{image.name}, {Path(model).name}")
-        result = about | {"image": str(image)} | explaining.describe_picture(found)
+        about["image"] = str(image)
+        summary = _explain_image(model, image, faces, out)
     else:
         dataset = load(str(data), skip_bad, cache, faces, exclude)
-        classes = explaining.explain_split(model, dataset, split, images_per_class=images)
-        title = f"{Path(dataset.source).name}, {split} images, {Path(model).name}"
-        explaining.write_classes(classes, out, title, pictures=pictures)
-        result = about | {"data": dataset.source, "split": split} | explaining.describe_classes(classes)
+        about |= {"data": dataset.source, "split": split}
+        summary = _explain_split(model, dataset, split, images_per_class, show_images, out)
     if json_:
-        print(json.dumps(result))
+        print(json.dumps(about | summary.as_dict()))
         return
-    print_explanation(result)
-    print(f"\nPicture: {out}")
+    print_explanation(summary)
+    print(f"\nHeat maps: {out}")
+
+
+def _explain_image(model: str, image: Path, faces: bool, out: Path) -> "ExplanationSummary":
+    from ferlab.data.image_folder import read_face
+    from ferlab.explanation.explain import explain, write_image
+
+    explanation = explain(model, read_face(image, faces=faces)[None])
+    write_image(explanation, out, f"{image.name}, {Path(model).name}")
+    return explanation.summary()
+
+
+def _explain_split(
+    model: str, dataset: "Dataset", split: str, images_per_class: int, show_images: bool, out: Path
+) -> "ExplanationSummary":
+    from ferlab.explanation.explain import explain_split, write_classes
+
+    explanation = explain_split(model, dataset, split, images_per_class=images_per_class)
+    title = f"{Path(dataset.source).name}, {split} images, {Path(model).name}"
+    write_classes(explanation, out, title, show_images=show_images)
+    return explanation.summary()

@@ -3,11 +3,10 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from ferlab.cli import output as tables
 from ferlab.cli.options import (
     CacheOption,
     DataOption,
@@ -19,24 +18,17 @@ from ferlab.cli.options import (
     load,
     load_plugins,
 )
+from ferlab.cli.output import print_parity
 from ferlab.runs import SCHEMA
 
-if TYPE_CHECKING:
-    pass
-
-
-OutOption = Annotated[Path, typer.Option(help="The file: .onnx, or .tflite for LiteRT.")]
-
-
+OutOption = Annotated[Path, typer.Option(help="Output file: .onnx, or .tflite for LiteRT.")]
 FormatOption = Annotated[
     Literal["onnx", "litert"] | None,
-    typer.Option(help="`onnx` or `litert` (TensorFlow Lite); the file's name tells it where this does not."),
+    typer.Option(help="`onnx` or `litert` (TensorFlow Lite). [default: derived from the file name]"),
 ]
-
-
 QuantizeOption = Annotated[
     Literal["none", "float16", "int8"],
-    typer.Option(help="Smaller files: weights in 16 bits, or weights and activations in 8."),
+    typer.Option(help="`float16`: 16-bit weights. `int8`: 8-bit weights and activations."),
 ]
 
 
@@ -53,21 +45,21 @@ def export(
     faces: FacesOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Make one file of a run, ONNX or LiteRT, which predicts without Keras and says all about itself.
+    """Export a run as an ONNX or LiteRT file that predicts without Keras.
 
         ferlab export runs/fernet_s --data fer2013.zip --quantize int8 --out fernet_s.onnx
         ferlab export runs/fernet_s --data fer2013.zip --format litert --out fernet_s.tflite
 
-    Its probabilities are calibrated on PublicTest, and its answers compared with the Keras model's there, one by one,
-    in batches of 8, and on the whole split: where they differ too much, there is no file.
+    The probabilities are calibrated on PublicTest, and the predictions are compared with those of Keras there. If they
+    deviate too far, no file is written.
     """
     from ferlab.export import export as write_artifact
 
     load_plugins(plugin)
     dataset = load(data, skip_bad, cache, faces, exclude)
     parity = write_artifact(run, dataset, out, format=format, quantize=quantize)
-    result = {"file": str(out), "bytes": out.stat().st_size, "quantize": quantize, **asdict(parity)}
     if json_:
-        print(json.dumps({"schema": SCHEMA, **result}))
+        about = {"schema": SCHEMA, "file": str(out), "bytes": out.stat().st_size, "quantize": quantize}
+        print(json.dumps(about | asdict(parity)))
         return
-    tables.print_parity(result)
+    print_parity(parity, out, quantize)

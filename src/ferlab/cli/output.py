@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,11 +17,12 @@ from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
 
-MEANS = {
-    "equal": "mean with equal weights",
-    "scores": "mean with these weights",
-    "cross_validated": "weights chosen on other images",
-}
+if TYPE_CHECKING:
+    from ferlab.explanation.explain import ExplanationSummary
+    from ferlab.export import Agreement, Parity
+    from ferlab.export.ensemble import Ensemble, Scores
+    from ferlab.export.latency import Benchmark
+
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
@@ -118,60 +120,63 @@ def print_robustness(result: Robustness) -> None:
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
-def print_explanation(result: Mapping[str, Any]) -> None:
-    """Where a model sees each class, as `ferlab explain --json` prints it."""
-    title = "probability, %" if "image" in result else "images"
-    table = Table("class", title, "upper third, %", "middle, %", "lower, %", box=None)
-    for name, row in result["classes"].items():
-        shares = [percent(share, 0) for share in row["by_height"] or (None, None, None)]
-        table.add_row(
-            escape(name), percent(row["probability"], 1) if "image" in result else f"{row['images']}", *shares
-        )
+def print_explanation(summary: "ExplanationSummary") -> None:
+    """Print where the map of each class lies, and the result of the sanity check."""
+    rows = summary.classes.items()
+    sizes = [str(row.images) if row.probability is None else percent(row.probability, 1) for _, row in rows]
+    size_title = "images" if all(row.probability is None for _, row in rows) else "probability (%)"
+    table = Table("class", size_title, "upper third (%)", "middle third (%)", "lower third (%)", box=None)
+    for (name, row), size in zip(rows, sizes, strict=True):
+        table.add_row(escape(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
     _print(table)
-    found = result["sanity"]["rank_correlation"]
+    found = summary.rank_correlation
     print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:.2f}'}")
-    print(result["sanity"]["meaning"])
+    print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
-def print_parity(result: Mapping[str, Any]) -> None:
-    """What an export wrote, and how it compares with the Keras model."""
-    print(f"{result['file']}: {result['bytes'] / 1e6:.2f} MB ({result['quantize']}), compared on validation images")
-    columns = ("largest difference", "other class, %", "accuracy, %", "Keras, %", "p50, ms", "Keras, ms")
-    table = Table("batches of", "images", *columns, box=None)
-    for row in [*result["batches"], result]:
-        shares = [percent(row[key]) for key in ("changed", "accuracy", "keras_accuracy")]
-        times = [f"{row[key]:.2f}" if key in row else "–" for key in ("milliseconds", "keras_milliseconds")]
-        batch_size = str(row.get("batch_size", "any size"))
-        table.add_row(batch_size, f"{row['images']:,}", f"{row['largest_difference']:.2g}", *shares, *times)
+def print_parity(parity: "Parity", out: Path, quantize: str) -> None:
+    """Print how far the predictions of an exported file deviate from those of the Keras model."""
+    size = out.stat().st_size / 1e6
+    print(f"{out}: {size:.2f} MB (quantize: {quantize}), compared with Keras on validation images")
+    columns = ("max difference", "changed (%)", "accuracy (%)", "Keras (%)", "p50 (ms)", "Keras p50 (ms)")
+    table = Table("batch size", "images", *columns, box=None)
+    for row in parity.batches:
+        table.add_row(str(row.batch_size), *_agreement(row), f"{row.p50_ms:.2f}", f"{row.keras_p50_ms:.2f}")
+    table.add_row("all", *_agreement(parity), "–", "–")
     _print(table)
 
 
-def print_ensemble(result: Mapping[str, Any]) -> None:
-    """What an ensemble is made of, how good it is, and how its file compares with the Keras models."""
-    table = Table("on validation images", "seed", "weight", "accuracy, %", "log loss", box=None)
-    for member in result["members"]:
-        table.add_row(escape(member["run"]), str(member["seed"]), f"{member['weight']:.3f}", *_both(member["scores"]))
-    for name in ("equal", "scores", "cross_validated"):
-        table.add_row(MEANS[name], "", "", *_both(result[name]))
+def _agreement(row: "Agreement") -> tuple[str, ...]:
+    shares = (percent(share) for share in (row.changed, row.accuracy, row.keras_accuracy))
+    return f"{row.images:,}", f"{row.max_difference:.2g}", *shares
+
+
+def print_ensemble(made: "Ensemble", out: Path, quantize: str) -> None:
+    """Print the members and scores of an ensemble, and how its file compares with Keras."""
+    table = Table("validation images", "seed", "weight", "accuracy (%)", "log loss", box=None)
+    for member in made.members:
+        table.add_row(escape(member.run), str(member.seed), f"{member.weight:.3f}", *_both(member.scores))
+    table.add_row("equal weights", "", "", *_both(made.equal_weights))
+    table.add_row("these weights", "", "", *_both(made.scores))
+    table.add_row("these weights, cross-validated", "", "", *_both(made.cross_validated))
     _print(table)
-    print_parity(result | result["parity"])
+    print_parity(made.parity, out, quantize)
 
 
-def _both(scores: Mapping[str, float]) -> tuple[str, str]:
-    return percent(scores["accuracy"]), f"{scores['log_loss']:.4f}"
+def _both(scores: "Scores") -> tuple[str, str]:
+    return percent(scores.accuracy), f"{scores.log_loss:.4f}"
 
 
-def print_benchmark(result: Mapping[str, Any]) -> None:
-    """How fast models answer, a block of lines for each number of threads and batch size."""
-    machine = result["machine"]
-    load = "" if machine["load"] is None else f", load {machine['load']:g} when it began"
+def print_benchmark(result: "Benchmark") -> None:
+    """Print latency and throughput, one row for each number of threads, batch size and model."""
+    machine = result.machine
+    load = "" if machine["load"] is None else f", load {machine['load']:g} at start"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     print(f"{machine['cpu']}, {machine['cores']} cores{load}\n{versions}\n")
-    table = Table("threads", "batch size", "model", "p50, ms", "p99, ms", "faces/s", "times the first", box=None)
-    for row in result["rows"]:
-        times = (f"{row[key]:.2f}" for key in ("p50_ms", "p99_ms"))
-        rates = (f"{row['faces_per_second']:,.0f}", f"{row['ratio']:.2f}")
-        table.add_row(str(row["threads"]), str(row["batch_size"]), escape(row["model"]), *times, *rates)
+    table = Table("threads", "batch size", "model", "p50 (ms)", "p99 (ms)", "faces/s", "ratio", box=None)
+    for row in result.rows:
+        figures = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.faces_per_second:,.0f}", f"{row.ratio:.2f}")
+        table.add_row(str(row.threads), str(row.batch_size), escape(row.model), *figures)
     _print(table)
 
 

@@ -1,1 +1,1 @@
-"""Explanations: where a model looks."""
+"""Explanations: where in an image a model finds evidence for each class."""

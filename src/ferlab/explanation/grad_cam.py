@@ -1,9 +1,10 @@
-"""Grad-CAM (https://arxiv.org/abs/1610.02391): which places of a picture speak for a class, in any of our networks.
+"""Grad-CAM (https://arxiv.org/abs/1610.02391): heat maps of the regions that support a class, for any Keras model.
 
-The channels of a late feature map are added up, each weighed by the mean gradient of the class's logit with respect to
-it. What is left above zero speaks for the class.
+A map is the weighted sum of the channels of a late feature map. The weight of a channel is the mean gradient of the
+class's logit with respect to that channel. Negative values are set to zero.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,29 +15,43 @@ from ferlab.models import predict_logits
 if TYPE_CHECKING:
     import keras
 
-# Pixels a side that a feature map needs at least. On 48-pixel pictures the last maps of most architectures have 1 to 3.
-# Measured on 140 faces: graying out the fifth that a map marks takes 0.30, 0.23 and 0.35 of the answer's probability
-# from fernet, newmodel and mobilenetv2 by the last maps of 6x6, and 0.25, 0.23 and 0.12 by the very last ones.
+# Minimum height and width of the feature map. For images of 48x48 pixels, the last feature map of most architectures
+# has 1x1 to 3x3 pixels. Measured on 140 faces: graying out the fifth of the image that the map marks lowers the
+# probability of the predicted class by 0.30, 0.23 and 0.35 (fernet, newmodel, mobilenetv2) with the last map of 6x6
+# pixels, and by 0.25, 0.23 and 0.12 with the very last map.
 MIN_SIDE = 6
 BATCH_SIZE = 32
 
 
-def grad_cam(
-    model: "keras.Model", images: np.ndarray, labels: np.ndarray | None = None
-) -> tuple[str, np.ndarray, np.ndarray]:
-    """Runs a model, and makes maps of its classes by Grad-CAM (https://arxiv.org/abs/1610.02391).
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GradCam:
+    """Heat maps of one model.
 
     Args:
-        model: from images `(N, 48, 48, 1)`, 0..255, to logits `(N, K)`, made of layers or of models within it.
+        layer: name of the layer whose feature map was used: the last one of at least 6x6 pixels.
+        logits: `(N, K)` float32.
+        maps: `(N, K, H, W)` float32, or `(N, 1, H, W)` for one class per image. Each map is divided by its maximum, so
+            values are 0..1. A map is all zero if nothing supports the class.
+    """
+
+    layer: str
+    logits: np.ndarray
+    maps: np.ndarray
+
+
+def grad_cam(model: "keras.Model", images: np.ndarray, labels: np.ndarray | None = None) -> GradCam:
+    """Compute Grad-CAM heat maps (https://arxiv.org/abs/1610.02391).
+
+    Args:
+        model: maps images `(N, 48, 48, 1)`, 0..255, to logits `(N, K)`. It may contain nested models.
         images: `(N, 48, 48)` uint8, 0..255.
-        labels: `(N,)`, the one class of each image that a map is wanted of; None for all K.
+        labels: `(N,)`, the class to explain in each image. None explains all K classes.
 
     Returns:
-        The name of the layer whose feature map was weighed: the last one of at least 6x6 pixels. The logits `(N, K)`
-        float32. The maps `(N, K, H, W)`, or `(N, 1, H, W)`, float32, 0..1, each divided by its highest value.
+        The layer, the logits and the maps.
 
     Raises:
-        FerlabError: if the model cannot be split at such a feature map.
+        FerlabError: if the model has no suitable feature map.
     """
     layer, backbone, head = _split(model)
     one_hot = np.eye(head.output_shape[-1], dtype=np.float32)
@@ -45,16 +60,17 @@ def grad_cam(
     for start in range(0, len(images), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
         features = predict_logits(backbone, images[batch])  # (n, H, W, C)
-        answers, gradients = _gradients(head, features, directions[:, batch])
-        logits.append(answers)
+        own_logits, gradients = _gradients(head, features, directions[:, batch])
+        logits.append(own_logits)
         maps.append(np.einsum("knc,nhwc->nkhw", gradients.mean(axis=(2, 3)), features).clip(0))
     joined = np.concatenate(maps)
     highest = joined.max(axis=(2, 3), keepdims=True)
-    return layer, np.concatenate(logits), np.divide(joined, highest, out=joined, where=highest > 0)
+    scaled = np.divide(joined, highest, out=joined, where=highest > 0)
+    return GradCam(layer=layer, logits=np.concatenate(logits), maps=scaled)
 
 
 def _split(model: "keras.Model") -> tuple[str, "keras.Model", "keras.Model"]:
-    """Splits a model at the last feature map that is large enough and that everything after it comes from.
+    """Split a model at its last feature map that is large enough and that all later layers depend on.
 
     Returns:
         The name of the layer, the part up to its output `(N, H, W, C)`, and the part from there to the logits.
@@ -62,39 +78,40 @@ def _split(model: "keras.Model") -> tuple[str, "keras.Model", "keras.Model"]:
     import keras
 
     try:
-        flat, outputs = _taken_apart(model)
+        flat, outputs = _flatten(model)
     except (ValueError, TypeError) as error:
-        raise FerlabError(f"The model '{model.name}' cannot be taken apart: {str(error).splitlines()[0]}") from error
+        raise FerlabError(
+            f"The layers of model '{model.name}' cannot be separated: {str(error).splitlines()[0]}"
+        ) from error
     first = next((place for place, (layer, _) in enumerate(outputs) if _is_convolution(layer)), len(outputs))
     for layer, output in reversed(outputs[first:]):
         shape = tuple(output.shape)
-        padded = isinstance(layer, keras.layers.ZeroPadding2D)  # its margin would move the map
+        padded = isinstance(layer, keras.layers.ZeroPadding2D)  # its border would shift the map
         if len(shape) == 4 and min(shape[1] or 0, shape[2] or 0) >= MIN_SIDE and not padded:
             try:
                 return layer.name, keras.Model(flat.input, output), keras.Model(output, flat.output)
-            except ValueError:  # another branch goes round this map
+            except ValueError:  # another branch bypasses this feature map
                 continue
     raise FerlabError(
-        f"The model '{model.name}' has no feature map of at least {MIN_SIDE}x{MIN_SIDE} pixels, made by convolutions, "
-        "that all its logits come from: there is nothing to lay over a picture."
+        f"Model '{model.name}' has no feature map of at least {MIN_SIDE}x{MIN_SIDE} pixels that is computed by "
+        "convolutions and that all logits depend on. Grad-CAM cannot explain it."
     )
 
 
 def _is_convolution(layer: Any) -> bool:
-    """Whether a layer has a kernel (height, width, channels, filters); operations without weights are in graphs too."""
+    """Check for a kernel (height, width, channels, filters). Graphs also contain operations without weights."""
     import keras
 
     return isinstance(layer, keras.Layer) and any(len(weight.shape) == 4 for weight in layer.weights)
 
 
-def _taken_apart(model: "keras.Model") -> tuple["keras.Model", list[tuple["keras.Layer", "keras.KerasTensor"]]]:
-    """The same network with the same weights, the layers of models within it side by side with its own.
+def _flatten(model: "keras.Model") -> tuple["keras.Model", list[tuple["keras.Layer", "keras.KerasTensor"]]]:
+    """Inline nested models, with shared weights.
 
-    Only so can it be split inside such a model: the tensors of that model's own graph are no part of the graph in
-    which it is called as a layer.
+    A model can only be split at tensors of its own graph, and the tensors inside a nested model belong to another one.
 
     Returns:
-        The network, and each of its layers with its output, in the order of computation.
+        The flat model, and each of its layers with its output, in the order of computation.
     """
     import keras
 
@@ -114,32 +131,42 @@ def _taken_apart(model: "keras.Model") -> tuple["keras.Model", list[tuple["keras
 
 
 def _gradients(head: "keras.Model", features: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The logits of feature maps, and the gradients of chosen logits with respect to them.
+    """Compute logits from feature maps, and the gradients of chosen logits with respect to the feature maps.
 
     Args:
-        head: from feature maps to logits `(N, K)`.
+        head: maps feature maps to logits `(N, K)`.
         features: `(N, H, W, C)` float32.
-        directions: `(M, N, K)` float32: M times one logit of each image, as one-hot rows.
+        directions: `(M, N, K)` float32: one-hot rows that choose M logits of each image.
 
     Returns:
-        `(N, K)` and `(M, N, H, W, C)`, both float32.
+        Logits `(N, K)` and gradients `(M, N, H, W, C)`, both float32.
     """
     import keras
 
-    if keras.config.backend() == "jax":
-        import jax
+    return (_jax_gradients if keras.config.backend() == "jax" else _tensorflow_gradients)(head, features, directions)
 
-        state = [variable.value for variable in head.trainable_variables]
-        fixed = [variable.value for variable in head.non_trainable_variables]
 
-        @jax.jit
-        def pulled_back(features: Any) -> Any:
-            answer = lambda inputs: head.stateless_call(state, fixed, inputs, training=False)[0]  # noqa: E731
-            logits, pull_back = jax.vjp(answer, features)
-            return logits, jax.vmap(pull_back)(directions)[0]
+def _jax_gradients(head: "keras.Model", features: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    import jax
 
-        logits, gradients = pulled_back(features)
-        return np.asarray(logits), np.asarray(gradients)
+    state = [variable.value for variable in head.trainable_variables]
+    fixed = [variable.value for variable in head.non_trainable_variables]
+
+    def forward(inputs: Any) -> Any:
+        return head.stateless_call(state, fixed, inputs, training=False)[0]
+
+    @jax.jit
+    def pull_back(inputs: Any) -> Any:
+        logits, pull = jax.vjp(forward, inputs)
+        return logits, jax.vmap(pull)(directions)[0]
+
+    logits, gradients = pull_back(features)
+    return np.asarray(logits), np.asarray(gradients)
+
+
+def _tensorflow_gradients(
+    head: "keras.Model", features: np.ndarray, directions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
 
     inputs = tf.constant(features)

@@ -1,7 +1,7 @@
-"""Heat maps as pictures: laid over the face that they explain, or alone.
+"""Heat maps as images: over the face that they explain, or alone.
 
-Colors run from a transparent nothing over orange to a light yellow (the upper part of the Inferno map of
-https://bids.github.io/colormap), so that a face stays visible where a map is low. Pictures are BGR, as OpenCV has them.
+Colors run from transparent to orange to light yellow (the upper part of the Inferno color map,
+https://bids.github.io/colormap), so that the face stays visible where values are low. Images are BGR, as in OpenCV.
 """
 
 from collections.abc import Sequence
@@ -9,178 +9,140 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-SIDE = 168  # pixels, of a face on a sheet
-GAP = 14
-LINE_HEIGHT = 20
-COLUMNS = 4  # of a grid
-FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.46
+from ferlab.explanation import sheet
+
 OPACITY = 0.8  # of the highest value
-DARKEST = 0.45  # of the color map, 0..1: below it, colors are hardly seen on a gray face
-INK, ACCENT, EMPTY, PAPER = (30, 30, 30), (178, 114, 0), (225, 225, 225), (255, 255, 255)
-
-
-def enlarged(heat: np.ndarray, side: int) -> np.ndarray:
-    """A heat map `(H, W)`, 0..1, as `(side, side)` float32, 0..1, smooth between its pixels."""
-    larger = cv2.resize(heat.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(larger).clip(0, 1)
+DARKEST = 0.45  # of the color map, 0..1: darker colors are hardly visible on a gray face
+KEY = "low to high support for the class"
 
 
 def shares_by_height(heat: np.ndarray) -> list[float] | None:
-    """How much of a heat map `(H, W)` lies in the upper, middle and lower third, 0..1; None of an empty one.
+    """Return the shares of a heat map in the upper, middle and lower third of the image.
+
+    Args:
+        heat: `(H, W)`, 0..1.
+
+    Returns:
+        Three shares that sum to 1, or None for an empty map.
 
     Example:
         >>> shares_by_height(np.repeat([0.0, 0.25, 0.75], 2)[:, None] * np.ones((6, 6)))
         [0.0, 0.25, 0.75]
     """
     rows = heat.mean(axis=1)
-    thirds = np.repeat(rows, 3).reshape(3, -1).sum(axis=1)  # each row counts thrice, so that any number can be divided
+    thirds = np.repeat(rows, 3).reshape(3, -1).sum(axis=1)  # three copies of each row, so that 3 divides their number
     return [float(third) for third in thirds / thirds.sum()] if thirds.sum() else None
 
 
-def overlaid(face: np.ndarray, heat: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A face under a heat map.
+def overlay(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Draw a heat map over a face.
 
     Args:
         face: `(48, 48)` uint8.
         heat: `(H, W)`, 0..1.
-        side: in pixels, of the picture.
 
     Returns:
-        `(side, side, 3)` uint8, BGR.
+        `(168, 168, 3)` uint8.
     """
-    strengths = enlarged(heat, side)
-    opacity = (OPACITY * strengths)[..., None]
-    return np.rint((1 - opacity) * plain(face, side) + opacity * _colored(strengths)).astype(np.uint8)
+    enlarged = cv2.resize(heat.astype(np.float32), (sheet.SIDE, sheet.SIDE), interpolation=cv2.INTER_CUBIC)
+    return _blend(enlarge(face), np.asarray(enlarged).clip(0, 1))
 
 
-def plain(face: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A face `(48, 48)` uint8 as `(side, side, 3)` uint8."""
-    larger = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
+def heat_alone(heat: np.ndarray) -> np.ndarray:
+    """Draw a heat map `(H, W)`, 0..1, without a face: `(168, 168, 3)` uint8."""
+    return overlay(np.full((48, 48), 70, np.uint8), heat)
+
+
+def enlarge(face: np.ndarray) -> np.ndarray:
+    """Enlarge a face `(48, 48)` uint8 to `(168, 168, 3)` uint8."""
+    larger = cv2.resize(face, (sheet.SIDE, sheet.SIDE), interpolation=cv2.INTER_CUBIC)
     return np.asarray(cv2.cvtColor(larger, cv2.COLOR_GRAY2BGR))
 
 
-def alone(heat: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A heat map `(H, W)`, 0..1, without a face: `(side, side, 3)` uint8, BGR."""
-    return overlaid(np.full((48, 48), 70, np.uint8), heat, side)
-
-
-def _colored(strengths: np.ndarray) -> np.ndarray:
+def _blend(image: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Blend colors of strengths `(H, W)`, 0..1, with an image `(H, W, 3)`."""
     levels = np.rint(255 * (DARKEST + (1 - DARKEST) * strengths)).astype(np.uint8)
-    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO))
+    colors = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO))
+    opacity = (OPACITY * strengths)[..., None]
+    return np.rint((1 - opacity) * image + opacity * colors).astype(np.uint8)
 
 
-def sheet_of_classes(
+def class_sheet(
     face: np.ndarray, class_names: Sequence[str], probabilities: np.ndarray, heats: np.ndarray, notes: Sequence[str]
 ) -> np.ndarray:
-    """One face as a model sees it, and under the map of each class, with the class's probability.
+    """Draw one face, and the face under the map of each class with the class's probability.
 
     Args:
         face: `(48, 48)` uint8.
         class_names: K names.
-        probabilities: `(K,)`, 0..1. The highest is framed.
+        probabilities: `(K,)`, 0..1. The predicted class is framed.
         heats: `(K, H, W)`, 0..1.
         notes: lines below.
 
     Returns:
-        `(height, width, 3)` uint8, BGR.
+        `(height, width, 3)` uint8.
     """
-    answer = int(np.argmax(probabilities))
-    cells = [_cell(plain(face), "what the model sees")]
+    panels = [sheet.panel(enlarge(face), "model input")]
     for number, (name, probability, heat) in enumerate(zip(class_names, probabilities, heats, strict=True)):
         caption = f"{name}  {100 * probability:.1f} %"
-        cells.append(_cell(overlaid(face, heat), caption, "" if heat.any() else "nothing speaks for it"))
-        _draw_bar(cells[-1], float(probability), ACCENT if number == answer else INK)
-        if number == answer:
-            corner = (GAP // 2 + SIDE - 1, 2 * LINE_HEIGHT + SIDE - 1)
-            cv2.rectangle(cells[-1], (GAP // 2, 2 * LINE_HEIGHT), corner, ACCENT, 3)
-    return _with_notes(_grid(cells), ["Each map on a scale of its own.", *notes])
+        drawn = sheet.panel(overlay(face, heat), caption, "" if heat.any() else "no support")
+        predicted = number == int(np.argmax(probabilities))
+        sheet.draw_bar(drawn, float(probability), sheet.ACCENT if predicted else sheet.INK)
+        if predicted:
+            sheet.draw_frame(drawn)
+        panels.append(drawn)
+    return _with_notes(sheet.grid(panels), ["Each map has its own scale.", *notes])
 
 
-def sheet_of_means(
-    class_names: Sequence[str],
-    counts: np.ndarray,
+def mean_sheet(captions: Sequence[str], heats: np.ndarray, notes: Sequence[str]) -> np.ndarray:
+    """Draw the mean map of each class, without faces.
+
+    Args:
+        captions: K lines.
+        heats: `(K, H, W)`, 0..1. All share one scale.
+        notes: lines below.
+
+    Returns:
+        `(height, width, 3)` uint8.
+    """
+    pairs = zip(_on_one_scale(heats), captions, strict=True)
+    panels = [sheet.panel(heat_alone(heat), caption) for heat, caption in pairs]
+    return _with_notes(sheet.grid(panels), ["All mean maps share one scale.", *notes])
+
+
+def face_sheet(
+    captions: Sequence[str],
     heats: np.ndarray,
     faces: Sequence[np.ndarray],
     examples: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]],
     notes: Sequence[str],
 ) -> np.ndarray:
-    """A row for each class: its mean map alone, and, where there are faces, over the mean face and over single ones.
+    """Draw a row for each class: its mean map alone, over the mean face, and maps of single images.
 
     Args:
-        class_names: K names.
-        counts: `(K,)`: images of each class.
-        heats: `(K, H, W)`, 0..1: mean maps; the highest value of all gets the strongest color.
-        faces: K mean faces `(48, 48)` uint8; none for a sheet of maps alone.
-        examples: of each class a few faces `(48, 48)` uint8, each with its map `(H, W)`, 0..1.
+        captions: K lines.
+        heats: `(K, H, W)`, 0..1: mean maps. All share one scale.
+        faces: K mean faces `(48, 48)` uint8.
+        examples: for each class a few faces `(48, 48)` uint8, each with its map `(H, W)`, 0..1.
         notes: lines below.
 
     Returns:
-        `(height, width, 3)` uint8, BGR.
+        `(height, width, 3)` uint8.
     """
-    scaled = heats / max(float(heats.max()), 1e-9)
-    notes = ["One scale for all mean maps.", *notes]
-    captions = [f"{name}, {count} images" for name, count in zip(class_names, counts, strict=True)]
-    if not faces:
-        return _with_notes(
-            _grid([_cell(alone(heat), caption) for heat, caption in zip(scaled, captions, strict=True)]), notes
-        )
     rows = []
-    for heat, caption, face, singles in zip(scaled, captions, faces, examples, strict=True):
-        pictures = [(alone(heat), caption), (overlaid(face, heat), "over the mean face")]
-        pictures += [(overlaid(single, own), "") for single, own in singles]
-        rows.append(np.concatenate([_cell(picture, text) for picture, text in pictures], axis=1))
-    width = max(row.shape[1] for row in rows)
-    return _with_notes(np.concatenate([_widened(row, width) for row in rows]), notes)
+    for heat, caption, face, singles in zip(_on_one_scale(heats), captions, faces, examples, strict=True):
+        panels = [sheet.panel(heat_alone(heat), caption), sheet.panel(overlay(face, heat), "over the mean face")]
+        panels += [sheet.panel(overlay(single, own), "") for single, own in singles]
+        rows.append(np.concatenate(panels, axis=1))
+    return _with_notes(sheet.stack(rows), ["All mean maps share one scale.", *notes])
 
 
-def _grid(cells: list[np.ndarray]) -> np.ndarray:
-    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
-    rows = [np.concatenate(cells[start : start + COLUMNS], axis=1) for start in range(0, len(cells), COLUMNS)]
-    return np.concatenate(rows)
+def _on_one_scale(heats: np.ndarray) -> np.ndarray:
+    """Divide heat maps `(K, H, W)` by the maximum of all."""
+    return heats / max(float(heats.max()), 1e-9)
 
 
-def _widened(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture with white to its right, up to a width."""
-    return np.pad(picture, ((0, 0), (0, max(0, width - picture.shape[1])), (0, 0)), constant_values=255)
-
-
-def _cell(picture: np.ndarray, caption: str, below: str = "") -> np.ndarray:
-    """A picture `(SIDE, SIDE, 3)` under its caption, with a line of text at its foot."""
-    cell = np.full((2 * LINE_HEIGHT + SIDE + GAP // 2, SIDE + GAP, 3), 255, np.uint8)
-    cell[2 * LINE_HEIGHT : 2 * LINE_HEIGHT + SIDE, GAP // 2 : GAP // 2 + SIDE] = picture
-    _write(cell, caption, (GAP // 2, LINE_HEIGHT))
-    if below:
-        cell[LINE_HEIGHT + SIDE : 2 * LINE_HEIGHT + SIDE, GAP // 2 : GAP // 2 + SIDE] = INK
-        _write(cell, below, (GAP // 2 + 4, 2 * LINE_HEIGHT + SIDE - 6), PAPER)
-    return cell
-
-
-def _draw_bar(cell: np.ndarray, share: float, color: tuple[int, int, int]) -> None:
-    """A probability, 0..1, as a bar between the caption and the picture."""
-    top = LINE_HEIGHT + 7
-    cell[top : top + 7, GAP // 2 : GAP // 2 + SIDE] = EMPTY
-    cell[top : top + 7, GAP // 2 : GAP // 2 + round(share * SIDE)] = color
-
-
-def _with_notes(sheet: np.ndarray, notes: Sequence[str]) -> np.ndarray:
-    """A sheet with a margin, a key of the colors and lines of text below."""
-    longest = max(cv2.getTextSize(_ascii(note), FONT, FONT_SCALE, 1)[0][0] for note in notes)
-    sheet = _widened(sheet, longest + GAP)
-    below = np.full((GAP + (2 + len(notes)) * LINE_HEIGHT, sheet.shape[1], 3), 255, np.uint8)
-    ramp = np.tile(np.linspace(0, 1, SIDE, dtype=np.float32), (12, 1))
-    opacity = (OPACITY * ramp)[..., None]
-    key = (1 - opacity) * 128 + opacity * _colored(ramp)
-    below[GAP : GAP + 12, GAP // 2 : GAP // 2 + SIDE] = np.rint(key)
-    _write(below, "from nothing to most of what speaks for the class", (GAP + SIDE, GAP + 11))
-    for number, note in enumerate(notes, start=1):
-        _write(below, note, (GAP // 2, GAP + 8 + (number + 1) * LINE_HEIGHT - 6))
-    return np.pad(np.concatenate([sheet, below]), ((4, 4), (GAP, GAP), (0, 0)), constant_values=255)
-
-
-def _write(image: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int] = INK) -> None:
-    """Writes text whose first letter stands at a place (x, y). OpenCV's fonts know ASCII alone."""
-    cv2.putText(image, _ascii(text), place, FONT, FONT_SCALE, color, 1, cv2.LINE_AA)
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
+def _with_notes(drawn: np.ndarray, notes: Sequence[str]) -> np.ndarray:
+    """Add the color key and notes."""
+    ramp = np.tile(np.linspace(0, 1, sheet.SIDE, dtype=np.float32), (12, 1))
+    return sheet.add_notes(drawn, _blend(np.full((*ramp.shape, 3), 128, np.uint8), ramp), KEY, notes)

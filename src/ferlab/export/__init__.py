@@ -1,7 +1,7 @@
-"""Export: a trained run becomes an artifact, one file that says all about itself.
+"""Export: turn a trained run into an artifact, a single self-describing model file.
 
-The file is compared with the Keras model on real images before it is there at all. A format is a module with `convert`,
-which makes the network's file of a Keras model, and `describe`, which puts metadata into it.
+No artifact is written before its predictions match those of the Keras model on real images. A format is a module with
+`convert`, which converts a Keras model, and `add_metadata`, which adds metadata to the converted file.
 """
 
 from ferlab.export.export import FORMATS, LICENSES, Format, export

@@ -1,13 +1,13 @@
-"""Ensembles: the weighted mean of several networks' calibrated probabilities, as one file.
+"""Ensembles: the weighted mean of the calibrated probabilities of several runs, in one artifact.
 
-The weights are those of stacking predictive distributions (https://doi.org/10.1214/17-BA1091): the ones of the lowest
-log loss on the validation split. Members of next to no weight are left out.
+The weights minimize the log loss on the validation split (stacking of predictive distributions,
+https://doi.org/10.1214/17-BA1091). Members with a weight close to zero are dropped.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,17 @@ from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
 from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log
-from ferlab.export import Format, Parity, Quantize
-from ferlab.export.export import Trained, format_module, run_metadata, taught_by, validation_of, write_artifact
+from ferlab.export.export import (
+    CalibratedModel,
+    Format,
+    Provenance,
+    extra_targets,
+    format_module,
+    provenance_of,
+    validation_images,
+    write_artifact,
+)
+from ferlab.export.parity import Parity, Quantize
 from ferlab.models import load_model, predict_logits
 from ferlab.progress import bar
 from ferlab.protocol import check_origin
@@ -25,14 +34,14 @@ from ferlab.runs import RunFolder
 if TYPE_CHECKING:
     import keras
 
-MIN_WEIGHT = 0.02  # a member below it is left out
-MOST_ROUNDS = 1000  # of expectation and maximization
+MIN_WEIGHT = 0.02  # members below it are dropped
+MAX_ITERATIONS = 1000  # of expectation maximization
 FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Of probabilities on validation images.
+    """Scores on the validation images.
 
     Args:
         accuracy: 0..1.
@@ -45,14 +54,14 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One network of an ensemble.
+    """One run of an ensemble.
 
     Args:
         run: its folder.
-        recipe: by which it was trained.
+        recipe: name of its recipe.
         seed: of its training.
-        weight: in the mean, 0..1; 0 where it is left out.
-        scores: its own, with the temperature that suits it best.
+        weight: in the mean, 0..1; 0 if it was dropped.
+        scores: of the calibrated member alone.
     """
 
     run: str
@@ -64,21 +73,21 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """What an ensemble is made of, and how good it is on validation images.
+    """The members of an ensemble, and scores on the validation images.
 
     Args:
-        members: in the order in which they were given.
-        scores: of the weighted mean. Its weights were chosen on the same images, so these are a little too good.
-        cross_validated: of weights and temperatures that were chosen on four fifths of the images and scored on the
-            others, with copies of an image kept together.
-        equal: of the plain mean of all members.
-        parity: how the file's answers differ from those of Keras.
+        members: in the given order.
+        scores: of the weighted mean. Its weights were fitted on the same images, so these scores are optimistic.
+        cross_validated: of weights and temperatures that were fitted on other images (five folds, with copies of an
+            image in the same fold).
+        equal_weights: of the unweighted mean of all members.
+        parity: how far the artifact's predictions deviate from those of Keras.
     """
 
     members: tuple[Member, ...]
     scores: Scores
     cross_validated: Scores
-    equal: Scores
+    equal_weights: Scores
     parity: Parity
 
 
@@ -91,60 +100,53 @@ def ensemble(
     quantize: Quantize = "none",
     quiet: bool = True,
 ) -> Ensemble:
-    """Writes one artifact of several runs: the weighted mean of their calibrated probabilities, calibrated again.
+    """Export several runs as one artifact: the weighted mean of their calibrated probabilities, calibrated again.
 
     Args:
         runs: finished run folders, trained and selected on the same images.
-        dataset: with their validation images, which alone tell temperatures and weights; for `int8` with the training
-            images too.
-        out: the file: `.onnx`, or `.tflite` for LiteRT.
-        format: `onnx` or `litert`; None for the one that the file's name tells.
+        dataset: with their validation images. Temperatures and weights are fitted on these only. `int8` also needs the
+            training split.
+        out: the output file: `.onnx`, or `.tflite` for LiteRT.
+        format: `onnx` or `litert`. None derives it from the file name.
         quantize: as in `ferlab.export.export`.
-        quiet: show no progress.
+        quiet: do not show a progress bar.
 
     Raises:
-        ProtocolError: if the runs learned from different images, or were selected on others than `dataset` has, or on
-            the test split.
-        RunError: if there are fewer than two runs, one is given twice, or one holds no trained model.
+        ProtocolError: if the runs were trained on different images, selected on images other than the validation images
+            of `dataset`, or selected on the test split.
+        RunError: if there are fewer than two runs, a run is given twice, or a folder contains no trained model.
         ArtifactError: as in `ferlab.export.export`.
     """
     folders = [RunFolder(Path(run)) for run in runs]
     if len({folder.path.resolve() for folder in folders}) < max(2, len(folders)):
-        raise RunError("An ensemble is made of two or more different runs. Name each of them once.")
+        raise RunError("An ensemble needs two or more different runs. Give each run once.")
     module = format_module(Path(out), format)
-    validation = _checked_validation(folders, dataset)
-    models, answers = [], []
-    with bar("members", len(folders), quiet) as advance:
-        for folder in folders:
-            models.append(load_model(folder.model_file))
-            answers.append(predict_logits(models[-1], validation.images))
-            advance(1)
-    labels, logits = validation.labels, np.stack(answers)
+    validation = _shared_validation(folders, dataset)
+    labels, (models, logits) = validation.labels, _load_and_predict(folders, validation.images, quiet)
     mixture = Mixture.fit(logits, labels)
-    trained = Trained(
+    calibrated = CalibratedModel(
         model=mixture.model(models),
         logits=mixture.logits(logits),
         temperature=mixture.temperature,
-        metadata=_metadata(folders, mixture),
+        provenance=_provenance(folders, mixture),
     )
-    plain = Mixture.fit(logits, labels, equal=True)
     return Ensemble(
-        parity=write_artifact(trained, validation, dataset, Path(out), module, quantize),
+        parity=write_artifact(calibrated, validation, dataset, Path(out), module, quantize),
         members=tuple(_member(*row, labels) for row in zip(folders, logits, mixture.weights, strict=True)),
-        scores=_scores(labels, trained.logits / mixture.temperature),
+        scores=_scores(labels, mixture.calibrated_logits(logits)),
         cross_validated=_scores(labels, cross_validated(logits, labels, group_copies(validation.images))),
-        equal=_scores(labels, plain.logits(logits) / plain.temperature),
+        equal_weights=_scores(labels, Mixture.fit(logits, labels, equal_weights=True).calibrated_logits(logits)),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """A weighted mean of M models' probabilities.
+    """A weighted mean of the probabilities of M models.
 
     Args:
-        temperatures: `(M,)`, by which their logits are divided.
-        weights: `(M,)`, which sum to 1.
-        temperature: by which the logarithm of the mean is divided: means are less sure than they might be.
+        temperatures: `(M,)`, divide the logits of the models.
+        weights: `(M,)`, sum to 1.
+        temperature: divides the logarithm of the mean, since the mean of calibrated probabilities is underconfident.
     """
 
     temperatures: np.ndarray
@@ -152,29 +154,33 @@ class Mixture:
     temperature: float = 1.0
 
     @classmethod
-    def fit(cls, logits: np.ndarray, labels: np.ndarray, *, equal: bool = False) -> "Mixture":
-        """The mixture of the lowest log loss.
+    def fit(cls, logits: np.ndarray, labels: np.ndarray, *, equal_weights: bool = False) -> "Mixture":
+        """Fit temperatures and weights for the lowest log loss.
 
         Args:
             logits: `(M, N, K)`.
             labels: `(N,)`.
-            equal: give all models the same weight.
+            equal_weights: do not fit the weights.
         """
         temperatures = np.array([fit_temperature(labels, one) for one in logits])
         weights = np.full(len(logits), 1 / len(logits))
-        if not equal:
+        if not equal_weights:
             probabilities = np.exp([log_softmax(one / own) for one, own in zip(logits, temperatures, strict=True)])
             weights = stacking_weights(probabilities[:, np.arange(len(labels)), labels])
         mixture = cls(temperatures=temperatures, weights=weights)
         return replace(mixture, temperature=fit_temperature(labels, mixture.logits(logits)))
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
-        """Logarithms `(N, K)` of the mean of the probabilities that logits `(M, N, K)` stand for."""
+        """Compute the logarithm `(N, K)` of the mean probabilities from the logits `(M, N, K)` of the models."""
         parts = zip(logits, self.temperatures, self.weights, strict=True)
         return safe_log(sum(weight * np.exp(log_softmax(one / temperature)) for one, temperature, weight in parts))
 
+    def calibrated_logits(self, logits: np.ndarray) -> np.ndarray:
+        """Compute `logits` divided by the temperature."""
+        return self.logits(logits) / self.temperature
+
     def model(self, models: Sequence["keras.Model"]) -> "keras.Model":
-        """The same as one network, of those models that have a weight: from images `(N, 48, 48, 1)` to `logits`."""
+        """Build `logits` as one Keras model of the members with a weight, from images `(N, 48, 48, 1)`."""
         import keras
         from keras import layers
 
@@ -189,24 +195,24 @@ class Mixture:
 
 
 def stacking_weights(likelihoods: np.ndarray) -> np.ndarray:
-    """The weights of the mean that makes the labels most likely, by expectation and maximization.
+    """Fit the weights of a mean that maximize the likelihood of the labels, by expectation maximization.
 
     Weights below `MIN_WEIGHT` become 0, the smallest first.
 
     Args:
-        likelihoods: `(M, N)`, the probability that each model gives to each label.
+        likelihoods: `(M, N)`, the probability of each label according to each model.
 
     Returns:
-        `(M,)`, which sum to 1.
+        `(M,)`, sum to 1.
 
     Example:
         >>> stacking_weights(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.5]])).round(3)
         array([0.667, 0.333, 0.   ])
     """
     weights = np.full(len(likelihoods), 1 / len(likelihoods))
-    possible = np.maximum(likelihoods, np.finfo(np.float32).tiny)
+    positive = np.maximum(likelihoods, np.finfo(np.float32).tiny)
     while True:
-        weights = _converged(weights, possible)
+        weights = _maximize_likelihood(weights, positive)
         small = np.flatnonzero((weights > 0) & (weights < MIN_WEIGHT))
         if not len(small):
             return weights
@@ -214,8 +220,8 @@ def stacking_weights(likelihoods: np.ndarray) -> np.ndarray:
         weights = weights / weights.sum()
 
 
-def _converged(weights: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
-    for _ in range(MOST_ROUNDS):
+def _maximize_likelihood(weights: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
+    for _ in range(MAX_ITERATIONS):
         shares = weights[:, None] * likelihoods
         before, weights = weights, (shares / shares.sum(axis=0)).mean(axis=1)
         if np.abs(weights - before).max() < 1e-6:
@@ -224,7 +230,7 @@ def _converged(weights: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
 
 
 def cross_validated(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Logits `(N, K)` of mixtures that were fitted without the image, or a copy of it.
+    """Compute logits `(N, K)` of mixtures that were fitted without the image and its copies.
 
     Args:
         logits: `(M, N, K)`.
@@ -233,41 +239,52 @@ def cross_validated(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) 
     """
     from sklearn.model_selection import GroupKFold
 
-    answers = np.empty(logits.shape[1:])
-    for others, held_back in GroupKFold(FOLDS).split(labels, groups=groups):
-        mixture = Mixture.fit(logits[:, others], labels[others])
-        answers[held_back] = mixture.logits(logits[:, held_back]) / mixture.temperature
-    return answers
+    found = np.empty(logits.shape[1:])
+    for others, held_out in GroupKFold(FOLDS).split(labels, groups=groups):
+        found[held_out] = Mixture.fit(logits[:, others], labels[others]).calibrated_logits(logits[:, held_out])
+    return found
 
 
-def _checked_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
-    """The validation images of all runs, where they are the same, and learned from the same training images."""
+def _load_and_predict(
+    runs: Sequence[RunFolder], images: np.ndarray, quiet: bool
+) -> tuple[list["keras.Model"], np.ndarray]:
+    """Load M models, and predict the logits `(M, N, K)` of images."""
+    models, logits = [], []
+    with bar("ensemble members", len(runs), quiet) as advance:
+        for run in runs:
+            models.append(load_model(run.model_file))  # to be replaced by evaluation.trained_model
+            logits.append(predict_logits(models[-1], images))
+            advance(1)
+    return models, np.stack(logits)
+
+
+def _shared_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
+    """Return the validation images of all runs, if they share these and the training images."""
     for run in runs:
-        validation = validation_of(run, dataset)
+        validation = validation_images(run, dataset)
         check_origin("member", run.path, run.trained_result()["selected_on"], run.fingerprints(), dataset)
         if run.fingerprints()["train"] != runs[0].fingerprints()["train"]:
             raise ProtocolError(
-                f"{run.path} learned from other training images than {runs[0].path}. Members of an ensemble are to be "
-                "trained on the same ones."
+                f"{run.path} was trained on other images than {runs[0].path}. The members of an ensemble must share "
+                "their training images."
             )
     return validation
 
 
-def _metadata(folders: Sequence[RunFolder], mixture: Mixture) -> dict[str, Any]:
-    """Where the members come from."""
+def _provenance(runs: Sequence[RunFolder], mixture: Mixture) -> Provenance:
     members = [
         {
-            "name": folder.recipe().name,
-            "seed": folder.seed(),
+            "name": run.recipe().name,
+            "seed": run.seed(),
             "weight": float(weight),
             "temperature": float(temperature),
-            **taught_by(folder),
+            **extra_targets(run),
         }
-        for folder, weight, temperature in zip(folders, mixture.weights, mixture.temperatures, strict=True)
+        for run, weight, temperature in zip(runs, mixture.weights, mixture.temperatures, strict=True)
         if weight
     ]
-    protocol = {"trained_on": "train", "selected_on": "validation", "members": members}
-    return run_metadata(folders[0]) | {"name": "ensemble", "protocol": protocol}
+    protocol = {"trained_on": "train", "selected_on": ["validation"], "members": members}
+    return replace(provenance_of(runs[0]), name="ensemble", protocol=protocol)
 
 
 def _member(run: RunFolder, logits: np.ndarray, weight: float, labels: np.ndarray) -> Member:

@@ -1,4 +1,4 @@
-"""From a run folder to a file that is calibrated, checked and complete."""
+"""Export a run as an artifact: calibrated, compared with Keras, and complete with metadata."""
 
 import json
 import tempfile
@@ -15,9 +15,9 @@ from ferlab.data import Dataset
 from ferlab.errors import ArtifactError, ProtocolError
 from ferlab.evaluation.metrics import fit_temperature
 from ferlab.export import litert, onnx
-from ferlab.export.parity import Parity, Quantize, check_parity, refuse_if_different
+from ferlab.export.parity import Parity, Quantize, check_parity, require_parity
 from ferlab.files import write_atomically
-from ferlab.images.crop import MARGIN
+from ferlab.images.crop import CROP_MARGIN
 from ferlab.models import load_model, predict_logits
 from ferlab.predict.artifact import METADATA, SCHEMA, Artifact, digest
 from ferlab.protocol import calibration_images
@@ -36,6 +36,40 @@ LICENSES = {
 NO_HASH = "0" * 64
 
 
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a model comes from. The fields are keys of the artifact's metadata.
+
+    Args:
+        name: of the recipe.
+        class_names: K names, in the order of the probabilities.
+        protocol: `trained_on`, `selected_on` (a list of splits), the seed, and what else the model learned from.
+        fingerprints: of those splits, by name.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    protocol: Mapping[str, Any]
+    fingerprints: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratedModel:
+    """A Keras model, ready to be converted.
+
+    Args:
+        model: maps images `(N, 48, 48, 1)` to logits.
+        logits: `(N, K)` float32, of the validation images.
+        temperature: divides the logits.
+        provenance: where the model comes from.
+    """
+
+    model: "keras.Model"
+    logits: np.ndarray
+    temperature: float
+    provenance: Provenance
+
+
 def export(
     run: str | Path | RunFolder,
     dataset: Dataset,
@@ -44,162 +78,154 @@ def export(
     format: Format | None = None,
     quantize: Quantize = "none",
 ) -> Parity:
-    """Writes the artifact of a run, calibrated on validation and checked there against the Keras model.
+    """Export a run as an artifact, calibrated on the validation images and compared with Keras there.
 
     Args:
         run: a finished run folder.
-        dataset: the one that the run was trained on, with its validation split; for `int8`, the training split too.
-        out: the file: `.onnx`, or `.tflite` for LiteRT.
-        format: `onnx` or `litert`; None for the one that the file's name tells.
-        quantize: `none`; `float16` for weights of half the size, with all arithmetic still in float32; or `int8` for
-            8-bit weights and activations, each channel with its own scale, from the ranges seen on training images.
+        dataset: the data of the run, with its validation split. `int8` also needs the training split.
+        out: the output file: `.onnx`, or `.tflite` for LiteRT.
+        format: `onnx` or `litert`. None derives it from the file name.
+        quantize: `none`; `float16`, which stores weights in 16 bits and computes in float32; or `int8`, which uses
+            8-bit weights and activations with one scale per channel, from value ranges of training images.
 
     Returns:
-        What the check found.
+        How far the artifact's predictions deviate from those of Keras.
 
     Raises:
-        ProtocolError: if the validation images are missing, or others than those of the run.
-        RunError: if the folder holds no trained model.
-        ArtifactError: if the file's name does not fit the format, the model cannot be converted, or the file's answers
-            differ from Keras's by more than `TOLERANCES`. No file is left.
+        ProtocolError: if the validation images are missing, or are not those of the run.
+        RunError: if the folder contains no trained model.
+        ArtifactError: if the file name does not match the format, the model cannot be converted, or the predictions
+            deviate from those of Keras by more than `TOLERANCES`. No file is written.
     """
     out, run = Path(out), run if isinstance(run, RunFolder) else RunFolder(Path(run))
     module = format_module(out, format)
-    validation = validation_of(run, dataset)
-    model = load_model(run.model_file)
+    validation = validation_images(run, dataset)
+    model = load_model(run.model_file)  # to be replaced by evaluation.trained_model
     logits = predict_logits(model, validation.images)
-    trained = Trained(
+    calibrated = CalibratedModel(
         model=model,
         logits=logits,
         temperature=fit_temperature(validation.labels, logits),
-        metadata=run_metadata(run),
+        provenance=provenance_of(run),
     )
-    return write_artifact(trained, validation, dataset, out, module, quantize)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What a file is made of.
-
-    Args:
-        model: from images `(N, 48, 48, 1)` to logits.
-        logits: `(N, K)` float32, its answers to the validation images.
-        temperature: by which they are to be divided.
-        metadata: the keys of `METADATA` that tell where the model comes from.
-    """
-
-    model: "keras.Model"
-    logits: np.ndarray
-    temperature: float
-    metadata: Mapping[str, Any]
+    return write_artifact(calibrated, validation, dataset, out, module, quantize)
 
 
 def write_artifact(
-    trained: Trained, validation: Dataset, dataset: Dataset, out: Path, module: ModuleType, quantize: Quantize
+    calibrated: CalibratedModel,
+    validation: Dataset,
+    dataset: Dataset,
+    out: Path,
+    module: ModuleType,
+    quantize: Quantize,
 ) -> Parity:
-    """Writes a file, if its answers to the validation images are those of the Keras model. Args as in `export`."""
-    network = module.convert(_with_softmax(trained.model, trained.temperature), quantize, dataset)
+    """Convert a model and write the artifact, if its predictions match. Arguments and errors as in `export`."""
+    network = module.convert(_with_softmax(calibrated.model, calibrated.temperature), quantize, dataset)
     with tempfile.TemporaryDirectory() as folder:
         candidate = (Path(folder) / "candidate").with_suffix(module.SUFFIX)
-        candidate.write_bytes(_described(module, network, _metadata(trained, accuracy=0.0)))
+        candidate.write_bytes(_sign(module, network, _metadata(calibrated, accuracy=0.0)))
         with quiet_start():
             artifact = Artifact(candidate)
-        parity = check_parity(trained.model, trained.logits, trained.temperature, artifact, validation)
-    refuse_if_different(parity, quantize)
-    content = _described(module, network, _metadata(trained, parity.accuracy))
+        parity = check_parity(calibrated.model, calibrated.logits, calibrated.temperature, artifact, validation)
+    require_parity(parity, quantize)
+    content = _sign(module, network, _metadata(calibrated, parity.accuracy))
     write_atomically(out, lambda file: file.write(content))
     return parity
 
 
 def format_module(out: Path, format: Format | None) -> ModuleType:
-    """The module of a format, of which the file's name must be, ready to convert.
+    """Return the module of a format, and start Keras.
 
     Raises:
-        ArtifactError: if the name is of no format, or the backend is another than TensorFlow.
+        ArtifactError: if the file name does not match the format, or the backend is not TensorFlow.
     """
-    of_name = {module.SUFFIX: module for module in FORMATS.values()}
-    module = FORMATS[format] if format else of_name.get(out.suffix)
+    by_suffix = {module.SUFFIX: module for module in FORMATS.values()}
+    module = FORMATS[format] if format else by_suffix.get(out.suffix)
     if module is None:
-        raise ArtifactError(f"The name {out} does not tell the format. Let it end in {' or '.join(of_name)}.")
+        raise ArtifactError(
+            f"The format cannot be derived from the file name {out}. Use the suffix {' or '.join(by_suffix)}."
+        )
     if out.suffix != module.SUFFIX:
-        raise ArtifactError(f"A file of the format {format} ends in {module.SUFFIX}, and {out.name} does not.")
+        raise ArtifactError(f"The file name of format {format} must end in {module.SUFFIX}, got {out.name}.")
     if start_keras() != "tensorflow":
-        raise ArtifactError("Keras exports by TensorFlow alone: set KERAS_BACKEND=tensorflow.")
+        raise ArtifactError("Export needs the TensorFlow backend. Set KERAS_BACKEND=tensorflow.")
     return module
 
 
-def validation_of(run: RunFolder, dataset: Dataset) -> Dataset:
-    """The validation images of a trained run, on which its artifact is calibrated and checked.
+def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
+    """Return the validation images of a trained run, to calibrate and compare its artifact on.
 
     Raises:
-        ProtocolError: if `dataset` has others, or other classes, which are not told by fingerprints.
+        ProtocolError: if `dataset` has other validation images, or other classes. Fingerprints do not contain the order
+            of classes.
         RunError: if there is no trained model.
     """
     run.trained_result()
     validation = calibration_images(dataset, run.dataset()["splits"])
     if (wanted := tuple(run.dataset()["class_names"])) != dataset.class_names:
         raise ProtocolError(
-            f"{run.path} tells apart {', '.join(wanted)}, and {dataset.source} has {', '.join(dataset.class_names)}. "
-            "Give the data that the run was trained on."
+            f"{run.path} was trained for the classes {', '.join(wanted)}, but {dataset.source} has "
+            f"{', '.join(dataset.class_names)}. Give the data that the run was trained on."
         )
     if validation.fingerprints != {"validation": run.fingerprints().get("validation")}:
         raise ProtocolError(
-            f"The validation images of {dataset.source} are not those of {run.path}, for which the artifact's accuracy "
-            "and calibration are to stand. Give the data that the run was trained on."
+            f"The validation images of {dataset.source} are not those of {run.path}, and the artifact's calibration "
+            "and accuracy refer to these. Give the data that the run was trained on."
         )
     return validation
 
 
-def _with_softmax(model: "keras.Model", temperature: float) -> "keras.Model":
-    """The model from `images` to `probabilities`, as the contract names them."""
-    import keras
-
-    images = keras.Input((48, 48, 1), name="images")
-    scaled = keras.layers.Rescaling(1 / temperature)(model(images))
-    whole = keras.Model(images, {"probabilities": keras.layers.Softmax(name="probabilities")(scaled)})
-    whole(np.zeros((1, 48, 48, 1), np.float32))  # a functional model must have been called before it is exported
-    return whole
-
-
-def _described(module: ModuleType, network: bytes, metadata: dict[str, Any]) -> bytes:
-    """The file's content, with all metadata and its own hash."""
-    assert metadata.keys() == METADATA.keys()
-    content = module.describe(network, {key: json.dumps(value) for key, value in metadata.items()})
-    return content.replace(NO_HASH.encode(), digest(content, NO_HASH).encode())
-
-
-def run_metadata(run: RunFolder) -> dict[str, Any]:
-    """Where the model of a run comes from."""
+def provenance_of(run: RunFolder) -> Provenance:
+    """Read where the model of a run comes from."""
     result = run.trained_result()
-    selected_on = str(result["selected_on"]).split("+")
-    protocol = {"trained_on": "train", "selected_on": result["selected_on"], "seed": result["seed"]}
-    return {
-        "name": result["recipe"],
-        "class_names": run.dataset()["class_names"],
-        "protocol": protocol | taught_by(run),
-        "fingerprints": {name: run.fingerprints().get(name) for name in ("train", *selected_on)},
-    }
+    stated = result["selected_on"]
+    selected_on = stated.split("+") if isinstance(stated, str) else list(stated)  # schema 1 joins the splits
+    protocol = {"trained_on": "train", "selected_on": selected_on, "seed": result["seed"]}
+    return Provenance(
+        name=result["recipe"],
+        class_names=tuple(run.dataset()["class_names"]),
+        protocol=protocol | extra_targets(run),
+        fingerprints={name: run.fingerprints().get(name) for name in ("train", *selected_on)},
+    )
 
 
-def taught_by(run: RunFolder) -> dict[str, Any]:
-    """What a run learned from besides labels: the shares of votes and of teachers, and their names."""
+def extra_targets(run: RunFolder) -> dict[str, Any]:
+    """Return what a run learned from besides labels: the shares of votes and of distillation, and its teachers."""
     recipe = run.recipe()
     shares = {"votes": recipe.votes, "distillation": recipe.distillation}
     teachers = {"teachers": [Path(teacher).name for teacher in recipe.teachers]} if recipe.teachers else {}
     return {name: share for name, share in shares.items() if share} | teachers
 
 
-def _metadata(trained: Trained, accuracy: float) -> dict[str, Any]:
-    """All that the file says of itself, with its hash left open."""
+def _with_softmax(model: "keras.Model", temperature: float) -> "keras.Model":
+    """Wrap a model of logits: from `images` to `probabilities`, the names of the artifact contract."""
+    import keras
+
+    images = keras.Input((48, 48, 1), name="images")
+    scaled = keras.layers.Rescaling(1 / temperature)(model(images))
+    whole = keras.Model(images, {"probabilities": keras.layers.Softmax(name="probabilities")(scaled)})
+    whole(np.zeros((1, 48, 48, 1), np.float32))  # a functional model must be called once before export
+    return whole
+
+
+def _metadata(calibrated: CalibratedModel, accuracy: float) -> dict[str, Any]:
+    """Collect the metadata of an artifact, with a placeholder for its hash."""
     import ferlab
 
     return {
-        **trained.metadata,
+        **vars(calibrated.provenance),
         "schema": SCHEMA,
-        "crop_margin": MARGIN,
-        "temperature": trained.temperature,
+        "crop_margin": CROP_MARGIN,
+        "temperature": calibrated.temperature,
         "accuracy": {"validation": accuracy},
         "licenses": LICENSES,
         "ferlab": ferlab.__version__,
         "sha256": NO_HASH,
     }
+
+
+def _sign(module: ModuleType, network: bytes, metadata: dict[str, Any]) -> bytes:
+    """Add metadata to a converted model, including the hash of the whole file."""
+    assert metadata.keys() == METADATA.keys()
+    content = module.add_metadata(network, {key: json.dumps(value) for key, value in metadata.items()})
+    return content.replace(NO_HASH.encode(), digest(content, NO_HASH).encode())

@@ -1,18 +1,22 @@
-"""How fast models answer: latency and faces per second, by batch size and threads, of any number of models in turns.
+"""Latency and throughput of trained models, by batch size and number of threads.
 
-Every model runs in a process of its own, one at a time: threads that wait for work, or memory that one of them holds,
-do not slow down the next one. The turns change from model to model many times, so that whatever else the machine does
-in the meantime hits all of them.
+Each model runs in its own process, so that idle threads and memory of one model do not slow down the next. Only one
+process works at a time. The models take turns many times in each setting, so that other load on the machine affects
+all of them alike.
 """
 
+import functools
 import multiprocessing
 import os
 import signal
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +30,71 @@ from ferlab.models import load_model
 from ferlab.plugins import load_plugin
 from ferlab.predict.artifact import SUFFIXES, Artifact
 from ferlab.progress import bar
-from ferlab.runs import SCHEMA
 
 if TYPE_CHECKING:
     import keras
 
 BATCH_SIZES = (1, 8, 32, 128)
 TURNS = 5
-WARM_UP = 3  # calls that are not counted: the first ones allocate memory, and Keras traces its graph
-LEAST_CALLS = 3  # in a turn, however long they take
+WARM_UP = 3  # untimed calls: the first ones allocate memory, and Keras traces its graph
+MIN_CALLS = 3  # in each turn, however long they take
 
-Measure = Callable[[int, float], list[float]]  # batch size and seconds to spend, to the seconds of each call
+Measure = Callable[[int, float], list[float]]  # (batch size, seconds to spend) to the seconds of each call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Latency and throughput of one model in one setting.
+
+    Args:
+        model: as given to `benchmark`.
+        threads: number of processor threads.
+        batch_size: images in a call.
+        calls: number of timed calls.
+        p50_ms: median latency of a call in milliseconds.
+        p99_ms: 99th percentile of the latency in milliseconds.
+        faces_per_second: throughput, the median over the turns.
+        ratio: throughput divided by that of the first model, the median over the turns.
+    """
+
+    model: str
+    threads: int
+    batch_size: int
+    calls: int
+    p50_ms: float
+    p99_ms: float
+    faces_per_second: float
+    ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The result of `benchmark`.
+
+    Args:
+        machine: see `ferlab.backend.describe_machine`.
+        seconds: time spent on each model in each setting.
+        rows: one for each number of threads, batch size and model.
+    """
+
+    machine: dict[str, Any]
+    seconds: float
+    rows: tuple[Latency, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A model and how to run it, in a worker process.
+
+    Args:
+        model: as given to `benchmark`.
+        threads: number of processor threads.
+        plugins: plugin files to load first.
+    """
+
+    model: str
+    threads: int
+    plugins: tuple[str, ...]
 
 
 def benchmark(
@@ -47,55 +105,48 @@ def benchmark(
     seconds: float = 2.0,
     plugins: Sequence[str | Path] = (),
     quiet: bool = False,
-) -> dict[str, Any]:
-    """Measures how fast models answer, on this machine, from uint8 images to probabilities.
+) -> Benchmark:
+    """Measure latency and throughput on this machine, from uint8 images to probabilities.
 
-    A script that calls this must guard its own start with `if __name__ == "__main__":`, for the processes import it.
+    The worker processes import the main module. A script that calls this function must guard its entry point with
+    `if __name__ == "__main__":`.
 
     Args:
-        models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or `default` for the one in the package.
-        threads: numbers of processor threads; None for one, and for all cores. Keras obeys on TensorFlow alone.
+        models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or `default` for the bundled model.
+        threads: numbers of processor threads. None measures one thread and all cores. Keras respects this on
+            TensorFlow only.
         batch_sizes: images in a call.
-        seconds: to spend on each model, for each number of threads and batch size.
-        plugins: files with networks of one's own, as in `ferlab.load_plugin`, that models need to be loaded.
-        quiet: without a progress bar.
+        seconds: time to spend on each model, for each number of threads and batch size.
+        plugins: plugin files that the models need, as in `ferlab.load_plugin`.
+        quiet: do not show a progress bar.
 
     Returns:
-        `schema, machine, seconds, rows`. A row holds `model, threads, batch_size`, the `calls` that were counted, the
-        median and the 99th percentile of their latencies, `p50_ms` and `p99_ms`, in milliseconds, `faces_per_second`,
-        and the `ratio` of that to the first model's. The last two are medians over the turns.
+        The machine, and one row for each number of threads, batch size and model.
 
     Raises:
-        FerlabError: if a model cannot be loaded, or a number is below 1.
+        FerlabError: if a model cannot be loaded, a number is below 1, or a worker process dies.
     """
-    cores = os.cpu_count() or 1
-    threads = tuple(threads or sorted({1, cores}))
+    threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
     if not models or min((*threads, *batch_sizes)) < 1 or seconds <= 0:
-        raise FerlabError("Give at least one model, and numbers above 0.")
+        raise FerlabError("Give at least one model, and numbers of threads, batch sizes and seconds above 0.")
     for model in models:
         find_model(model)
     machine = describe_machine()
-    rows: list[dict[str, Any]] = []
+    jobs = [Job(model=str(model), threads=1, plugins=tuple(map(str, plugins))) for model in models]
+    rows: list[Latency] = []
     with bar("benchmark", len(threads) * len(models) * (1 + len(batch_sizes) * TURNS), quiet) as advance:
         for number in threads:
-            with ExitStack() as stack:
-                measures = []
-                for model in models:
-                    measures.append(stack.enter_context(_worker(str(model), number, plugins)))
-                    advance(1)
-                for batch_size in batch_sizes:
-                    turns = _take_turns(measures, batch_size, seconds, advance)
-                    rows += _rows([str(model) for model in models], number, batch_size, turns)
-    return {"schema": SCHEMA, "machine": machine, "seconds": seconds, "rows": rows}
+            rows += _measure_jobs([replace(job, threads=number) for job in jobs], batch_sizes, seconds, advance)
+    return Benchmark(machine=machine, seconds=seconds, rows=tuple(rows))
 
 
 def call_seconds(classify: Classifier, batches: Iterable[np.ndarray], warm_up: int = WARM_UP) -> list[float]:
-    """Times calls, one for each batch.
+    """Time one call for each batch.
 
     Args:
-        classify: a function of images.
-        batches: what to hand it; making them is not timed.
-        warm_up: how many calls with the first batch come before, and are not counted.
+        classify: the function to time.
+        batches: its inputs. The time to produce them does not count.
+        warm_up: number of untimed calls with the first batch.
 
     Returns:
         The seconds of each call.
@@ -112,14 +163,14 @@ def call_seconds(classify: Classifier, batches: Iterable[np.ndarray], warm_up: i
 
 
 def compiled_classifier(model: "keras.Model", temperature: float = 1.0) -> Classifier:
-    """A Keras model as fast as Keras runs it on single batches: by its compiled `predict_on_batch`.
+    """Compile a Keras model for low latency: `predict_on_batch` is the fastest way to run single batches.
 
     Args:
-        model: from images to logits.
-        temperature: by which the logits are divided.
+        model: maps images to logits.
+        temperature: divides the logits.
 
     Returns:
-        A function of images `(N, 48, 48)` uint8 that returns probabilities `(N, K)`.
+        A function from images `(N, 48, 48)` uint8 to probabilities `(N, K)`.
     """
     model.compile(jit_compile=jit_setting())
 
@@ -130,10 +181,23 @@ def compiled_classifier(model: "keras.Model", temperature: float = 1.0) -> Class
     return classify
 
 
+def _measure_jobs(
+    jobs: Sequence[Job], batch_sizes: Sequence[int], seconds: float, advance: Callable[[int], None]
+) -> Iterator[Latency]:
+    """Measure all jobs at each batch size."""
+    with ExitStack() as stack:
+        measures = []
+        for job in jobs:
+            measures.append(stack.enter_context(_worker(job)))
+            advance(1)
+        for batch_size in batch_sizes:
+            yield from _rows(jobs, batch_size, _take_turns(measures, batch_size, seconds, advance))
+
+
 def _take_turns(
-    measures: list[Measure], batch_size: int, seconds: float, advance: Callable[[int], None]
+    measures: Sequence[Measure], batch_size: int, seconds: float, advance: Callable[[int], None]
 ) -> list[list[list[float]]]:
-    """The seconds of each call, by model and turn."""
+    """Return the seconds of each call, by model and turn."""
     turns: list[list[list[float]]] = [[] for _ in measures]
     for _ in range(TURNS):
         for measure, own in zip(measures, turns, strict=True):
@@ -142,87 +206,92 @@ def _take_turns(
     return turns
 
 
-def _rows(models: list[str], threads: int, batch_size: int, turns: list[list[list[float]]]) -> Iterator[dict[str, Any]]:
-    """A row for each model, from the seconds of its calls in each turn."""
+def _rows(jobs: Sequence[Job], batch_size: int, turns: list[list[list[float]]]) -> Iterator[Latency]:
+    """Summarize the seconds of each call, one row for each job."""
     rates = [[batch_size * len(calls) / sum(calls) for calls in own] for own in turns]
-    for model, own, rate in zip(models, turns, rates, strict=True):
+    for job, own, rate in zip(jobs, turns, rates, strict=True):
         calls = [seconds for turn in own for seconds in turn]
-        yield {
-            "model": model,
-            "threads": threads,
-            "batch_size": batch_size,
-            "calls": len(calls),
-            "p50_ms": 1000 * float(np.percentile(calls, 50)),
-            "p99_ms": 1000 * float(np.percentile(calls, 99)),
-            "faces_per_second": statistics.median(rate),
-            "ratio": statistics.median(own / first for own, first in zip(rate, rates[0], strict=True)),
-        }
+        yield Latency(
+            model=job.model,
+            threads=job.threads,
+            batch_size=batch_size,
+            calls=len(calls),
+            p50_ms=1000 * float(np.percentile(calls, 50)),
+            p99_ms=1000 * float(np.percentile(calls, 99)),
+            faces_per_second=statistics.median(rate),
+            ratio=statistics.median(own / first for own, first in zip(rate, rates[0], strict=True)),
+        )
 
 
 @contextmanager
-def _worker(model: str, threads: int, plugins: Sequence[str | Path]) -> Iterator[Measure]:
-    """A process that holds one model. Yields what has it measure."""
+def _worker(job: Job) -> Iterator[Measure]:
+    """Start a process that holds one model. Yields the function that measures it."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, model, threads, [str(path) for path in plugins]), daemon=True)
-    process.start()
-    there.close()
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_start_worker) as pool:
 
-    def receive() -> list[float]:
-        seconds, error = here.recv()
-        if error:
-            raise FerlabError(error)
-        return seconds
+        def run(function: Callable[..., Any], *arguments: Any) -> Any:
+            try:
+                return pool.submit(function, job, *arguments).result()
+            except BrokenProcessPool:
+                raise FerlabError(
+                    f"The process that ran {job.model} ended unexpectedly, perhaps for lack of memory. "
+                    "Give fewer models or smaller batch sizes."
+                ) from None
 
-    def measure(batch_size: int, seconds: float) -> list[float]:
-        here.send((batch_size, seconds))
-        return receive()
+        run(_prepare)
+        yield functools.partial(run, _measure)
 
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the main process, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """Exit when the main process was killed: its executor cannot stop this worker then."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _prepare(job: Job) -> None:
+    """Load the model of a job in this process."""
     try:
-        receive()  # the model is loaded
-        yield measure
-    except (EOFError, BrokenPipeError):
-        raise FerlabError(f"The process that ran {model} has ended: is there memory enough for it?") from None
-    finally:
-        here.close()
-        process.join()
-
-
-def _serve(connection: Connection, model: str, threads: int, plugins: list[str]) -> None:
-    """What a process does: it loads a model, and measures it as often as it is asked to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks ends this one
-    try:
-        classify = _load(model, threads, plugins)
+        _load(job)
     except FerlabError as error:
-        connection.send(([], str(error)))
-        return
-    connection.send(([], ""))
-    generator = np.random.default_rng(0)
-    with suppress(EOFError, BrokenPipeError):  # until nobody asks any more
-        while True:
-            batch_size, seconds = connection.recv()
-            images = generator.integers(0, 256, (batch_size, 48, 48), dtype=np.uint8)
-            connection.send((call_seconds(classify, _repeated(images, seconds)), ""))
+        raise FerlabError(str(error)) from None  # subclasses with other arguments cannot be unpickled
 
 
-def _repeated(images: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
-    """The same batch again and again, until the time is over, which begins with the second one."""
+def _measure(job: Job, batch_size: int, seconds: float) -> list[float]:
+    """Time the calls of a prepared job on random images."""
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, 48, 48), dtype=np.uint8)
+    return call_seconds(_load(job), _repeat(images, seconds))
+
+
+def _repeat(images: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
+    """Yield the same batch until the time is over. The time starts with the second batch, after the warm-up."""
     yield images
     calls, end = 1, time.perf_counter() + seconds
-    while calls < LEAST_CALLS or time.perf_counter() < end:
+    while calls < MIN_CALLS or time.perf_counter() < end:
         yield images
         calls += 1
 
 
-def _load(model: str, threads: int, plugins: list[str]) -> Classifier:
-    """A model that answers each call in one batch, on so many threads."""
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-    for plugin in plugins:
+@functools.cache
+def _load(job: Job) -> Classifier:
+    """Load the model of a job once in a process. It runs each call as one batch."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(job.threads), "TF_NUM_INTEROP_THREADS": "1"}
+    for plugin in job.plugins:
         load_plugin(plugin)
-    path = find_model(model)
+    return _open(job)
+
+
+def _open(job: Job) -> Classifier:  # to be replaced by evaluation.trained_model
+    path = find_model(job.model)
     if path.suffix not in SUFFIXES:
         start_keras()
         return compiled_classifier(load_model(path))
     with quiet_start():
-        artifact = Artifact(path, threads=threads)
+        artifact = Artifact(path, threads=job.threads)
     return lambda images: artifact.probabilities(images, batch_size=len(images))

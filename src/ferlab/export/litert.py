@@ -1,4 +1,4 @@
-"""LiteRT, formerly TensorFlow Lite: the file for Android, iOS and small computers."""
+"""LiteRT, formerly TensorFlow Lite: the format for Android, iOS and single-board computers."""
 
 import tempfile
 import warnings
@@ -10,33 +10,36 @@ import numpy as np
 from ferlab.backend import quiet_start
 from ferlab.data import Dataset, Split
 from ferlab.errors import ArtifactError
-from ferlab.predict.artifact import litert
+from ferlab.predict.artifact import import_litert
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".tflite"
-# TensorFlow lets 8 bits span all values seen, however rare: more images make the steps coarser, and answers worse.
+# TensorFlow's 8-bit range covers every observed value, however rare. More images widen it, which lowers the precision.
 CALIBRATION_IMAGES = 128
-IN_8_BITS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")  # nearly all the weights, and all the work
+QUANTIZED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")  # nearly all weights and computation
 
 
 def convert(model: "keras.Model", quantize: str, dataset: Dataset) -> bytes:
-    """Makes the content of a file without metadata, by TensorFlow's converter.
+    """Convert a model with TensorFlow's converter.
 
     Args:
-        model: from `images` `(N, 48, 48, 1)` float32 to `probabilities` `(N, K)`.
+        model: maps `images` `(N, 48, 48, 1)` float32 to `probabilities` `(N, K)`.
         quantize: `none`, `float16` or `int8`.
-        dataset: its training images tell which values occur, for `int8` alone.
+        dataset: for `int8`, its training images calibrate the value ranges.
+
+    Returns:
+        The content of a `.tflite` file without metadata.
 
     Raises:
-        ArtifactError: if a layer has no counterpart in LiteRT.
+        ArtifactError: if LiteRT does not support a layer.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
     with tempfile.TemporaryDirectory() as folder, quiet_start(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # TensorFlow says that its interpreter has moved to LiteRT
+        warnings.simplefilter("ignore", UserWarning)  # TensorFlow's interpreter is deprecated in favor of LiteRT
         model.export(folder, format="tf_saved_model", verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if quantize == "float16":
@@ -44,17 +47,17 @@ def convert(model: "keras.Model", quantize: str, dataset: Dataset) -> bytes:
             converter.target_spec.supported_types = [tf.float16]
         try:
             if quantize == "int8":
-                return _quantized(converter, dataset.require(Split.TRAIN).images)
+                return _quantize(converter, dataset.require(Split.TRAIN).images)
             return converter.convert()
         except ConverterError as error:
             reason = (str(error).splitlines() or [""])[0]
-            raise ArtifactError(f"TensorFlow cannot make a LiteRT file of this model: {reason}") from error
+            raise ArtifactError(f"TensorFlow cannot convert this model to LiteRT: {reason}") from error
 
 
-def _quantized(converter: Any, images: np.ndarray) -> bytes:
-    """Convolutions and dense layers in 8 bits, each channel with a scale of its own, from some training images.
+def _quantize(converter: Any, images: np.ndarray) -> bytes:
+    """Quantize convolutions and dense layers to 8 bits, with one scale per channel, calibrated on training images.
 
-    All else stays in float32: it takes little time, and a softmax in 8 bits has steps of 1/256.
+    Other layers stay in float32: they take little time, and a softmax in 8 bits has a resolution of only 1/256.
     """
     import tensorflow as tf
 
@@ -67,10 +70,10 @@ def _quantized(converter: Any, images: np.ndarray) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = examples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    _, schema = litert()
-    kinds = [name for name in vars(schema.BuiltinOperator) if not name.startswith("_")]
+    _, schema = import_litert()
+    all_ops = [name for name in vars(schema.BuiltinOperator) if not name.startswith("_")]
     options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=[name for name in kinds if name not in IN_8_BITS]
+        denylisted_ops=[name for name in all_ops if name not in QUANTIZED_OPS]
     )
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=examples, debug_options=options
@@ -78,14 +81,14 @@ def _quantized(converter: Any, images: np.ndarray) -> bytes:
     return debugger.get_nondebug_quantized_model()
 
 
-def describe(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """The content with metadata, each value in a buffer that an entry of the model's own metadata names.
+def add_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Add metadata to a file's content: one entry in the model's metadata, with its own buffer, for each value.
 
-    See https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs, table Metadata.
+    Reference: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs, table Metadata.
     """
     import flatbuffers
 
-    _, schema = litert()
+    _, schema = import_litert()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     for name, value in metadata.items():
         entry, buffer = schema.MetadataT(), schema.BufferT()

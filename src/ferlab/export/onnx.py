@@ -1,4 +1,4 @@
-"""ONNX: the file that the package itself predicts with."""
+"""ONNX: the format that ferlab itself predicts with."""
 
 import contextlib
 import io
@@ -19,29 +19,35 @@ if TYPE_CHECKING:
 
 SUFFIX = ".onnx"
 CALIBRATION_IMAGES = 2048
-CALIBRATION_BATCH = 32  # all activations of so many images are in memory at once
-CALIBRATION_PERCENTILE = 99.99  # of the values seen, that the range of 8 bits covers
-HALF_FROM = 64  # values of a tensor from which it is worth storing as float16
+CALIBRATION_BATCH = 32  # the activations of a whole batch are in memory at once
+CALIBRATION_PERCENTILE = 99.99  # of the observed values, covered by the 8-bit range
+MIN_FLOAT16_SIZE = 64  # smaller tensors stay in float32
 
 
 def convert(model: "keras.Model", quantize: str, dataset: Dataset) -> bytes:
-    """Makes the content of a file without metadata.
+    """Convert a model with Keras's exporter.
 
     Args:
-        model: from `images` `(N, 48, 48, 1)` float32 to `probabilities` `(N, K)`.
+        model: maps `images` `(N, 48, 48, 1)` float32 to `probabilities` `(N, K)`.
         quantize: `none`, `float16` or `int8`.
-        dataset: its training images tell which values occur, for `int8` alone.
+        dataset: for `int8`, its training images calibrate the value ranges.
+
+    Returns:
+        The content of an `.onnx` file without metadata.
+
+    Raises:
+        MissingExtraError: if the exporter is not installed.
     """
-    graph = _exported(model)
+    graph = _export(model)
     if quantize == "float16":
-        _halve(graph)
+        _store_as_float16(graph)
     elif quantize == "int8":
-        graph = _quantized(graph, dataset.require(Split.TRAIN).images)
+        graph = _quantize(graph, dataset.require(Split.TRAIN).images)
     return graph.SerializeToString()
 
 
-def describe(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """The content with metadata, as properties of the model."""
+def add_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Add metadata to a file's content, as properties of the model."""
     import onnx
 
     graph = onnx.load_from_string(content)
@@ -49,39 +55,39 @@ def describe(content: bytes, metadata: Mapping[str, str]) -> bytes:
     return graph.SerializeToString()
 
 
-def _exported(model: "keras.Model") -> "onnx.ModelProto":
-    """What Keras exports, with the contract's names of input and output."""
+def _export(model: "keras.Model") -> "onnx.ModelProto":
+    """Export with Keras, and set the names of the artifact contract."""
     try:
         import onnx
-        import tf2onnx  # noqa: F401  # Keras's exporter needs it
+        import tf2onnx  # noqa: F401  # used by Keras's exporter
     except ImportError as error:
         raise MissingExtraError("train", str(error.name)) from None
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for np.object
+        warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object
         file = Path(folder) / "model.onnx"
         model.export(file, format="onnx", verbose=False)
         graph = onnx.load(file)
-    _rename(graph, graph.graph.output[0].name, "probabilities")
+    _rename_output(graph, "probabilities")
     for value in (graph.graph.input[0], graph.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     return graph
 
 
-def _rename(graph: "onnx.ModelProto", old: str, new: str) -> None:
-    graph.graph.output[0].name = new
+def _rename_output(graph: "onnx.ModelProto", new: str) -> None:
+    old, graph.graph.output[0].name = graph.graph.output[0].name, new
     for node in graph.graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
 
 
-def _halve(graph: "onnx.ModelProto") -> None:
-    """Stores large float32 tensors as float16, each cast back where the graph begins."""
+def _store_as_float16(graph: "onnx.ModelProto") -> None:
+    """Store large float32 tensors as float16, and cast them back to float32 at the start of the graph."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for tensor in graph.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < HALF_FROM:
+        if values.dtype != np.float32 or values.size < MIN_FLOAT16_SIZE:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}/half"))
@@ -91,8 +97,8 @@ def _halve(graph: "onnx.ModelProto") -> None:
     graph.graph.node.extend(nodes)
 
 
-def _quantized(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto":
-    """The graph in 8 bits by ONNX Runtime's quantizer, with ranges from some training images."""
+def _quantize(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto":
+    """Quantize convolutions to 8 bits with ONNX Runtime, with value ranges from training images."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -107,26 +113,27 @@ def _quantized(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto
     batches = [chosen[start : start + CALIBRATION_BATCH] for start in range(0, len(chosen), CALIBRATION_BATCH)]
 
     class Reader(CalibrationDataReader):
-        """The batches, a range of them at a time."""
+        """Supplies the batches, a range of them at a time."""
 
         def __len__(self) -> int:
             return len(batches)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            self.left = iter(batches[start_index:end_index])
+            self.remaining = iter(batches[start_index:end_index])
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.left, None)
+            batch = next(self.remaining, None)
             return None if batch is None else {"images": batch[..., None].astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, small = (str(Path(folder) / name) for name in ("plain.onnx", "prepared.onnx", "small.onnx"))
+        names = ("plain.onnx", "prepared.onnx", "quantized.onnx")
+        plain, prepared, quantized = (str(Path(folder) / name) for name in names)
         onnx.save(graph, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line for each batch
+        with contextlib.redirect_stdout(io.StringIO()):  # the quantizer prints a line per batch
             quantize_static(
                 prepared,
-                small,
+                quantized,
                 Reader(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
@@ -136,4 +143,4 @@ def _quantized(graph: "onnx.ModelProto", images: np.ndarray) -> "onnx.ModelProto
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={"CalibPercentile": CALIBRATION_PERCENTILE, "CalibStridedMinMax": 1},
             )
-        return onnx.load(small)
+        return onnx.load(quantized)

@@ -1,4 +1,4 @@
-"""Parity: do a file and the Keras model that it was made of give the same answers to real images?"""
+"""Parity: compare an artifact's predictions on real images with those of its reference, the Keras model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,65 +19,65 @@ if TYPE_CHECKING:
 Quantize = Literal["none", "float16", "int8"]
 
 BATCH_SIZES = (1, 8)
-BATCHED_IMAGES = 128  # that are answered again in batches of each of these sizes
+BATCHED_IMAGES = 128  # predicted again in batches of each of these sizes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far a file may be from the Keras model. A limit of 1 is none.
+    """The largest accepted deviation of an artifact from the Keras model. A limit of 1 disables a check.
 
     Args:
-        difference: the largest of a probability, 0..1.
-        changed: the share of images with another most probable class, 0..1.
-        lost: accuracy lost on the whole validation split, 0..1.
+        max_difference: of a probability, 0..1.
+        changed: share of images whose predicted class changes, 0..1.
+        accuracy_loss: on the whole validation split, 0..1.
     """
 
-    difference: float
+    max_difference: float
     changed: float
-    lost: float
+    accuracy_loss: float
 
 
-# In 8 bits about 2 % of the classes change, to the better or the worse. On the 3,589 images of PublicTest that alone
-# moves the accuracy by 0.2 points, so that a lower limit would refuse sound files by chance.
+# With int8, about 2 % of the predictions change, some of them to the correct class. On the 3,589 images of PublicTest
+# this alone moves the accuracy by 0.2 points, so a lower limit would reject sound artifacts by chance.
 TOLERANCES: dict[Quantize, Tolerance] = {
-    "none": Tolerance(difference=1e-3, changed=1.0, lost=0.002),
-    "float16": Tolerance(difference=2e-2, changed=1.0, lost=0.002),
-    "int8": Tolerance(difference=1.0, changed=0.1, lost=0.005),
+    "none": Tolerance(max_difference=1e-3, changed=1.0, accuracy_loss=0.002),
+    "float16": Tolerance(max_difference=2e-2, changed=1.0, accuracy_loss=0.002),
+    "int8": Tolerance(max_difference=1.0, changed=0.1, accuracy_loss=0.005),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How a file's answers differ from those of the Keras model.
+    """How far an artifact's predictions deviate from those of the Keras model.
 
     Args:
-        images: how many were compared.
-        largest_difference: of a probability, 0..1.
-        changed: share of images with another most probable class, 0..1.
+        images: number of compared images.
+        max_difference: largest difference of a probability, 0..1.
+        changed: share of images whose predicted class changes, 0..1.
+        accuracy: of the artifact, 0..1.
         keras_accuracy: 0..1.
-        accuracy: of the file, 0..1.
     """
 
     images: int
-    largest_difference: float
+    max_difference: float
     changed: float
-    keras_accuracy: float
     accuracy: float
+    keras_accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchAgreement(Agreement):
-    """The same in batches of one size, with the time that they take: half of them take no longer.
+    """The same for batches of one size, with the median latency of a batch on all cores.
 
     Args:
-        batch_size: images in each.
-        keras_milliseconds: of Keras for one batch.
-        milliseconds: of the file for one batch.
+        batch_size: images in each batch.
+        p50_ms: median latency of the artifact in milliseconds.
+        keras_p50_ms: median latency of Keras in milliseconds.
     """
 
     batch_size: int
-    keras_milliseconds: float
-    milliseconds: float
+    p50_ms: float
+    keras_p50_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Parity(Agreement):
     """The agreement on all validation images, and on some of them in small batches.
 
     Args:
-        batches: one for each size.
+        batches: one for each batch size.
     """
 
     batches: tuple[BatchAgreement, ...]
@@ -94,86 +94,86 @@ class Parity(Agreement):
 def check_parity(
     model: "keras.Model", logits: np.ndarray, temperature: float, artifact: Artifact, validation: Dataset
 ) -> Parity:
-    """Compares a file with the Keras model that it was made of.
+    """Compare an artifact with its Keras model.
 
     Args:
-        model: from images to logits.
+        model: maps images to logits.
         logits: `(N, K)` float32, of all validation images.
-        temperature: by which the file divides them.
-        artifact: the file.
-        validation: the N images.
+        temperature: divides the logits.
+        artifact: the converted model.
+        validation: the N validation images.
     """
-    whole = agreement(
-        np.exp(log_softmax(logits / temperature)), artifact.probabilities(validation.images), validation.labels
-    )
-    by_keras = compiled_classifier(model, temperature)
+    expected = np.exp(log_softmax(logits / temperature))
+    overall = compare_probabilities(expected, artifact.probabilities(validation.images), validation.labels)
+    reference = compiled_classifier(model, temperature)
     chosen = np.random.default_rng(0).permutation(len(validation))[:BATCHED_IMAGES]
     images, labels = validation.images[chosen], validation.labels[chosen]
     batches = tuple(
-        _in_batches(by_keras, artifact.probabilities, images, labels, size)
+        _compare_in_batches(reference, artifact.probabilities, images, labels, size)
         for size in BATCH_SIZES
         if size <= len(images)
     )
-    return Parity(**vars(whole), batches=batches)
+    return Parity(**vars(overall), batches=batches)
 
 
-def agreement(expected: np.ndarray, found: np.ndarray, labels: np.ndarray) -> Agreement:
-    """Compares the probabilities of two models.
+def compare_probabilities(expected: np.ndarray, found: np.ndarray, labels: np.ndarray) -> Agreement:
+    """Compare the probabilities of two models.
 
     Args:
         expected: `(N, K)`, of the Keras model.
-        found: `(N, K)`, of the file.
+        found: `(N, K)`, of the artifact.
         labels: `(N,)`.
     """
     return Agreement(
         images=len(labels),
-        largest_difference=float(np.abs(expected - found).max()),
+        max_difference=float(np.abs(expected - found).max()),
         changed=float(np.mean(expected.argmax(axis=1) != found.argmax(axis=1))),
-        keras_accuracy=accuracy(labels, expected),
         accuracy=accuracy(labels, found),
+        keras_accuracy=accuracy(labels, expected),
     )
 
 
-def _in_batches(
-    by_keras: Classifier, by_file: Classifier, images: np.ndarray, labels: np.ndarray, size: int
+def _compare_in_batches(
+    reference: Classifier, classify: Classifier, images: np.ndarray, labels: np.ndarray, size: int
 ) -> BatchAgreement:
-    """Both models' answers in full batches of a size, and their times."""
+    """Compare predictions and latencies in full batches of one size."""
     number = len(images) // size * size
     batches = images[:number].reshape(-1, size, *images.shape[1:])
-    answers, milliseconds = [], []
-    for classify in (by_keras, by_file):
-        answers.append(np.concatenate([classify(batch) for batch in batches]))
-        milliseconds.append(1000 * float(np.median(call_seconds(classify, batches))))
+    expected, found = (np.concatenate([run(batch) for batch in batches]) for run in (reference, classify))
+    keras_p50, p50 = (float(np.median(call_seconds(run, batches))) for run in (reference, classify))
     return BatchAgreement(
-        **vars(agreement(answers[0], answers[1], labels[:number])),
+        **vars(compare_probabilities(expected, found, labels[:number])),
         batch_size=size,
-        keras_milliseconds=milliseconds[0],
-        milliseconds=milliseconds[1],
+        p50_ms=1000 * p50,
+        keras_p50_ms=1000 * keras_p50,
     )
 
 
-def refuse_if_different(parity: Parity, quantize: Quantize) -> None:
-    """Refuses a file whose answers differ by more than the tolerance.
+def require_parity(parity: Parity, quantize: Quantize) -> None:
+    """Reject an artifact whose predictions deviate by more than the tolerance.
 
     Raises:
-        ArtifactError: if they do, with what differs and where.
+        ArtifactError: with each exceeded limit.
     """
-    if excesses := [f"on {where} {reason}" for where, reason in _excesses(parity, TOLERANCES[quantize])]:
+    if excesses := [f"on {where}, {reason}" for where, reason in _excesses(parity, TOLERANCES[quantize])]:
         raise ArtifactError(
-            f"The exported model ({quantize}) answers otherwise than Keras: {'; '.join(excesses)}. No file was "
-            "written. Try --quantize none."
+            f"The predictions of the exported model (quantize: {quantize}) deviate too far from those of the Keras "
+            f"model: {'; '.join(excesses)}. No file was written. Try --quantize none."
         )
 
 
 def _excesses(parity: Parity, tolerance: Tolerance) -> Iterator[tuple[str, str]]:
-    """Each way in which a tolerance is exceeded, with where."""
+    """Yield each exceeded limit, with the images that it was exceeded on."""
     rows: list[tuple[str, Agreement]] = [(f"all {parity.images:,} images", parity)]
     rows += [(f"{row.images} images in batches of {row.batch_size}", row) for row in parity.batches]
     for where, row in rows:
-        if not row.largest_difference <= tolerance.difference:  # nor is what is no number
-            yield where, f"probabilities differ by up to {row.largest_difference:.2g}, {tolerance.difference:g} may be"
+        if not row.max_difference <= tolerance.max_difference:  # also true for NaN
+            limit = f"limit {tolerance.max_difference:g}"
+            yield where, f"probabilities differ by up to {row.max_difference:.2g} ({limit})"
         if row.changed > tolerance.changed:
-            yield where, f"{100 * row.changed:.1f} % get another class, {100 * tolerance.changed:g} % may"
-    lost = parity.keras_accuracy - parity.accuracy
-    if lost > tolerance.lost:
-        yield rows[0][0], f"{100 * lost:.2f} points of accuracy are lost, {100 * tolerance.lost:g} may be"
+            limit = f"limit {100 * tolerance.changed:g} %"
+            yield where, f"{100 * row.changed:.1f} % of the predictions change ({limit})"
+    loss = parity.keras_accuracy - parity.accuracy
+    if loss > tolerance.accuracy_loss:
+        limit = f"limit {100 * tolerance.accuracy_loss:g}"
+        yield rows[0][0], f"accuracy drops by {100 * loss:.2f} points ({limit})"

@@ -80,7 +80,7 @@ def mean_teacher(teachers: Sequence[TrainedModel]) -> Teacher:
 
 def _network(teacher: TrainedModel) -> Teacher:
     if teacher.artifact:
-        return teacher.artifact.answer
+        return teacher.artifact.forward
     assert teacher.run is not None
     return _rebuilt(teacher.run, teacher)
 
