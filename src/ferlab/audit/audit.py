@@ -104,9 +104,9 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
     suspicions.sort(key=lambda suspicion: order.index(suspicion.reason))  # stable: each reason keeps its own order
     reasons = [suspicion.reason for suspicion in suspicions]
     summary = {
-        "source": dataset.describe()["source"],
+        "source": dataset.summary().source,
         "images": len(dataset),
-        "splits": dataset.summary(),
+        "splits": {name: vars(split) for name, split in dataset.summary().splits.items()},
         "exact_duplicates": describe_groups(dataset, groups),
         "mirrored_duplicates": _describe_mirrored(dataset, groups, mirrored),
         "near_duplicates": _describe_near(dataset, groups, near),

@@ -16,7 +16,7 @@ from ferlab.data import Split
 from ferlab.errors import MissingExtraError
 from ferlab.files import write_atomically
 from ferlab.formatting import percent
-from ferlab.runs import write_json
+from ferlab.results import SCHEMA, write_json
 
 COLUMNS = (
     "reason", "split", "label", "suggested", "name", "partner_split", "partner_label", "partner", "score",
@@ -68,7 +68,7 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
         around=_around_threshold(found) if images else {},
     )
     folder = Path(folder)
-    write_json(folder / "audit.json", found.summary)
+    write_json(folder / "audit.json", {"schema": SCHEMA, **found.summary})
     write_atomically(folder / "audit.csv", lambda file: file.write(_table(found).encode()))
     write_atomically(folder / "audit.html", lambda file: file.write(page.encode()))
     return folder / "audit.html"

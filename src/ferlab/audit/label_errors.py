@@ -10,7 +10,7 @@ from ferlab.data import Dataset, Split
 from ferlab.data.copies import has_copy_in
 from ferlab.data.votes import majority_agrees, own_votes
 from ferlab.errors import DataError, MissingExtraError
-from ferlab.evaluation.evaluate import load_classifier
+from ferlab.evaluation.trained_model import open_model
 
 TOP = 100  # of the ranking, beside which the voters' opinion is put
 
@@ -38,7 +38,9 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
             f"{dataset.source} has only training images, from which the model may have learned: leave out --model."
         )
     probabilities = np.full((len(dataset), len(dataset.class_names)), np.nan)
-    probabilities[unseen] = load_classifier(model, dataset)(dataset.images[unseen])
+    opened = open_model(model)
+    opened.require_classes(dataset.class_names, dataset.source)
+    probabilities[unseen] = opened(dataset.images[unseen])
     return probabilities
 
 

@@ -7,25 +7,19 @@ from typing import Annotated, Literal
 import typer
 
 from ferlab.cli.options import (
-    CacheOption,
-    ExcludeOption,
-    FacesOption,
-    FerplusOption,
+    DataOptions,
     JsonOption,
     PluginOption,
-    SkipBadOption,
     SourceArgument,
-    load,
     load_plugins,
 )
 from ferlab.cli.output import print_audit
 from ferlab.progress import console
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 
 def audit(
     source: SourceArgument,
-    ferplus: FerplusOption = None,
     model: Annotated[
         str | None,
         typer.Option(help="Let a model dispute labels: a run folder, .keras or .onnx file, or `default`."),
@@ -41,10 +35,8 @@ def audit(
         bool, typer.Option(help="Show images of the data set. FER2013's terms forbid passing them on.")
     ] = True,
     json_: JsonOption = False,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Look for copies, leaks across splits, pictures that are none, and doubtful labels.
@@ -56,7 +48,7 @@ def audit(
     from ferlab import audit as auditing
 
     load_plugins(plugin)
-    found = auditing.audit(load(source, skip_bad, cache, faces, exclude, ferplus), model)
+    found = auditing.audit(reading.load(source), model)
     page = auditing.write_audit(found, out, images=pictures)
     if write_exclude:
         number = auditing.write_exclude(found, write_exclude, keep)

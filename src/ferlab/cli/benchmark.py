@@ -8,7 +8,7 @@ import typer
 
 from ferlab.cli.options import JsonOption, PluginOption, QuietOption
 from ferlab.cli.output import print_benchmark
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 
 def benchmark(

@@ -10,19 +10,15 @@ import typer
 import ferlab
 from ferlab.cli.export import FormatOption, OutOption, QuantizeOption
 from ferlab.cli.options import (
-    CacheOption,
     DataOption,
-    ExcludeOption,
-    FacesOption,
+    DataOptions,
     JsonOption,
     PluginOption,
     QuietOption,
-    SkipBadOption,
-    load,
     load_plugins,
 )
 from ferlab.cli.output import print_ensemble
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 
 def ensemble(
@@ -32,10 +28,8 @@ def ensemble(
     format: FormatOption = None,
     quantize: QuantizeOption = "none",
     json_: JsonOption = False,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -47,7 +41,7 @@ def ensemble(
     checked and used like one of `ferlab export`. Its latency is the sum of its members' latencies.
     """
     load_plugins(plugin)
-    dataset = load(data, skip_bad, cache, faces, exclude)
+    dataset = reading.load(data)
     made = ferlab.ensemble(runs, dataset, out, format=format, quantize=quantize, quiet=quiet)
     if json_:
         about = {"schema": SCHEMA, "file": str(out), "bytes": out.stat().st_size, "quantize": quantize}

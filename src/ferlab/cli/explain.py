@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferlab.cli.options import (
-    CacheOption,
-    ExcludeOption,
-    FacesOption,
+    DataOptions,
     JsonOption,
     PluginOption,
-    SkipBadOption,
+    ShowImagesOption,
     SplitOption,
-    load,
     load_plugins,
 )
 from ferlab.cli.output import print_explanation
 from ferlab.files import make_folder
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 if TYPE_CHECKING:
     from ferlab.data import Dataset
@@ -39,17 +36,10 @@ def explain(
     ] = None,
     split: SplitOption = "validation",
     images_per_class: Annotated[int, typer.Option(help="With --data: images of each class, at most.", min=1)] = 50,
-    show_images: Annotated[
-        bool,
-        typer.Option(
-            "--show-images/--no-images", help="Show images of the data set. FER2013's terms forbid publishing them."
-        ),
-    ] = True,
+    show_images: ShowImagesOption = True,
     json_: JsonOption = False,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Show which regions of an image support each class, as Grad-CAM heat maps.
@@ -74,9 +64,9 @@ def explain(
     about: dict[str, Any] = {"schema": SCHEMA, "model": model, "file": str(out)}
     if image is not None:
         about["image"] = str(image)
-        summary = _explain_image(model, image, faces, out)
+        summary = _explain_image(model, image, reading.faces, out)
     else:
-        dataset = load(str(data), skip_bad, cache, faces, exclude)
+        dataset = reading.load(str(data))
         about |= {"data": dataset.source, "split": split}
         summary = _explain_split(model, dataset, split, images_per_class, show_images, out)
     if json_:

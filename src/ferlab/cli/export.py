@@ -8,18 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from ferlab.cli.options import (
-    CacheOption,
     DataOption,
-    ExcludeOption,
-    FacesOption,
+    DataOptions,
     JsonOption,
     PluginOption,
-    SkipBadOption,
-    load,
     load_plugins,
 )
 from ferlab.cli.output import print_parity
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 OutOption = Annotated[Path, typer.Option(help="Output file: .onnx, or .tflite for LiteRT.")]
 FormatOption = Annotated[
@@ -39,10 +35,8 @@ def export(
     format: FormatOption = None,
     quantize: QuantizeOption = "none",
     json_: JsonOption = False,
-    exclude: ExcludeOption = None,
-    skip_bad: SkipBadOption = False,
-    cache: CacheOption = True,
-    faces: FacesOption = False,
+    *,
+    reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Export a run as an ONNX or LiteRT file that predicts without Keras.
@@ -56,7 +50,7 @@ def export(
     from ferlab.export import export as write_artifact
 
     load_plugins(plugin)
-    dataset = load(data, skip_bad, cache, faces, exclude)
+    dataset = reading.load(data)
     parity = write_artifact(run, dataset, out, format=format, quantize=quantize)
     if json_:
         about = {"schema": SCHEMA, "file": str(out), "bytes": out.stat().st_size, "quantize": quantize}

@@ -13,7 +13,7 @@ from ferlab.cli.output import (
 )
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 
 def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:

@@ -16,7 +16,7 @@ from ferlab.cli.output import (
     recipe_row,
 )
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.runs import SCHEMA
+from ferlab.results import SCHEMA
 
 
 def recipes(

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ferlab.backend import start_keras
 from ferlab.data import Dataset, Split
-from ferlab.errors import FerlabError, RunError
+from ferlab.errors import FerlabError
 from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.trained_model import open_model
 from ferlab.explanation.grad_cam import grad_cam
 from ferlab.explanation.heatmaps import class_sheet, face_sheet, mean_sheet, shares_by_height
 from ferlab.explanation.sanity import MEANING, correlation_with_random
 from ferlab.files import write_atomically
-from ferlab.models import load_model
-from ferlab.runs import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -226,33 +224,20 @@ def explain_split(
     )
 
 
-# To be replaced by evaluation.trained_model.
 def _open(model: str | Path, class_names: Sequence[str] | None) -> tuple["keras.Model", tuple[str, ...]]:
-    """Load a Keras model and the names of its classes.
+    """Open a Keras model, and name its classes.
 
     Raises:
         FerlabError: if it has no gradients, or its classes differ from `class_names`.
     """
-    path = Path(model)
-    if str(model) == "default" or path.suffix in (".onnx", ".tflite"):
+    opened = open_model(model)
+    if opened.artifact:
         raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Give a run folder or a .keras file.")
-    if not path.exists():
-        raise FerlabError(f"{path} does not exist. Give a run folder or a .keras file.")
-    file = RunFolder(path).model_file if path.is_dir() else path
-    if not file.is_file():
-        raise RunError(f"{path} contains no trained model (model.keras). Train it first, or continue with --resume.")
-    run = RunFolder(file.parent)
-    own = tuple(run.dataset()["class_names"]) if run.exists() and file == run.model_file else None
-    start_keras()
-    network = load_model(file)
-    names = tuple(class_names or own or [f"class {number}" for number in range(network.output_shape[-1])])
-    if names != (own or names) or len(names) != network.output_shape[-1]:
-        expected = f"the classes {', '.join(own)}" if own else f"{network.output_shape[-1]} classes"
-        raise FerlabError(
-            f"{path} was trained for {expected}, but the given classes are {', '.join(names)}. Use data with the "
-            "classes of the model, in the same order."
-        )
-    return network, names
+    network = opened.keras_model
+    own = opened.provenance.class_names
+    if class_names is not None:
+        opened.require_classes(tuple(class_names), "the data")
+    return network, tuple(class_names or own or [f"class {number}" for number in range(network.output_shape[-1])])
 
 
 def write_image(explanation: Explanation, path: Path, title: str) -> None:

@@ -15,6 +15,7 @@ from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
 from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log
+from ferlab.evaluation.trained_model import open_model
 from ferlab.export.export import (
     CalibratedModel,
     Format,
@@ -26,7 +27,7 @@ from ferlab.export.export import (
     write_artifact,
 )
 from ferlab.export.parity import Parity, Quantize
-from ferlab.models import load_model, predict_logits
+from ferlab.models import predict_logits
 from ferlab.progress import bar
 from ferlab.protocol import check_origin
 from ferlab.runs import RunFolder
@@ -252,7 +253,7 @@ def _load_and_predict(
     models, logits = [], []
     with bar("ensemble members", len(runs), quiet) as advance:
         for run in runs:
-            models.append(load_model(run.model_file))  # to be replaced by evaluation.trained_model
+            models.append(open_model(run.path).keras_model)
             logits.append(predict_logits(models[-1], images))
             advance(1)
     return models, np.stack(logits)
@@ -262,7 +263,7 @@ def _shared_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
     """Return the validation images of all runs, if they share these and the training images."""
     for run in runs:
         validation = validation_images(run, dataset)
-        check_origin("member", run.path, run.trained_result()["selected_on"], run.fingerprints(), dataset)
+        check_origin("member", run.path, run.trained_result().selected_on, run.fingerprints(), dataset)
         if run.fingerprints()["train"] != runs[0].fingerprints()["train"]:
             raise ProtocolError(
                 f"{run.path} was trained on other images than {runs[0].path}. The members of an ensemble must share "

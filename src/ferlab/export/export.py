@@ -14,11 +14,12 @@ from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset
 from ferlab.errors import ArtifactError, ProtocolError
 from ferlab.evaluation.metrics import fit_temperature
+from ferlab.evaluation.trained_model import open_model
 from ferlab.export import litert, onnx
 from ferlab.export.parity import Parity, Quantize, check_parity, require_parity
 from ferlab.files import write_atomically
 from ferlab.images.crop import CROP_MARGIN
-from ferlab.models import load_model, predict_logits
+from ferlab.models import predict_logits
 from ferlab.predict.artifact import METADATA, SCHEMA, Artifact, digest
 from ferlab.protocol import calibration_images
 from ferlab.runs import RunFolder
@@ -100,7 +101,7 @@ def export(
     out, run = Path(out), run if isinstance(run, RunFolder) else RunFolder(Path(run))
     module = format_module(out, format)
     validation = validation_images(run, dataset)
-    model = load_model(run.model_file)  # to be replaced by evaluation.trained_model
+    model = open_model(run.path).keras_model
     logits = predict_logits(model, validation.images)
     calibrated = CalibratedModel(
         model=model,
@@ -161,8 +162,8 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
         RunError: if there is no trained model.
     """
     run.trained_result()
-    validation = calibration_images(dataset, run.dataset()["splits"])
-    if (wanted := tuple(run.dataset()["class_names"])) != dataset.class_names:
+    validation = calibration_images(dataset, run.dataset())
+    if (wanted := run.dataset().class_names) != dataset.class_names:
         raise ProtocolError(
             f"{run.path} was trained for the classes {', '.join(wanted)}, but {dataset.source} has "
             f"{', '.join(dataset.class_names)}. Give the data that the run was trained on."
@@ -178,14 +179,12 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
 def provenance_of(run: RunFolder) -> Provenance:
     """Read where the model of a run comes from."""
     result = run.trained_result()
-    stated = result["selected_on"]
-    selected_on = stated.split("+") if isinstance(stated, str) else list(stated)  # schema 1 joins the splits
-    protocol = {"trained_on": "train", "selected_on": selected_on, "seed": result["seed"]}
+    protocol = {"trained_on": "train", "selected_on": list(result.selected_on), "seed": result.seed}
     return Provenance(
-        name=result["recipe"],
-        class_names=tuple(run.dataset()["class_names"]),
+        name=result.recipe,
+        class_names=run.dataset().class_names,
         protocol=protocol | extra_targets(run),
-        fingerprints={name: run.fingerprints().get(name) for name in ("train", *selected_on)},
+        fingerprints={name: run.fingerprints().get(name) for name in ("train", *result.selected_on)},
     )
 
 

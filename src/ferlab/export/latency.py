@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.backend import describe_machine, jit_setting, quiet_start, start_keras
+from ferlab.backend import describe_machine, jit_setting
 from ferlab.errors import FerlabError
-from ferlab.evaluation.evaluate import Classifier, find_model
 from ferlab.evaluation.metrics import log_softmax
-from ferlab.models import load_model
+from ferlab.evaluation.trained_model import Classifier, find_model, open_model
 from ferlab.plugins import load_plugin
-from ferlab.predict.artifact import SUFFIXES, Artifact
 from ferlab.progress import bar
 
 if TYPE_CHECKING:
@@ -284,14 +282,8 @@ def _load(job: Job) -> Classifier:
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(job.threads), "TF_NUM_INTEROP_THREADS": "1"}
     for plugin in job.plugins:
         load_plugin(plugin)
-    return _open(job)
-
-
-def _open(job: Job) -> Classifier:  # to be replaced by evaluation.trained_model
-    path = find_model(job.model)
-    if path.suffix not in SUFFIXES:
-        start_keras()
-        return compiled_classifier(load_model(path))
-    with quiet_start():
-        artifact = Artifact(path, threads=job.threads)
+    opened = open_model(job.model, threads=job.threads)
+    artifact = opened.artifact
+    if artifact is None:
+        return compiled_classifier(opened.keras_model)
     return lambda images: artifact.probabilities(images, batch_size=len(images))
