@@ -16,20 +16,20 @@ import numpy as np
 
 from ferlab.backend import start_keras
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.recipes.model_stats import estimate_disk, estimate_seconds, image_passes
+from ferlab.comparison.findings import findings
+from ferlab.comparison.statistics import add_ties, differences, rank
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, write_atomically
-from ferlab.comparison.findings import findings
+from ferlab.formatting import duration
 from ferlab.progress import console
 from ferlab.protocol import check_recipe
-from ferlab.comparison.statistics import add_ties, differences, rank
 from ferlab.recipes import Recipe, find_recipes
+from ferlab.recipes.model_stats import estimate_disk, estimate_seconds, image_passes
 from ferlab.runs import RunFolder, read_json, write_json
 from ferlab.training.train import train
-from ferlab.formatting import duration
 
 EXPLAINED_PER_CLASS = 20  # images, whose maps the report shows as means
 FINISHED = ("completed", "stopped early")
