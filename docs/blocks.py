@@ -3,7 +3,9 @@
 A block is a function that returns Markdown. `BLOCKS` lists them by the names that pages use.
 """
 
+import ast
 import json
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.recipes.model_stats import image_passes, known_costs
 
-RESULTS = Path(__file__).parents[1] / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+SOURCE = ROOT / "src" / "ferlab"
 SPLIT_TITLES = {"validation": "PublicTest", "test": "PrivateTest"}
 FULL_TRAINING = 28709  # images in FER2013's Training split
 
@@ -56,6 +60,28 @@ def data_info() -> str:
     printed = CliRunner().invoke(app, ["data", "info", "demo"], env={"COLUMNS": "100", "NO_COLOR": "1"})
     lines = [line.rstrip() for line in printed.stdout.splitlines()]
     return "\n".join(["```text", *filter(None, lines), "```", ""])
+
+
+def source_tree() -> str:
+    """Every source file with the first line of its docstring, by layer, from the top layer to the bottom one."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return "\n".join(line for layer in layers for name in layer.split(" : ") for line in _part_lines(name)) + "\n"
+
+
+def _part_lines(name: str) -> list[str]:
+    """A list item for one module, or for one package with an item for each of its modules."""
+    if not (SOURCE / name).is_dir():
+        return [f"- `{name}.py`: {_first_line(SOURCE / f'{name}.py')}"]
+    modules = [path for path in sorted((SOURCE / name).glob("*.py")) if path.name != "__init__.py"]
+    items = [f"    - `{path.name}`: {_first_line(path)}" for path in modules]
+    return [f"- **`{name}/`**: {_first_line(SOURCE / name / '__init__.py')}", *items]
+
+
+def _first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 # ---------------------------------------------------------------------------- comparisons
@@ -315,5 +341,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "peers": peers,
     "reproduction": reproduction,
     "robustness": robustness_table,
+    "source-tree": source_tree,
     "twins": twins,
 }
