@@ -15,6 +15,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from ferlab import Dataset, load_dataset
 
+LARGE_NETWORKS = ("resnet50]", "vgg16]")  # as test names end; building one takes several seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that build large networks as slow."""
+    for item in items:
+        if item.path.name in ("test_models.py", "test_model_stats.py") and item.name.endswith(LARGE_NETWORKS):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

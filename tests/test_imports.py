@@ -20,9 +20,10 @@ def test_importing_ferlab_loads_no_other_package() -> None:
     assert loaded_after("import ferlab; ferlab.EMOTIONS", packages) == []
 
 
-def test_command_line_help_loads_no_heavy_package() -> None:
+def test_command_line_help_loads_no_heavy_or_optional_package() -> None:
+    """Predicting installs no extras, so the command line must start without them."""
     code = "from typer.testing import CliRunner\nfrom ferlab.cli import app\nCliRunner().invoke(app, ['--help'])"
-    assert loaded_after(code, [*HEAVY, "onnxruntime"]) == []
+    assert loaded_after(code, [*HEAVY, "pydantic", "onnxruntime"]) == []
 
 
 def test_prediction_loads_only_onnxruntime_and_numpy() -> None:

@@ -98,6 +98,7 @@ def test_wrong_usage_exits_with_2() -> None:
     assert run("train", "study_newmodel", "--data", "demo", "--out", "x", "--set", "epochs").exit_code == 2
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_as_a_user(tmp_path: Path) -> None:
     """Plain lines of progress on standard error where that is no terminal, and none of TensorFlow's own."""
     out = str(tmp_path / "run")

@@ -319,6 +319,7 @@ def test_sheets_of_odd_numbers_of_classes(tmp_path: Path) -> None:
     assert all(cv2.imread(str(tmp_path / name)) is not None for name in ("one.png", "two.png"))
 
 
+@pytest.mark.slow
 def test_jax_gives_the_same_maps(on_demo: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     code = (
