@@ -1,14 +1,12 @@
-# make compare   the main job: four architectures on synthetic faces, with a report
-# make test      the fast tests
-# make check     what CI runs: format, lint, types, all tests, stale documents, broken links
-# make docs      write anew what is generated: tables and plot of results, CLI page, bad-data page, costs
-# make site      the documentation as a web site; open site/index.html
+# make compare   train four architectures on synthetic faces and write a report
+# make test      run the fast tests
+# make check     run what CI runs: format, lint, types, layers, all tests, stale documents, broken links
+# make docs      update the generated documents: tables, plots, CLI reference, data error reference, model statistics
+# make site      build the documentation site; open site/index.html
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Not --quiet: warnings that are not shown do not fail a strict build.
-MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: compare test check docs site clean
@@ -24,22 +22,23 @@ check: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@output=$$($(BIN)/lint-imports --no-logo --no-cache) || { echo "$$output"; exit 1; }
 	$(BIN)/python docs/generate.py --check
-	$(MKDOCS)
+	$(BIN)/zensical build --strict --clean
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: $(VENV)/dev
-	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_bad_data.py
+	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_data_errors.py
 	$(BIN)/python docs/generate.py
 
 site: $(VENV)/docs
-	$(MKDOCS)
+	$(BIN)/zensical build --strict --clean
 	@echo "Open site/index.html in a browser."
 
 clean:
-	rm -rf $(VENV) comparison site .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) comparison site .cache .pytest_cache .ruff_cache .mypy_cache
 
-# Each file marks an environment with the extra of its name installed.
+# Each of these files marks an environment that has the extra of the same name.
 $(VENV)/train $(VENV)/dev $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@

@@ -1,4 +1,4 @@
-"""What all tests share: a small data set, a cache of their own, and quiet logs."""
+"""Fixtures shared by all tests: small data sets, a private cache folder, and a local file server."""
 
 import functools
 import os
@@ -15,40 +15,41 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from ferlab import Dataset, load_dataset
 
+LARGE_NETWORKS = ("resnet50]", "vgg16]")  # as test names end; building one takes several seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that build large networks as slow."""
+    for item in items:
+        if item.path.name in ("test_models.py", "test_model_stats.py") and item.name.endswith(LARGE_NETWORKS):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
-def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")
 def demo() -> Dataset:
-    """The whole of the demo data."""
+    """The demo data set."""
     return load_dataset("demo")
 
 
 @pytest.fixture(scope="session")
 def small(demo: Dataset) -> Dataset:
-    """112 training, 70 validation and 70 test images of the demo data."""
-    chosen = np.concatenate(
-        [
-            np.flatnonzero(demo.splits == split)[:: _step(demo, split, n)][:n]
-            for split, n in ((0, 112), (1, 70), (2, 70))
-        ]
-    )
+    """A part of the demo data set: 112 training, 70 validation and 70 test images."""
     mask = np.zeros(len(demo), bool)
-    mask[chosen] = True
+    for split, count in ((0, 112), (1, 70), (2, 70)):
+        positions = np.flatnonzero(demo.splits == split)
+        mask[positions[:: len(positions) // count][:count]] = True
     return demo.where(mask)
-
-
-def _step(dataset: Dataset, split: int, wanted: int) -> int:
-    return int(np.sum(dataset.splits == split)) // wanted
 
 
 @pytest.fixture
 def http_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A folder, and the address under which a server on this machine hands out its files."""
+    """A folder, and the URL of a local server for its files."""
     folder = tmp_path_factory.mktemp("http")
     handler = functools.partial(QuietHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -58,7 +59,7 @@ def http_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Writes no log."""
+    """Serve files without writing a log."""
 
     def log_message(self, format: str, *args: object) -> None:
         pass

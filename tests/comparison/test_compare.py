@@ -25,6 +25,7 @@ ENTRY_KEYS = {
 TINY = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 32}
 
 
+@pytest.mark.slow
 def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     """One recipe cannot be trained: it is reported with its reason, and the others stand."""
     impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})

@@ -132,6 +132,7 @@ def test_frozen_backbones_do_not_learn_and_keep_their_statistics() -> None:
     assert set(changed) <= {"logits/kernel", "logits/bias"}
 
 
+@pytest.mark.slow
 def test_weights_from_a_file(tmp_path: Path) -> None:
     """The file of the plain network, as keras.applications writes it, ends up in ours."""
     plain = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))

@@ -1,4 +1,7 @@
-"""The documents: Python examples compile, and every command line names commands, options and fields that exist."""
+"""Documentation: Python examples compile, command lines exist, images exist, and the navigation lists every page.
+
+The site build checks links and anchors.
+"""
 
 import re
 import shlex
@@ -14,9 +17,11 @@ from ferlab.cli import app
 from ferlab.recipes import get_recipe, recipe_groups
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "MODEL_CARD.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 MENTION = re.compile(r"`(ferlab [^`\n]+)`")
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -25,7 +30,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def command_lines(page: Path) -> Iterator[list[str]]:
-    """The whole command lines in blocks of a shell, without comments."""
+    """Yield the `ferlab` command lines of a page's shell blocks, as words, without comments."""
     for block in blocks(page, "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
@@ -34,7 +39,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
 
 
 def find_command(words: list[str]) -> tuple[Any, list[str]]:
-    """The command that the first words name, and the words after it."""
+    """Find the command that the first words name. Returns it with the remaining words."""
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"no command '{words[0]}'"
@@ -43,7 +48,7 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_of_a_page(page: Path) -> None:
+def test_examples_use_existing_commands_and_options(page: Path) -> None:
     for source in blocks(page, "python"):
         compile(source, str(page), "exec")
     known = [name for names in recipe_groups().values() for name in names]
@@ -58,7 +63,19 @@ def test_examples_of_a_page(page: Path) -> None:
         assert {word for word in rest if word.startswith("-")} <= {*options, "-h", "--help"}, mention
 
 
-def test_a_wrong_command_line_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_images_exist(page: Path) -> None:
+    targets = [first or second for first, second in IMAGE.findall(page.read_text(encoding="utf-8"))]
+    assert [target for target in targets if ":" not in target and not (page.parent / target).is_file()] == []
+
+
+def test_navigation_lists_every_page() -> None:
+    (navigation,) = re.findall(r"^nav:\n(?:[ #].*\n)+", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = set(re.findall(r"\S+\.md", navigation))
+    assert listed == {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+
+
+def test_wrong_command_lines_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```bash\nmake  # no\nferlab data info demo --sheets x.png  # a comment\n```\n")
     (words,) = command_lines(page)

@@ -1,0 +1,346 @@
+"""The generated blocks of the documentation: tables from recipes and from measured results.
+
+A block is a function that returns Markdown. `BLOCKS` lists them by the names that pages use.
+"""
+
+import ast
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+from typer.testing import CliRunner
+
+from ferlab.cli import app
+from ferlab.comparison.findings import findings
+from ferlab.evaluation.robustness import CORRUPTIONS
+from ferlab.formatting import listed
+from ferlab.predict import Artifact
+from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.recipes.model_stats import image_passes, known_costs
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+SOURCE = ROOT / "src" / "ferlab"
+SPLIT_TITLES = {"validation": "PublicTest", "test": "PrivateTest"}
+FULL_TRAINING = 28709  # images in FER2013's Training split
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Format a Markdown table."""
+    lines = [f"| {' | '.join(str(cell) for cell in row)} |\n" for row in (header, *rows)]
+    return "".join([lines[0], "|---" * len(header) + "|\n", *lines[1:]])
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Format a share 0..1 in percent, without the sign."""
+    return f"{100 * share:.{digits}f}"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """Format an interval of shares in percent."""
+    return f"{percent(bounds[0])} – {percent(bounds[1])}"
+
+
+def split_titles(splits: str | Sequence[str] | None) -> str:
+    """Format the splits of `selected_on` by their FER2013 names."""
+    names = splits.split("+") if isinstance(splits, str) else splits or []
+    return " and ".join(SPLIT_TITLES[name] for name in names) or "–"
+
+
+def data_info() -> str:
+    """The output of `ferlab data info demo`."""
+    printed = CliRunner().invoke(app, ["data", "info", "demo"], env={"COLUMNS": "100", "NO_COLOR": "1"})
+    lines = [line.rstrip() for line in printed.stdout.splitlines()]
+    return "\n".join(["```text", *filter(None, lines), "```", ""])
+
+
+def source_tree() -> str:
+    """Every source file with the first line of its docstring, by layer, from the top layer to the bottom one."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return "\n".join(line for layer in layers for name in layer.split(" : ") for line in _part_lines(name)) + "\n"
+
+
+def _part_lines(name: str) -> list[str]:
+    """A list item for one module, or for one package with an item for each of its modules."""
+    if not (SOURCE / name).is_dir():
+        return [f"- `{name}.py`: {_first_line(SOURCE / f'{name}.py')}"]
+    modules = [path for path in sorted((SOURCE / name).glob("*.py")) if path.name != "__init__.py"]
+    items = [f"    - `{path.name}`: {_first_line(path)}" for path in modules]
+    return [f"- **`{name}/`**: {_first_line(SOURCE / name / '__init__.py')}", *items]
+
+
+def _first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+# ---------------------------------------------------------------------------- comparisons
+
+
+def comparisons() -> list[dict[str, Any]]:
+    """The published comparisons."""
+    return [read(path) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def twins() -> str:
+    """The study's recipes beside their fair twins, the findings, and the recipes without a result."""
+    parts, measured = [], set()
+    for comparison in comparisons():
+        rows = [row for row in comparison["ranking"] if not row["recipe"].startswith("baseline_")]
+        rows.sort(key=lambda row: (get_recipe(row["recipe"]).architecture, not row["recipe"].startswith("study_")))
+        measured |= {row["recipe"] for row in rows}
+        sentences = findings(comparison, _histories(comparison))
+        parts += [_ranking_table(comparison, rows), "".join(f"- {sentence}\n" for sentence in sentences)]
+    missing = [f"`{name}`" for name in recipe_names() if name not in measured]
+    return "\n".join([*parts, f"Not compared yet: {', '.join(missing)}.\n"])
+
+
+def _histories(comparison: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """The history of each run, by its folder as the comparison names it."""
+    runs = [entry["run"] for entry in comparison["entries"] if entry["run"]]
+    return {run: comparison["histories"][Path(run).name] for run in runs}
+
+
+def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    title = SPLIT_TITLES[comparison["ranked_on"]]
+    header = ["recipe", "parameters", f"{title}, %", "95 % interval", "seeds", "image passes", "selected on"]
+    return table(header, [_ranking_row(comparison, row) for row in rows])
+
+
+def _ranking_row(comparison: dict[str, Any], row: dict[str, Any]) -> list[object]:
+    entry = next(entry for entry in comparison["entries"] if entry["recipe"] == row["recipe"])
+    note = comparison["notes"].get(row["recipe"])
+    name = f"{row['recipe']} ({note})" if note else row["recipe"]
+    numbers = [f"{entry['parameters']:,}", percent(row["accuracy"], 2), interval(row["interval"])]
+    return [name, *numbers, row["seeds"], f"{entry['image_passes']:,}", split_titles(row["selected_on"])]
+
+
+def reproduction() -> str:
+    """The commands that repeat the published runs, and the versions behind them."""
+    parts = []
+    for comparison in comparisons():
+        trained = [entry for entry in comparison["entries"] if entry["run"]]
+        environment = comparison["environment"]
+        versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in comparison["notes"].items()]
+        parts += [
+            "```bash\n" + "".join(f"{_train_command(entry)}\n" for entry in trained) + "```\n",
+            f"Versions: Python {environment['python']}, {versions}. Numeric policy: {environment['policy']}.\n"
+            f"Device: {environment['device']}, {environment['cores']} cores.\n",
+            *(["Notes:\n", "".join(notes)] if notes else []),
+        ]
+    return "\n".join(parts)
+
+
+def _train_command(entry: dict[str, Any]) -> str:
+    """The command of one published run. It sets the number of epochs where the recipe has another one today."""
+    recipe = get_recipe(entry["recipe"])
+    changed = entry["epochs"] != recipe.epochs and not recipe.early_stopping.patience
+    setting = f" --set epochs={entry['epochs']}" if changed else ""
+    out = f"runs/{entry['recipe']}-seed{entry['seed']}"
+    return f"ferlab train {entry['recipe']} --data fer2013.zip \\\n    --seed {entry['seed']} --out {out}{setting}"
+
+
+# ---------------------------------------------------------------------------- recipes
+
+
+def notebooks() -> str:
+    """The study's four notebooks, as its recipes record them."""
+    header = ["recipe", "input, pixels", "trained layers", "parameters (trained)", "optimizer, learning rate", "epochs"]
+    header += ["share of Training per epoch", "best accuracy, %"]
+    return table(header, [_notebook_row(name) for name in recipe_groups()["study"]])
+
+
+def _notebook_row(name: str) -> list[object]:
+    recipe, stats = get_recipe(name), known_costs()[name]
+    trained = "all" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
+    share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
+    return [
+        name,
+        recipe.model.get("input_size", 48),
+        trained,
+        f"{stats.parameters:,} ({stats.trainable_parameters:,})",
+        f"{recipe.optimizer}, {recipe.learning_rate:g}",
+        recipe.epochs,
+        f"{percent(share, 0)} %",
+        percent(recipe.expected_accuracy or 0, 2),
+    ]
+
+
+def deviations() -> str:
+    """The study's deviations from good practice, each with the recipes that have it."""
+    recipes: dict[str, list[str]] = {}
+    for name in recipe_groups()["study"]:
+        for deviation in get_recipe(name).departures:
+            recipes.setdefault(deviation, []).append(f"`{name}`")
+    return "".join(f"- {deviation}: {', '.join(names)}\n" for deviation, names in recipes.items())
+
+
+def recipe_names() -> list[str]:
+    return [name for group in recipe_groups().values() for name in group]
+
+
+# ---------------------------------------------------------------------------- the model in the package
+
+
+def model_scores() -> dict[str, dict[str, Any]]:
+    """The scores of the model in the package, by split."""
+    folder = RESULTS / "models"
+    return {"validation": read(folder / "fernet_s.json"), "test": read(folder / "fernet_s-private_test.json")}
+
+
+def model_facts() -> str:
+    """The metadata of the model in the package."""
+    artifact = Artifact()
+    facts, stats = artifact.metadata, known_costs()[artifact.metadata["name"]]
+    rows = {
+        "recipe": f"`{facts['name']}`, seed {facts['protocol']['seed']}",
+        "classes": ", ".join(artifact.class_names),
+        "parameters": f"{stats.parameters:,}",
+        "multiply-adds per face": f"{stats.multiply_adds:,}",
+        "file": f"{artifact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{facts['sha256']}`",
+        "temperature": f"{facts['temperature']:.3f}",
+        "Training": f"fingerprint `{facts['fingerprints']['train']}`",
+        "PublicTest": f"fingerprint `{facts['fingerprints']['validation']}`",
+    }
+    return table(["", ""], rows.items())
+
+
+def peers() -> str:
+    """The model in the package beside published models, on the same images."""
+    public, private = model_scores().values()
+    own = known_costs()[Artifact().metadata["name"]].parameters
+    rows = [["**ferlab** (in the package)", f"{own:,}", percent(private["accuracy"]), percent(public["accuracy"])]]
+    for model in read(RESULTS / "models" / "peers.json")["models"]:
+        scores = [percent(model["private_test"]), percent(model["public_test"])]
+        rows.append([model["name"], f"{model['parameters']:,}", *scores])
+    return table(["model", "parameters", "PrivateTest, %", "PublicTest, %"], rows)
+
+
+def model_accuracy() -> str:
+    """The scores of the model in the package on both test splits."""
+    measures = {
+        "images": lambda scores: f"{scores['images']:,}",
+        "accuracy, %": lambda scores: percent(scores["accuracy"], 2),
+        "95 % interval": lambda scores: interval(scores["accuracy_interval"]),
+        "accuracy without copies of training images, %": lambda scores: percent(scores["leak_free"]["accuracy"], 2),
+        "accuracy over ten views, %": lambda scores: percent(scores["tta"]["accuracy"], 2),
+        "balanced accuracy, %": lambda scores: percent(scores["balanced_accuracy"], 2),
+        "macro F1": lambda scores: f"{scores['macro_f1']:.3f}",
+        "log loss": lambda scores: f"{scores['log_loss']:.3f}",
+        "expected calibration error": lambda scores: f"{scores['expected_calibration_error']:.3f}",
+    }
+    public, private = model_scores().values()
+    rows = [[name, measure(private), measure(public)] for name, measure in measures.items()]
+    return table(["", "PrivateTest", "PublicTest"], rows)
+
+
+def model_classes() -> str:
+    """Recall and precision of each class, of the model in the package."""
+    public, private = model_scores().values()
+    confusion = public["confusion"]
+    rows = []
+    for number, (name, counts) in enumerate(zip(public["class_names"], confusion, strict=True)):
+        predicted = sum(row[number] for row in confusion)
+        public_cells = [_share(counts[number], sum(counts)), _share(counts[number], predicted)]
+        own = private["per_class"][name]
+        rows.append([name, percent(own["recall"]), percent(own["precision"]), *public_cells])
+    header = ["class", "PrivateTest: recall, %", "precision, %", "PublicTest: recall, %", "precision, %"]
+    return table(header, rows)
+
+
+def _share(part: int, whole: int) -> str:
+    """A share with its 95 % interval, in percent."""
+    bounds = binomtest(part, whole).proportion_ci(method="wilson")
+    return f"{percent(part / whole)} ({interval([bounds.low, bounds.high])})"
+
+
+def model_confusions() -> str:
+    """The five most frequent confusions of the model in the package, on PublicTest."""
+    scores = model_scores()["validation"]
+    names, counts = scores["class_names"], scores["confusion"]
+    pairs = [
+        (counts[true][predicted] / sum(counts[true]), names[true], names[predicted])
+        for true in range(len(names))
+        for predicted in range(len(names))
+        if true != predicted
+    ]
+    pairs.sort(reverse=True)
+    return "".join(f"- {percent(share, 0)} % of {true} is predicted as {other}.\n" for share, true, other in pairs[:5])
+
+
+def other_faces() -> str:
+    """Scores on faces from other sources, each model with the face crop that suits it best."""
+    rows = []
+    for model in read(RESULTS / "models" / "other_faces.json")["models"]:
+        crop, best = max(model["crops"].items(), key=lambda item: item[1]["natural_mix"])
+        recall = [percent(best["recall"][name]) for name in ("neutral", "happy", "surprise")]
+        scores = [percent(share) for share in (model["ck_accuracy"], best["natural_mix"], best["balanced_five"])]
+        rows.append([model["name"], crop, *scores, *recall])
+    header = ["model", "face crop", "CK+, %", "web faces, natural mix, %", "mean of five recalls, %"]
+    return table([*header, "recall of neutral, %", "happy, %", "surprise, %"], rows)
+
+
+# ---------------------------------------------------------------------------- robustness
+
+
+def corruptions() -> str:
+    """Each corruption, by the first line of its function's docstring, and its strengths."""
+    lines = []
+    for name, corruption in CORRUPTIONS.items():
+        meaning = (corruption.apply.__doc__ or "").strip().splitlines()[0]
+        strengths = ", ".join(f"{strength:g}" for strength in corruption.strengths)
+        lines.append(f"- **{name.replace('_', ' ')}**: {meaning} Strengths: {strengths} ({corruption.unit}).\n")
+    return "".join(lines)
+
+
+def measured_robustness() -> dict[str, Any]:
+    """The robustness of the model in the package, as `ferlab robustness` wrote it."""
+    return read(RESULTS / "robustness" / "fernet_s.json")
+
+
+def robustness_table() -> str:
+    """The robustness of the model in the package, and whether that model is still the one in the package."""
+    result = measured_robustness()
+    clean = result["clean_accuracy"]
+    current = Artifact().metadata["accuracy"].get(result["split"]) == clean
+    model = "the model in the package" if current else "**an earlier model than the one in the package**"
+    worst = sorted(result["corruptions"], key=lambda name: sum(result["corruptions"][name]["accuracies"]))[:3]
+    introduction = (
+        f"Measured on {model}, on the {result['images']:,} images of {SPLIT_TITLES[result['split']]}. Clean accuracy: "
+        f"{percent(clean, 2)} %. Score: {result['score']:.3f}. The largest losses come from "
+        f"{listed([name.replace('_', ' ') for name in worst])}.\n"
+    )
+    rows = [
+        [name.replace("_", " "), *(percent(share) for share in (clean, *row["accuracies"]))]
+        for name, row in result["corruptions"].items()
+    ]
+    return f"{introduction}\n{table(['accuracy, %', 'clean', '1', '2', '3', '4', '5'], rows)}"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "corruptions": corruptions,
+    "data-info": data_info,
+    "deviations": deviations,
+    "model-accuracy": model_accuracy,
+    "model-classes": model_classes,
+    "model-confusions": model_confusions,
+    "model-facts": model_facts,
+    "notebooks": notebooks,
+    "other-faces": other_faces,
+    "peers": peers,
+    "reproduction": reproduction,
+    "robustness": robustness_table,
+    "source-tree": source_tree,
+    "twins": twins,
+}

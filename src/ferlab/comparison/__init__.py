@@ -1,0 +1,1 @@
+"""Compare models: train recipes over seeds, rank them, test their differences."""
