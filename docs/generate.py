@@ -23,7 +23,7 @@ from ferlab.evaluation.robustness import write_sheet
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import FILE as MODEL_STATS
 from ferlab.recipes.model_stats import count_costs
-from ferlab.report import charts, robustness_picture
+from ferlab.report import charts, render_robustness
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
@@ -86,12 +86,12 @@ def write_learning_curves() -> None:
     recipes = list(dict.fromkeys(value["recipe"] for value in values))
     chart = charts.overlaid_curves(values, "accuracy", recipes)
     spec = charts.specification(chart, "Validation accuracy on FER2013 over epochs, by recipe")
-    (ROOT / "docs" / "learning-curves.svg").write_text(charts.still_picture(spec, width=760), encoding="utf-8")
+    (ROOT / "docs" / "learning-curves.svg").write_text(charts.render_svg(spec, width=760), encoding="utf-8")
 
 
 def write_robustness_images() -> None:
     """Plot the robustness of the model in the package, and write the contact sheet of the corruptions."""
-    plot = robustness_picture(measured_robustness())
+    plot = render_robustness(measured_robustness())
     (ROOT / "docs" / "how-to" / "robustness.svg").write_text(plot, encoding="utf-8")
     write_sheet(ROOT / "docs" / "how-to" / "robustness.png")
 
