@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, load_dataset
-from ferlab.audit import audit, images_to_leave_out, write_audit, write_exclude
-from ferlab.data.exclude import leave_out
+from ferlab.audit import audit, images_to_exclude, write_audit, write_exclude
+from ferlab.data.exclude import exclude_images
 from ferlab.errors import DataError
 from tests.audit.builders import planted
 from tests.data.builders import contents, write_zip
@@ -23,7 +23,7 @@ from tests.data.builders import contents, write_zip
     ],
 )
 def test_the_side_that_keeps_a_shared_image(keep: str, leaves: set[int]) -> None:
-    chosen = images_to_leave_out(audit(planted()), keep)  # type: ignore[arg-type]
+    chosen = images_to_exclude(audit(planted()), keep)  # type: ignore[arg-type]
     assert {int(index) for indices in chosen.values() for index in indices} == leaves
 
 
@@ -31,7 +31,7 @@ def test_the_side_that_keeps_a_shared_image(keep: str, leaves: set[int]) -> None
 def test_what_remains_leaks_nothing(keep: str, tmp_path: Path) -> None:
     data = planted()
     number = write_exclude(audit(data), tmp_path / "exclude.txt", keep)  # type: ignore[arg-type]
-    rest = leave_out(data, tmp_path / "exclude.txt")
+    rest = exclude_images(data, tmp_path / "exclude.txt")
     assert len(rest) == len(data) - number
     assert rest.notes == (f"left out: {number} images listed in exclude.txt",)
     summary = audit(rest).summary
@@ -43,7 +43,7 @@ def test_what_remains_leaks_nothing(keep: str, tmp_path: Path) -> None:
 def test_an_audit_of_clean_data_leaves_nothing_out(demo: Dataset, tmp_path: Path) -> None:
     part = demo.where(demo.splits == Split.TEST)
     assert write_exclude(audit(part), tmp_path / "exclude.txt") == 0
-    assert len(leave_out(part, tmp_path / "exclude.txt")) == len(part)
+    assert len(exclude_images(part, tmp_path / "exclude.txt")) == len(part)
 
 
 def test_a_list_of_another_source_is_refused(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_list_is_read_as_it_was_written(demo: Dataset, tmp_path: Path) -> None
     names = np.array([f"picture {number}" for number in range(len(demo))], dtype="U20")
     names[:2] = ["#1/a.png", "b.png "]
     (tmp_path / "list.txt").write_text("# list\n#1/a.png\nb.png \npicture 2\n", encoding="utf-8-sig")
-    assert leave_out(replace(demo, names=names), tmp_path / "list.txt").names.tolist() == names[3:].tolist()
+    assert exclude_images(replace(demo, names=names), tmp_path / "list.txt").names.tolist() == names[3:].tolist()
 
 
 def test_leaving_images_out_changes_the_fingerprint(tmp_path: Path) -> None:

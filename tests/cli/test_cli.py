@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from ferlab.cli import app
-from tests.data.builders import FILES, contents, own_pictures, write_folder, write_zip
+from tests.data.builders import FILES, contents, own_images, write_folder, write_zip
 
 TRAINING = next(iter(FILES))
 DOCS = Path(__file__).parents[2] / "docs"
@@ -58,7 +58,7 @@ def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
 
 def test_data_info_of_own_pictures(tmp_path: Path) -> None:
     """Any class name is shown as it is, and what was carved out is said."""
-    source = str(write_folder(tmp_path / "pictures", own_pictures("[bold]", "cat")))
+    source = str(write_folder(tmp_path / "pictures", own_images("[bold]", "cat")))
     result = run("data", "info", source)
     assert "[bold]  cat" in result.stdout.splitlines()[0]
     assert result.stderr.startswith("validation and test: 15 % each of the pictures, stratified by class")

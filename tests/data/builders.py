@@ -66,7 +66,7 @@ def noise(number: int, height: int = 60, width: int = 80, channels: int = 3) -> 
     return np.random.default_rng(number).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-def own_pictures(*class_folders: str, count: int = 4) -> dict[str, bytes]:
+def own_images(*class_folders: str, count: int = 4) -> dict[str, bytes]:
     """`count` pictures in each class folder, none like another."""
     names = [f"{folder}/{number}.png" for folder in class_folders for number in range(count)]
     return {name: cv2.imencode(".png", noise(index))[1].tobytes() for index, name in enumerate(names)}

@@ -13,7 +13,7 @@ import pytest
 from ferlab import Dataset, Split, load_dataset
 from ferlab.data import formats
 from ferlab.emotions import EMOTIONS
-from tests.data.builders import FILES, contents, own_pictures, picture, table, write_folder, write_zip
+from tests.data.builders import FILES, contents, own_images, picture, table, write_folder, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
 ICML = ("emotion", " Usage", " pixels")  # the header of icml_face_data.csv
@@ -76,9 +76,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
 
 
 OWN = {
-    "own folder": lambda root: write_folder(root / "pictures", own_pictures("cat", "dog")),
-    "own zip": lambda root: write_zip(root / "pictures.zip", own_pictures("train/cat", "train/dog")),
-    "own zip with a table": lambda root: write_zip(root / "own.zip", own_pictures("a", "b") | {"labels.csv": b"a,b"}),
+    "own folder": lambda root: write_folder(root / "pictures", own_images("cat", "dog")),
+    "own zip": lambda root: write_zip(root / "pictures.zip", own_images("train/cat", "train/dog")),
+    "own zip with a table": lambda root: write_zip(root / "own.zip", own_images("a", "b") | {"labels.csv": b"a,b"}),
     "empty folder": lambda root: write_folder(root, {"empty/readme.txt": b""}),
 }
 

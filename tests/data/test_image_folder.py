@@ -13,7 +13,7 @@ import pytest
 from ferlab import EMOTIONS, Dataset, Split, load_dataset
 from ferlab.data.faces import largest_face
 from ferlab.errors import DataError
-from tests.data.builders import contents, noise, own_pictures, png, table, write_folder, write_zip
+from tests.data.builders import contents, noise, own_images, png, table, write_folder, write_zip
 from tests.scenes import encoded, scene
 
 NOTE = "stratified by class, seed 0, identical pictures kept together"
@@ -43,7 +43,7 @@ def write(root: Path, files: dict[str, bytes], kind: str) -> Path:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(layout: str, kind: str, tmp_path: Path) -> None:
     folders, counts, notes = LAYOUTS[layout]
-    files = own_pictures(*folders)
+    files = own_images(*folders)
     dataset = load_dataset(write(tmp_path, files, kind))
     assert dataset.class_names == tuple(sorted({folder.split("/")[-1] for folder in folders}))
     assert [len(dataset.take(split)) for split in Split] == counts
@@ -55,7 +55,7 @@ def test_layouts(layout: str, kind: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_and_a_zip_are_carved_alike(tmp_path: Path) -> None:
-    files = own_pictures("cat", "dog", count=20)
+    files = own_images("cat", "dog", count=20)
     first = load_dataset(write(tmp_path, files, "folder"), use_cache=False)
     again = load_dataset(write(tmp_path, dict(reversed(files.items())), "zip"), use_cache=False)
     renamed = {f"{name.split('/')[0]}/new{index}.png": content for index, (name, content) in enumerate(files.items())}
@@ -64,7 +64,7 @@ def test_a_folder_and_a_zip_are_carved_alike(tmp_path: Path) -> None:
 
 
 def test_carving_is_stratified(tmp_path: Path) -> None:
-    files = own_pictures("cat", count=100) | {f"rare/{number}.png": png(number) for number in range(3)}
+    files = own_images("cat", count=100) | {f"rare/{number}.png": png(number) for number in range(3)}
     files |= {f"two/{number}.png": png(number) for number in (10, 11)}
     dataset = load_dataset(write(tmp_path, files, "zip"))
     counts = {name: list(split["classes"].values()) for name, split in dataset.summary().items()}
@@ -72,7 +72,7 @@ def test_carving_is_stratified(tmp_path: Path) -> None:
 
 
 def test_identical_pictures_stay_on_one_side(tmp_path: Path) -> None:
-    files = own_pictures("cat", "dog", count=10)
+    files = own_images("cat", "dog", count=10)
     copies = {f"{name.split('.')[0]} copy {number}.png": content for name, content in files.items() for number in "12"}
     dataset = load_dataset(write(tmp_path, files | copies, "folder"))
     sides: dict[bytes, set[int]] = {}
@@ -84,21 +84,21 @@ def test_identical_pictures_stay_on_one_side(tmp_path: Path) -> None:
 
 
 def test_pictures_of_two_classes_at_once_are_never_scored(tmp_path: Path) -> None:
-    files = own_pictures("cat", "dog", count=6)
+    files = own_images("cat", "dog", count=6)
     files |= {f"dog/also {number}.png": files[f"cat/{number}.png"] for number in range(3)}
     dataset = load_dataset(write(tmp_path, files, "folder"))
     assert {"dog/also 0.png", "dog/also 1.png", "dog/also 2.png"} <= set(dataset.take(Split.TRAIN).names)
 
 
 def test_nothing_is_carved_from_very_few(tmp_path: Path) -> None:
-    dataset = load_dataset(write(tmp_path, own_pictures("cat", "dog", count=2), "folder"))
+    dataset = load_dataset(write(tmp_path, own_images("cat", "dog", count=2), "folder"))
     assert dataset.notes == ()
     assert not dataset.has(Split.VALIDATION)
 
 
 def test_the_seven_emotions_keep_their_order(tmp_path: Path) -> None:
     names = sorted(emotion.capitalize() for emotion in EMOTIONS)
-    dataset = load_dataset(write(tmp_path, own_pictures(*names, count=1), "folder"))
+    dataset = load_dataset(write(tmp_path, own_images(*names, count=1), "folder"))
     assert dataset.class_names == EMOTIONS
     for name, label in zip(dataset.names, dataset.labels, strict=True):
         assert name.split("/")[0].lower() == EMOTIONS[label]
@@ -106,7 +106,7 @@ def test_the_seven_emotions_keep_their_order(tmp_path: Path) -> None:
 
 def one_image(tmp_path: Path, content: bytes, suffix: str) -> np.ndarray:
     """What becomes of one picture, `(48, 48)` uint8."""
-    files = own_pictures("cat", "dog") | {f"cat/it{suffix}": content}
+    files = own_images("cat", "dog") | {f"cat/it{suffix}": content}
     dataset = load_dataset(write_zip(tmp_path / f"{len(content)}{suffix}.zip", files))
     (image,) = dataset.images[dataset.names == f"cat/it{suffix}"]
     return image
@@ -160,7 +160,7 @@ def test_a_jpeg_with_a_thumbnail_and_something_behind_it(tmp_path: Path) -> None
 
 
 def test_what_is_not_meant_is_passed_over(tmp_path: Path) -> None:
-    files = own_pictures("cat", "dog")
+    files = own_images("cat", "dog")
     others = {"notes.txt": b"", "cat/Thumbs.db": b"", "dog/._1.png": b"", ".trash/cat/1.png": b"", "labels.csv": b"a,b"}
     for kind in ("folder", "zip"):
         assert len(load_dataset(write(tmp_path, files | others, kind))) == len(files)
@@ -168,7 +168,7 @@ def test_what_is_not_meant_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such names")
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
-    source = write(tmp_path, own_pictures("katze", "vögel"), "folder")
+    source = write(tmp_path, own_images("katze", "vögel"), "folder")
     (source / "katze" / "0.png").rename(os.fsdecode(os.fsencode(source) + b"/katze/\xfc.png"))
     first, second = load_dataset(source), load_dataset(source)
     assert r"katze/\udcfc.png" in first.names
@@ -185,14 +185,14 @@ def test_fer2013_is_told_by_its_file_names(tmp_path: Path) -> None:
 
 
 def test_skipped_pictures_are_listed(tmp_path: Path) -> None:
-    source = write(tmp_path, own_pictures("cat", "dog") | {"cat/bad.png": b"", "dog/old.gif": b"GIF89a"}, "zip")
+    source = write(tmp_path, own_images("cat", "dog") | {"cat/bad.png": b"", "dog/old.gif": b"GIF89a"}, "zip")
     dataset = load_dataset(source, skip_bad=True)
     assert [item.name for item in dataset.skipped] == ["cat/bad.png", "dog/old.gif"]
     assert len(dataset) == 8
 
 
 def test_a_class_lost_by_skipping_is_an_error(tmp_path: Path) -> None:
-    source = write(tmp_path, own_pictures("cat", "dog") | {"eel/bad.png": b""}, "zip")
+    source = write(tmp_path, own_images("cat", "dog") | {"eel/bad.png": b""}, "zip")
     with pytest.raises(DataError, match="no training images of the class 'eel'"):
         load_dataset(source, skip_bad=True)
 
@@ -203,7 +203,7 @@ def test_nothing_left_after_skipping_is_an_error(tmp_path: Path) -> None:
 
 
 def test_notes_stay_with_parts_and_in_the_cache(tmp_path: Path) -> None:
-    source = write(tmp_path, own_pictures("cat", "dog"), "folder")
+    source = write(tmp_path, own_images("cat", "dog"), "folder")
     first, second = load_dataset(source), load_dataset(source)
     assert second.notes == first.notes == second.take(Split.TEST).notes == (BOTH,)
     assert second.fingerprints == first.fingerprints

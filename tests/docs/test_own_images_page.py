@@ -1,4 +1,4 @@
-"""The commands of docs/own-pictures.md, run as they stand there, on small pictures of three classes."""
+"""The commands of docs/own-images.md, run as they stand there, on small pictures of three classes."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from ferlab import Dataset
 
-PAGE = Path(__file__).parents[2] / "docs" / "own-pictures.md"
+PAGE = Path(__file__).parents[2] / "docs" / "own-images.md"
 CLASSES = ("happy", "sad", "surprise")
 
 

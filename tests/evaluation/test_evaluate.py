@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, evaluate, train
-from ferlab.data.exclude import leave_out
-from ferlab.data.splits import carve
+from ferlab.data.exclude import exclude_images
+from ferlab.data.splits import split_off
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError, MissingExtraError, RunError
 from ferlab.evaluation.evaluate import load_classifier, read_groups, views
@@ -110,7 +110,7 @@ def test_pictures_carved_anew_are_not_scored(tmp_path: Path, small: Dataset) -> 
     """A new picture has moved others from training into the test split."""
     training = replace(small, splits=np.full(len(small), Split.TRAIN), source="pictures")
     first, later = (
-        carve(part, [Split.VALIDATION, Split.TEST], "all")
+        split_off(part, [Split.VALIDATION, Split.TEST], "all")
         for part in (training, training.where(np.arange(len(training)) > 3))
     )
     run = RunFolder(write_run(tmp_path / "run", first, "fernet_s", 0, 0.5))
@@ -121,7 +121,8 @@ def test_pictures_carved_anew_are_not_scored(tmp_path: Path, small: Dataset) -> 
     assert not evaluate(run.path, replace(later, source="holiday"), "test")["recorded"]
     (tmp_path / "list.txt").write_text(f"{first.take(Split.TRAIN).names[0]}\n{first.take(Split.TEST).names[0]}\n")
     assert (
-        evaluate(run.path, leave_out(first, tmp_path / "list.txt"), "test")["images"] == len(first.take(Split.TEST)) - 1
+        evaluate(run.path, exclude_images(first, tmp_path / "list.txt"), "test")["images"]
+        == len(first.take(Split.TEST)) - 1
     )
 
 

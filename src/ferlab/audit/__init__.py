@@ -2,6 +2,6 @@
 
 from ferlab.audit.audit import REASONS, Audit, Suspicion, audit
 from ferlab.audit.audit_report import write_audit
-from ferlab.audit.exclude_list import images_to_leave_out, write_exclude
+from ferlab.audit.exclude_list import images_to_exclude, write_exclude
 
-__all__ = ["REASONS", "Audit", "Suspicion", "audit", "images_to_leave_out", "write_audit", "write_exclude"]
+__all__ = ["REASONS", "Audit", "Suspicion", "audit", "images_to_exclude", "write_audit", "write_exclude"]

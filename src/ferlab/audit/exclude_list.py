@@ -15,7 +15,7 @@ Keep = Literal["train", "test"]
 NO_PICTURES = ("blank", "no photograph", "not a face")
 
 
-def images_to_leave_out(found: Audit, keep: Keep = "test") -> dict[str, np.ndarray]:
+def images_to_exclude(found: Audit, keep: Keep = "test") -> dict[str, np.ndarray]:
     """Chooses images, so that what remains has no copies, no leaks and no pictures without a face.
 
     Likely label errors stay: whether a label is wrong is for people to say.
@@ -74,12 +74,12 @@ def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
     Args:
         found: an audit.
         path: the text file.
-        keep: see `images_to_leave_out`.
+        keep: see `images_to_exclude`.
 
     Returns:
         How many there are.
     """
-    chosen = images_to_leave_out(found, keep)
+    chosen = images_to_exclude(found, keep)
     lines = [f"{COMMENT} Images of {found.summary['source']} to leave out: ferlab ... --exclude {Path(path).name}"]
     for reason, indices in chosen.items():
         lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *found.dataset.names[indices].tolist()]

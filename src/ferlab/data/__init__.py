@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ferlab.data import cache, image_folder
 from ferlab.data.dataset import Dataset, Split
-from ferlab.data.exclude import leave_out
+from ferlab.data.exclude import exclude_images
 from ferlab.data.ferplus import with_votes
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
@@ -58,7 +58,7 @@ def load_dataset(
     dataset = _load(source, skip_bad, use_cache, faces)
     if ferplus:
         dataset = with_votes(dataset, ferplus)
-    return leave_out(dataset, exclude) if exclude else dataset
+    return exclude_images(dataset, exclude) if exclude else dataset
 
 
 def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> Dataset:

@@ -22,7 +22,7 @@ def is_container(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() == ".zip"
 
 
-def is_picture(path: PurePosixPath) -> bool:
+def is_image(path: PurePosixPath) -> bool:
     """Whether a file is a picture by its name. macOS adds a `._` file to each file of a zip."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 

@@ -9,10 +9,10 @@ from ferlab.data.dataset import Dataset
 from ferlab.errors import DataError
 
 COMMENT = "#"
-LEFT_OUT = "left out"  # by which a note tells that images were
+EXCLUDED_NOTE = "left out"  # by which a note tells that images were
 
 
-def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
+def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
     """Leaves out the images that a file names, and notes it.
 
     Args:
@@ -39,5 +39,5 @@ def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
                 "made from: write it again with ferlab audit SOURCE --write-exclude FILE."
             )
         kept[positions[name]] = False
-    note = f"{LEFT_OUT}: {np.sum(~kept):,} images listed in {Path(path).name}"
+    note = f"{EXCLUDED_NOTE}: {np.sum(~kept):,} images listed in {Path(path).name}"
     return replace(dataset.where(kept), notes=(*dataset.notes, note))

@@ -16,7 +16,7 @@ from typing import IO, Any, TextIO
 
 import numpy as np
 
-from ferlab.data.archive import file_paths, is_picture
+from ferlab.data.archive import file_paths, is_image
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 from ferlab.emotions import EMOTIONS
@@ -38,7 +38,7 @@ def matches(path: Path) -> bool:
         return False
     if path.suffix.lower() == ".zip":
         files = list(file_paths(path))
-        return any(file.suffix.lower() == ".csv" for file in files) and not any(map(is_picture, files))
+        return any(file.suffix.lower() == ".csv" for file in files) and not any(map(is_image, files))
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     return ".csv" in suffixes and suffixes[-1] in OPENERS
 

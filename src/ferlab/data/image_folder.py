@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from ferlab.data import fer2013_csv, kaggle
-from ferlab.data.archive import SUFFIXES, Member, empty_folders, is_container, is_picture, open_members, read_members
+from ferlab.data.archive import SUFFIXES, Member, empty_folders, is_container, is_image, open_members, read_members
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.faces import largest_face
 from ferlab.data.reading import BadItems, decode
-from ferlab.data.splits import carve
+from ferlab.data.splits import split_off
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
@@ -89,7 +89,7 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
 def _is_meant(member: Member) -> bool:
     path = member[0]
     is_hidden = any(part.startswith(".") for part in path.parts)
-    return not is_hidden and (is_picture(path) or path.suffix.lower() in UNREAD_SUFFIXES)
+    return not is_hidden and (is_image(path) or path.suffix.lower() in UNREAD_SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +171,9 @@ def _with_missing_splits(dataset: Dataset, layout: _Layout) -> Dataset:
         return dataset
     _require_all_classes(dataset)
     if layout.splits <= {Split.TRAIN}:
-        return carve(dataset, (Split.VALIDATION, Split.TEST), "train/" if layout.splits else "the pictures")
+        return split_off(dataset, (Split.VALIDATION, Split.TEST), "train/" if layout.splits else "the pictures")
     if Split.VALIDATION not in layout.splits:
-        return carve(dataset, (Split.VALIDATION,), "train/")
+        return split_off(dataset, (Split.VALIDATION,), "train/")
     return dataset
 
 

@@ -7,7 +7,7 @@ folder mixes two splits of the official protocol, and the file names tell them a
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ferlab.data.archive import Member, empty_folders, file_paths, is_container, is_picture, open_members, read_members
+from ferlab.data.archive import Member, empty_folders, file_paths, is_container, is_image, open_members, read_members
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.reading import BadItems, decode_face, emotion_label
 from ferlab.emotions import EMOTIONS
@@ -21,7 +21,7 @@ LAYOUT = "train/<class>/Training_*.jpg, test/<class>/PublicTest_*.jpg and test/<
 
 def matches(path: Path) -> bool:
     """Whether `path` is a folder or zip with a picture that is named as those of FER2013 are."""
-    return is_container(path) and any(is_picture(file) and _prefix(file) in PREFIXES for file in file_paths(path))
+    return is_container(path) and any(is_image(file) and _prefix(file) in PREFIXES for file in file_paths(path))
 
 
 def load(path: Path, bad: BadItems) -> Dataset:
@@ -42,7 +42,7 @@ def load(path: Path, bad: BadItems) -> Dataset:
 
 def _images(members: list[Member]) -> Iterator[Member]:
     for path, read in members:
-        if is_picture(path) and (inner := _from_split_folder(path)):
+        if is_image(path) and (inner := _from_split_folder(path)):
             yield inner, read
 
 

@@ -10,10 +10,10 @@ from ferlab.data.dataset import Dataset, Split
 SHARE = 0.15  # of the distinct pictures of each class, for each carved split
 MIN_DISTINCT = 3  # pictures of a class, of which training keeps one; classes with fewer stay in training whole
 SEED = 0
-CARVED = "stratified by class"  # by which a note tells that splits were carved
+SPLIT_OFF_NOTE = "stratified by class"  # by which a note tells that splits were carved
 
 
-def carve(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:
+def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:
     """Moves training images into other splits, by lot but always alike, and notes it.
 
     It is stratified by class. Identical pictures stay together, so that none is trained on and scored as well, and
@@ -40,7 +40,7 @@ def carve(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:
         return dataset
     note = (
         f"{' and '.join(carved)}: {round(100 * SHARE)} %{' each' if len(carved) > 1 else ''} of {origin}, "
-        f"{CARVED}, seed {SEED}, identical pictures kept together"
+        f"{SPLIT_OFF_NOTE}, seed {SEED}, identical pictures kept together"
     )
     return replace(dataset, splits=splits, notes=(*dataset.notes, note))
 

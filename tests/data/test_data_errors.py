@@ -1,6 +1,6 @@
 """Bad data: one clear error each, and `skip_bad` that leaves out exactly the bad item.
 
-The messages stand in docs/bad-data.md, which `make docs` writes by running these tests, and which fails them when stale.
+The messages stand in docs/data-errors.md, which `make docs` writes by running these tests, and which fails them when stale.
 """
 
 import gzip
@@ -17,9 +17,9 @@ import pytest
 
 from ferlab import load_dataset
 from ferlab.errors import DataError
-from tests.data.builders import ROWS, contents, own_pictures, png, table, write_folder, write_zip
+from tests.data.builders import ROWS, contents, own_images, png, table, write_folder, write_zip
 
-PAGE = Path(__file__).parents[2] / "docs" / "bad-data.md"
+PAGE = Path(__file__).parents[2] / "docs" / "data-errors.md"
 INTRODUCTION = """# What is said of bad data
 
 The first bad item ends the reading with exit code 1 and one of these messages, on one line. With `--skip-bad` the reading
@@ -42,7 +42,7 @@ def with_member(name: str, content: bytes) -> Callable[[], Path]:
 
 def with_picture(name: str, content: bytes, *class_folders: str) -> Callable[[], Path]:
     """Eight pictures of one's own in two class folders, and one more."""
-    return lambda: write_zip(Path("pictures.zip"), own_pictures(*(class_folders or ("cat", "dog"))) | {name: content})
+    return lambda: write_zip(Path("pictures.zip"), own_images(*(class_folders or ("cat", "dog"))) | {name: content})
 
 
 def with_row(emotion: object, pixels: object, usage: str) -> Callable[[], Path]:
@@ -61,7 +61,7 @@ def with_empty_class_folder() -> Path:
 
 
 def with_empty_class_of_pictures() -> Path:
-    folder = write_folder(Path("pictures"), own_pictures("cat", "dog"))
+    folder = write_folder(Path("pictures"), own_images("cat", "dog"))
     (folder / "eel").mkdir()
     return folder
 
@@ -141,10 +141,10 @@ CASES: dict[str, tuple[Callable[[], Path], list[str], int | None]] = {
         lambda: write_folder(Path("pictures"), {"5.jpg": JPEG}), ["class folders", "train/<class>"], None
     ),
     "own pictures: one class only": (
-        lambda: write_folder(Path("pictures"), own_pictures("train/cat", "test/cat")), ["test/cat", "at least two"], None
+        lambda: write_folder(Path("pictures"), own_images("train/cat", "test/cat")), ["test/cat", "at least two"], None
     ),
     "own pictures: a class without training images": (
-        lambda: write_folder(Path("pictures"), own_pictures("train/cat", "train/dog", "test/eel")), ["'eel'"], None
+        lambda: write_folder(Path("pictures"), own_images("train/cat", "train/dog", "test/eel")), ["'eel'"], None
     ),
     "a table without a column": (lambda: write(Path("fer2013.csv"), b"emotion,Usage\n0,Training\n"), ["'pixels'"], None),
     "a table without rows": (lambda: write(Path("fer2013.csv"), table([]).encode()), ["fer2013.csv", "no usable row"], None),
