@@ -1,7 +1,7 @@
 # make compare   the main job: four architectures on synthetic faces, with a report
 # make test      the fast tests
 # make check     what CI runs: format, lint, types, all tests, stale documents, broken links
-# make docs      write anew what is generated: tables and plot of results, CLI page, bad-data page, costs
+# make docs      write anew what is generated: tables and plot of results, CLI page, data error page, costs
 # make site      the documentation as a web site; open site/index.html
 
 PYTHON ?= python3
@@ -29,7 +29,6 @@ check: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: $(VENV)/dev
-	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_data_errors.py
 	$(BIN)/python docs/generate.py
 
 site: $(VENV)/docs

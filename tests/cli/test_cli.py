@@ -56,12 +56,12 @@ def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 7 * 48
 
 
-def test_data_info_of_own_pictures(tmp_path: Path) -> None:
-    """Any class name is shown as it is, and what was carved out is said."""
-    source = str(write_folder(tmp_path / "pictures", own_images("[bold]", "cat")))
+def test_data_info_of_own_images(tmp_path: Path) -> None:
+    """Class names are printed unchanged, and new splits are reported."""
+    source = str(write_folder(tmp_path / "images", own_images("[bold]", "cat")))
     result = run("data", "info", source)
     assert "[bold]  cat" in result.stdout.splitlines()[0]
-    assert result.stderr.startswith("validation and test: 15 % each of the pictures, stratified by class")
+    assert result.stderr.startswith("validation and test: 15 % each of the images, stratified by class")
     assert json.loads(run("data", "info", source, "--json").stdout)["notes"] == [result.stderr.strip()]
     with_faces = as_a_user("data", "info", source, "--faces")
     assert (with_faces.returncode, with_faces.stdout) == (1, "")

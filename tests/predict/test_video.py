@@ -209,7 +209,7 @@ def test_films_that_cannot_be_read(tmp_path: Path, film: Path) -> None:
     ):
         with pytest.raises(VideoError, match=message):
             open_film(str(source))
-    with pytest.raises(OutputError, match="cannot be made"), FilmWriter(tmp_path / "text.mp4" / "x.mp4"):
+    with pytest.raises(OutputError, match="cannot be created"), FilmWriter(tmp_path / "text.mp4" / "x.mp4"):
         pass
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
-from ferlab.data.exclude import EXCLUDED_NOTE
+from ferlab.data.exclude import notes_mention_exclusion
 from ferlab.data.splits import SPLIT_OFF_NOTE
 from ferlab.errors import DataError, FerlabError, RunError
 from ferlab.evaluation.metrics import (
@@ -147,7 +147,7 @@ def _refuse_other_carving(run: RunFolder, dataset: Dataset, split: Split) -> Non
     """
     trained_with = run.dataset()
     notes = " ".join(dataset.notes), " ".join(trained_with.get("notes", []))
-    both_carved = all(SPLIT_OFF_NOTE in text for text in notes) and not any(EXCLUDED_NOTE in text for text in notes)
+    both_carved = all(SPLIT_OFF_NOTE in text for text in notes) and not any(map(notes_mention_exclusion, notes))
     same_source = trained_with["source"] == Path(dataset.source).name
     if both_carved and same_source and run.fingerprints().get(split.label) != dataset.fingerprints[split.label]:
         raise DataError(

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.data.demo import draw_random
+from ferlab.data.demo import render_random_face
 from ferlab.evaluation.evaluate import Classifier, load_classifier
 from ferlab.evaluation.metrics import accuracy
 from ferlab.files import write_atomically
@@ -227,7 +227,7 @@ def write_sheet(path: Path, seed: int = 0) -> None:
     Raises:
         RunError: if the file cannot be written.
     """
-    face = draw_random("happy", np.random.default_rng(seed))
+    face = render_random_face("happy", np.random.default_rng(seed))
     sheet = np.concatenate([_sheet_row(name, corruption, face, seed) for name, corruption in CORRUPTIONS.items()])
     content = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
     write_atomically(path, lambda file: file.write(content))
