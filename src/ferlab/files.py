@@ -31,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         temporary.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Free some disk space or choose another --out."
+            f"{path} cannot be written: {error.strerror or error}. Free some disk space or choose another location."
         ) from error
     finally:
         if temporary:
@@ -47,4 +47,4 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be created: {error.strerror or error}. Choose another --out.") from error
+        raise OutputError(f"{path} cannot be created: {error.strerror or error}. Choose another location.") from error

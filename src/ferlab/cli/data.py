@@ -1,9 +1,10 @@
-"""`ferlab data`: look at data sets, and download FER2013."""
+"""`ferlab data`: inspect datasets and download FER2013."""
 
 import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ferlab.cli.options import (
@@ -16,26 +17,28 @@ from ferlab.cli.options import (
     load,
 )
 from ferlab.cli.output import print_splits
+from ferlab.data import Dataset
+from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.progress import console
 from ferlab.runs import SCHEMA
+
+SHEET_COLUMNS = 16  # images of each class on a contact sheet
 
 
 def data_info(
     source: SourceArgument,
     json_: JsonOption = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet, a PNG with images of every class.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) with images of every class.")] = None,
     exclude: ExcludeOption = None,
     skip_bad: SkipBadOption = False,
     cache: CacheOption = True,
     faces: FacesOption = False,
 ) -> None:
-    """Show the splits, class counts and fingerprints of a data set."""
+    """Show the splits, class counts and fingerprints of a dataset."""
     dataset = load(source, skip_bad, cache, faces, exclude)
     splits = dataset.summary()
     if sheet:
-        from ferlab.data.contact_sheet import write_sheet
-
-        write_sheet(dataset, sheet)
+        write_contact_sheet(sheet, [_row(dataset, label) for label in range(len(dataset.class_names))])
         console().print(f"contact sheet: {sheet}")
     if json_:
         print(json.dumps({"schema": SCHEMA, "source": source, "splits": splits, "notes": dataset.notes}))
@@ -43,8 +46,15 @@ def data_info(
     print_splits(dataset.class_names, splits)
 
 
+def _row(dataset: Dataset, label: int) -> Row:
+    """Choose images of a class, evenly spaced over the dataset."""
+    indices = np.flatnonzero(dataset.labels == label)
+    chosen = np.linspace(0, len(indices) - 1, min(SHEET_COLUMNS, len(indices))).astype(int)
+    return Row(label=dataset.class_names[label][:30], images=list(dataset.images[indices[chosen]]))
+
+
 def data_download() -> None:
-    """Fetch FER2013 from Kaggle, without an account, and say where it lies."""
+    """Download FER2013 from Kaggle, without an account, and print its folder."""
     from ferlab.data.download import download
 
     print(download())
