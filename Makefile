@@ -28,7 +28,6 @@ check: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: $(VENV)/dev
-	FERLAB_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/data/test_data_errors.py
 	$(BIN)/python docs/generate.py
 
 site: $(VENV)/docs

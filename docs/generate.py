@@ -62,6 +62,14 @@ def _option_row(parameter: Any) -> list[str]:
     return [names, (parameter.help or "").replace("|", "/"), "required" if parameter.required else shown]
 
 
+def data_errors_page() -> str:
+    """Generate the data error reference from the test cases."""
+    sys.path.append(str(ROOT))
+    from tests.data.error_cases import page
+
+    return page()
+
+
 def filled(path: Path) -> str:
     """A page, with every generated block in it up to date."""
 
@@ -109,6 +117,7 @@ def main() -> None:
         write_model_stats()  # first: the pages show them
     pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
+    documents[ROOT / "docs" / "data-errors.md"] = data_errors_page()
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if checking:
         if stale:

@@ -1,9 +1,9 @@
-"""The seven classes of FER2013: order, names and colors. Written once; everything else reads them here."""
+"""The seven classes of FER2013: names, order and colors. Other modules take them from here."""
 
-# In the order of the codes 0..6 in fer2013.csv, not the alphabetical order of folders.
+# In the order of the codes 0..6 in fer2013.csv, which is not alphabetical.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
-# One color a class, from the color-blind-safe palette of Okabe and Ito (https://jfly.uni-koeln.de/color/).
+# One color per class, from the colorblind-safe palette of Okabe and Ito (https://jfly.uni-koeln.de/color/).
 COLORS = {
     "angry": "#D55E00",
     "disgust": "#009E73",
@@ -14,7 +14,7 @@ COLORS = {
     "neutral": "#999999",
 }
 
-# What FER+ (https://arxiv.org/abs/1608.01041) calls them, in the columns of fer2013new.csv.
+# Names of the classes in FER+ (https://arxiv.org/abs/1608.01041), as in the columns of fer2013new.csv.
 FERPLUS = {
     "angry": "anger",
     "disgust": "disgust",

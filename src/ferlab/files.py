@@ -1,4 +1,4 @@
-"""Writing files so that none is ever half there."""
+"""Write files atomically, so that an interrupted program never leaves a partial file."""
 
 import os
 import tempfile
@@ -10,14 +10,14 @@ from ferlab.errors import OutputError
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file by way of a temporary one in the same folder.
+    """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Args:
-        path: the file; its folder is made where it is missing.
-        write: is handed the open temporary file.
+        path: The file. Its folder is created if it is missing.
+        write: Called with the open temporary file.
 
     Raises:
-        OutputError: if the disk is full or the folder cannot be written to; the old file, if any, is untouched.
+        OutputError: If the disk is full or the folder is not writable. An existing file is not changed.
     """
     temporary = None
     make_folder(path.parent)
@@ -31,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         temporary.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Free space, or choose another --out."
+            f"{path} cannot be written: {error.strerror or error}. Free some disk space or choose another location."
         ) from error
     finally:
         if temporary:
@@ -39,12 +39,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and those above it, where they are missing.
+    """Create a folder and its parents if they are missing.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: If the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be made: {error.strerror or error}. Choose another --out.") from error
+        raise OutputError(f"{path} cannot be created: {error.strerror or error}. Choose another location.") from error

@@ -1,8 +1,8 @@
-"""Numbers as people write them."""
+"""Format numbers and lists for people."""
 
 
 def duration(seconds: float) -> str:
-    """A duration: `45 s`, `12 min`, `3 h 05 min`."""
+    """Format a duration: `45 s`, `12 min`, `3 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -10,12 +10,12 @@ def duration(seconds: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 face`, `1,204 faces`."""
+    """Format a number with its noun: `1 face`, `1,204 faces`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def count(number: float | None) -> str:
-    """A large number, to three digits: `4.48 M`, `290 M`, `39 k`; a dash for None."""
+    """Format a large number with three digits: `4.48 M`, `290 M`, `39 k`; a dash for None."""
     if number is None:
         return "–"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -25,10 +25,10 @@ def count(number: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share 0..1 in percent, without the sign; a dash for None."""
+    """Format a share 0..1 in percent, without the percent sign; a dash for None."""
     return "–" if share is None else f"{100 * share:.{digits}f}"
 
 
 def listed(names: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join names: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

@@ -30,9 +30,7 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     """One recipe cannot be trained: it is reported with its reason, and the others stand."""
     impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})
     recipes = [impossible, "study_newmodel"]
-    comparison = compare(
-        recipes, small, tmp_path, seeds=1, **TINY, ema=0.0, schedule="constant", policy="float32"
-    )
+    comparison = compare(recipes, small, tmp_path, seeds=1, **TINY, ema=0.0, schedule="constant", policy="float32")
     by_recipe = {entry["recipe"]: entry for entry in comparison["entries"]}
     assert set(by_recipe) == {"fair_newmodel", "study_newmodel", "baseline_majority", "baseline_pixels"}
     assert all(set(entry) >= ENTRY_KEYS for entry in comparison["entries"])
@@ -65,9 +63,7 @@ def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="already holds a comparison"):
         compare(["study_newmodel"], small, tmp_path, **TINY)
     stamp = (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns
-    compare(
-        ["study_newmodel"], small, tmp_path, resume=True, **TINY, ema=0.0, schedule="constant", policy="float32"
-    )
+    compare(["study_newmodel"], small, tmp_path, resume=True, **TINY, ema=0.0, schedule="constant", policy="float32")
     assert (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns == stamp, "a finished run was trained again"
 
 

@@ -1,4 +1,4 @@
-"""Small data sets of every format, made on the spot."""
+"""Build small datasets in every format."""
 
 import csv
 import io
@@ -16,16 +16,16 @@ FILES = {
     "test/happy/PublicTest_3.png": 2,
     "test/neutral/PrivateTest_4.png": 3,
 }
-ROWS = [(3, 0, "Training"), (0, 1, "Training"), (3, 2, "PublicTest"), (6, 3, "PrivateTest")]  # the same pictures
+ROWS = [(3, 0, "Training"), (0, 1, "Training"), (3, 2, "PublicTest"), (6, 3, "PrivateTest")]  # the same images
 
 
-def picture(number: int) -> np.ndarray:
-    """A picture that no other number gives, `(48, 48)` uint8."""
+def image(number: int) -> np.ndarray:
+    """Build a distinct image for each number, `(48, 48)` uint8."""
     return IMAGE + np.uint8(number)
 
 
 def png(number: int) -> bytes:
-    return cv2.imencode(".png", picture(number))[1].tobytes()
+    return cv2.imencode(".png", image(number))[1].tobytes()
 
 
 def contents() -> dict[str, bytes]:
@@ -51,22 +51,22 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
 def table(
     rows: Iterable[tuple] = ROWS, header: tuple[str, ...] = ("emotion", "pixels", "Usage"), order: str = "epu"
 ) -> str:
-    """A table like fer2013.csv. A row's picture is a number, or the text of its pixels."""
+    """Build a table like fer2013.csv. The image of a row is given as a number or as the text of its pixels."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for emotion, number, usage in rows:
-        pixels = number if isinstance(number, str) else " ".join(map(str, picture(number).ravel()))
+        pixels = number if isinstance(number, str) else " ".join(map(str, image(number).ravel()))
         writer.writerow([{"e": emotion, "p": pixels, "u": usage}[column] for column in order])
     return text.getvalue()
 
 
 def noise(number: int, height: int = 60, width: int = 80, channels: int = 3) -> np.ndarray:
-    """A picture in color that no other number gives, `(height, width, channels)` uint8."""
+    """Build a distinct noise image for each number, `(height, width, channels)` uint8."""
     return np.random.default_rng(number).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
 def own_images(*class_folders: str, count: int = 4) -> dict[str, bytes]:
-    """`count` pictures in each class folder, none like another."""
+    """Build `count` distinct images in each class folder."""
     names = [f"{folder}/{number}.png" for folder in class_folders for number in range(count)]
     return {name: cv2.imencode(".png", noise(index))[1].tobytes() for index, name in enumerate(names)}

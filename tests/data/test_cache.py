@@ -1,4 +1,4 @@
-"""The cache gives the same data faster, notices changes, and survives damage and company."""
+"""The cache returns the same data, notices changes, and handles damaged files and concurrent processes."""
 
 import os
 import subprocess
@@ -22,12 +22,12 @@ def stored() -> list[Path]:
     return sorted(cache.cache_folder().glob("*")) if cache.cache_folder().exists() else []
 
 
-def test_a_second_load_reads_the_copy(archive: Path) -> None:
+def test_a_second_load_reads_the_cached_copy(archive: Path) -> None:
     first = load_dataset(archive)
     (copy,) = stored()
     with np.load(copy) as content:
         arrays = {name: content[name] for name in content.files}
-    arrays["images"] = arrays["images"] + np.uint8(1)  # a mark that only the copy carries
+    arrays["images"] = arrays["images"] + np.uint8(1)  # marks the cached copy
     np.savez(copy, **arrays)
     second = load_dataset(archive)
     np.testing.assert_array_equal(second.images, first.images + np.uint8(1))
@@ -35,12 +35,12 @@ def test_a_second_load_reads_the_copy(archive: Path) -> None:
     assert (second.source, second.class_names, second.skipped) == (first.source, first.class_names, first.skipped)
 
 
-def test_without_cache_nothing_is_stored_or_read(archive: Path) -> None:
+def test_nothing_is_cached_if_the_cache_is_off(archive: Path) -> None:
     load_dataset(archive, use_cache=False)
     assert stored() == []
 
 
-def test_a_changed_file_is_read_anew(archive: Path) -> None:
+def test_a_changed_file_is_read_again(archive: Path) -> None:
     assert len(load_dataset(archive)) == 4
     write_zip(archive, contents() | {"train/sad/Training_5.png": png(5)})
     assert len(load_dataset(archive)) == 5
@@ -50,14 +50,14 @@ def test_a_changed_file_is_read_anew(archive: Path) -> None:
     assert len(stored()) == before + 1
 
 
-def test_a_changed_folder_is_read_anew(tmp_path: Path) -> None:
+def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", contents())
     assert len(load_dataset(folder)) == 4
     write_folder(folder, {"train/sad/Training_5.png": png(5)})
     assert len(load_dataset(folder)) == 5
 
 
-def test_a_link_back_to_the_folder_ends(tmp_path: Path) -> None:
+def test_a_link_to_a_parent_folder_is_not_followed(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", contents())
     (folder / "train" / "again").symlink_to(folder, target_is_directory=True)
     assert len(load_dataset(folder)) == 4
@@ -72,24 +72,24 @@ def test_a_damaged_copy_is_replaced(archive: Path) -> None:
     assert stored()[0].stat().st_size > 1000
 
 
-def test_skipped_items_are_remembered(tmp_path: Path) -> None:
+def test_skipped_items_are_cached(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "archive.zip", contents() | {"train/sad/Training_5.png": b""})
     first = load_dataset(archive, skip_bad=True)
     assert load_dataset(archive, skip_bad=True).skipped == first.skipped
     assert len(first.skipped) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(
+def test_a_cache_that_is_not_writable_is_ignored(
     archive: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(load_dataset(archive)) == 4
 
 
-def test_two_processes_at_once(archive: Path) -> None:
+def test_two_processes_at_the_same_time(archive: Path) -> None:
     code = f"import ferlab; print(ferlab.load_dataset({str(archive)!r}).fingerprints['train'])"
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = {process.communicate()[0].strip() for process in processes}
-    assert answers == {load_dataset(archive, use_cache=False).fingerprints["train"]}
+    fingerprints = {process.communicate()[0].strip() for process in processes}
+    assert fingerprints == {load_dataset(archive, use_cache=False).fingerprints["train"]}
     assert [path.suffix for path in stored()] == [".npz"]

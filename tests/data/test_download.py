@@ -1,4 +1,4 @@
-"""Fetching fails with one line that says what to do. Nothing here reaches the network."""
+"""A failed download raises an error that says what to do. These tests need no network."""
 
 import sys
 
@@ -9,7 +9,7 @@ from ferlab.errors import DataError, MissingExtraError
 
 
 def test_without_kagglehub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kagglehub", None)  # what Python itself takes for "not installed"
+    monkeypatch.setitem(sys.modules, "kagglehub", None)  # Python treats this as not installed
     with pytest.raises(MissingExtraError, match=r"pip install 'ferlab\[download\]'"):
         download()
 
@@ -18,7 +18,7 @@ def test_without_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     pytest.importorskip("kagglehub", reason="kagglehub is not installed (extra `download`)")
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path_factory.mktemp("kagglehub")))
     for name in ("HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server
     with pytest.raises(DataError) as caught:
         download()
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Every format gives the same data set for the same pictures."""
+"""Every format gives the same dataset for the same images."""
 
 import bz2
 import gzip
@@ -13,7 +13,7 @@ import pytest
 from ferlab import Dataset, Split, load_dataset
 from ferlab.data import formats
 from ferlab.emotions import EMOTIONS
-from tests.data.builders import FILES, contents, own_images, picture, table, write_folder, write_zip
+from tests.data.builders import FILES, contents, image, own_images, table, write_folder, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
 ICML = ("emotion", " Usage", " pixels")  # the header of icml_face_data.csv
@@ -59,38 +59,38 @@ def load(root: Path, name: str, **options: bool) -> Dataset:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_contract(name: str, tmp_path: Path) -> None:
+def test_every_format_meets_the_contract(name: str, tmp_path: Path) -> None:
     dataset = load(tmp_path, name)
     assert (dataset.images.shape, dataset.images.dtype) == ((4, 48, 48), np.uint8)
     assert (dataset.labels.dtype, dataset.class_names) == (np.int64, EMOTIONS)
     assert len(set(dataset.names)) == 4
-    by_picture = {int(image[0, 0]): index for index, image in enumerate(dataset.images)}
+    by_number = {int(pixels[0, 0]): index for index, pixels in enumerate(dataset.images)}
     for number, (label, split) in enumerate(
         [(3, Split.TRAIN), (0, Split.TRAIN), (3, Split.VALIDATION), (6, Split.TEST)]
     ):
-        index = by_picture[number]
-        np.testing.assert_array_equal(dataset.images[index], picture(number))
+        index = by_number[number]
+        np.testing.assert_array_equal(dataset.images[index], image(number))
         assert (dataset.labels[index], dataset.splits[index]) == (label, split)
     expected = load_dataset(write_folder(tmp_path / "expected", contents()))
     assert dataset.fingerprints == expected.fingerprints
 
 
 OWN = {
-    "own folder": lambda root: write_folder(root / "pictures", own_images("cat", "dog")),
-    "own zip": lambda root: write_zip(root / "pictures.zip", own_images("train/cat", "train/dog")),
+    "own folder": lambda root: write_folder(root / "images", own_images("cat", "dog")),
+    "own zip": lambda root: write_zip(root / "images.zip", own_images("train/cat", "train/dog")),
     "own zip with a table": lambda root: write_zip(root / "own.zip", own_images("a", "b") | {"labels.csv": b"a,b"}),
     "empty folder": lambda root: write_folder(root, {"empty/readme.txt": b""}),
 }
 
 
 @pytest.mark.parametrize("name", SOURCES | OWN)
-def test_every_source_is_of_one_format(name: str, tmp_path: Path) -> None:
+def test_exactly_one_format_matches_each_source(name: str, tmp_path: Path) -> None:
     source = (SOURCES | OWN)[name](tmp_path)
     matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(source)]
     assert matching == ["image_folder" if name in OWN else "fer2013_csv" if "csv" in name else "kaggle"]
 
 
-def test_fingerprints_tell_pixels_labels_and_splits_apart(tmp_path: Path) -> None:
+def test_fingerprints_depend_on_pixels_labels_and_splits_only(tmp_path: Path) -> None:
     original = load(tmp_path / "a", "folder").fingerprints
     names = list(FILES)
 
@@ -116,10 +116,10 @@ def test_any_split_may_be_absent(tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@pytest.mark.skipif(not REAL.exists(), reason="FER2013 is not at hand: no ../shared/data/fer2013.zip")
-def test_the_real_zip() -> None:
-    """Counts of https://arxiv.org/abs/1307.0414, in a process of its own whose memory is measured."""
-    # Not ru_maxrss: a child process begins with the figure of its parent.
+@pytest.mark.skipif(not REAL.exists(), reason="needs FER2013 in ../shared/data/fer2013.zip")
+def test_the_real_zip_loads_with_little_memory() -> None:
+    """Class counts as in https://arxiv.org/abs/1307.0414, loaded in a separate process to measure its memory."""
+    # Not ru_maxrss, which a child process inherits from its parent.
     code = f"import ferlab; d = ferlab.load_dataset({str(REAL)!r}, use_cache=False); " + (
         "print(list(d.take(ferlab.Split.TRAIN).class_counts().values())); "
         "print(list(d.take(ferlab.Split.VALIDATION).class_counts().values())); "

@@ -106,8 +106,8 @@ def test_scores_on_other_data_leave_a_run_as_it_is(small: Dataset, tmp_path: Pat
     assert evaluate(run.path, small.take(Split.TEST), "test")["recorded"] is True
 
 
-def test_pictures_carved_anew_are_not_scored(tmp_path: Path, small: Dataset) -> None:
-    """A new picture has moved others from training into the test split."""
+def test_a_changed_random_split_is_not_scored(tmp_path: Path, small: Dataset) -> None:
+    """A new image has moved others from training into the test split."""
     training = replace(small, splits=np.full(len(small), Split.TRAIN), source="pictures")
     first, later = (
         split_off(part, [Split.VALIDATION, Split.TEST], "all")

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_is_told_before_the_long_work(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 1
-    assert "cannot be made" in capsys.readouterr().err
+    assert "cannot be created" in capsys.readouterr().err
 
 
 def test_without_the_chart_library_the_numbers_are_written(

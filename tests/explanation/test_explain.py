@@ -256,7 +256,7 @@ def test_images_are_read_as_model_input(tmp_path: Path) -> None:
     wide[:, 70:130] = 200
     cv2.imwrite(str(tmp_path / "wide.png"), wide)
     assert np.all(read_face(tmp_path / "wide.png") == 200)
-    with pytest.raises(DataError, match=r"wide\.png: no face found\. Leave --faces out"):
+    with pytest.raises(DataError, match=r"wide\.png: no face found\. Remove --faces"):
         read_face(tmp_path / "wide.png", faces=True)
     with pytest.raises(DataError, match="cannot be read"):
         read_face(tmp_path / "missing.png")

@@ -238,7 +238,7 @@ def test_a_folder_in_use_is_refused(small: Dataset, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         train("study_newmodel", small, tmp_path / "file" / "run")
 
 

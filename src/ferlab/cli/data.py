@@ -1,9 +1,10 @@
-"""`ferlab data`: look at data sets, and download FER2013."""
+"""`ferlab data`: inspect datasets and download FER2013."""
 
 import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ferlab.cli.options import (
@@ -12,24 +13,26 @@ from ferlab.cli.options import (
     SourceArgument,
 )
 from ferlab.cli.output import print_splits
+from ferlab.data import Dataset
+from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.progress import console
 from ferlab.results import SCHEMA, to_json
+
+SHEET_COLUMNS = 16  # images of each class on a contact sheet
 
 
 def data_info(
     source: SourceArgument,
     json_: JsonOption = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet, a PNG with images of every class.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) with images of every class.")] = None,
     *,
     reading: DataOptions,
 ) -> None:
-    """Show the splits, class counts and fingerprints of a data set."""
+    """Show the splits, class counts and fingerprints of a dataset."""
     dataset = reading.load(source)
     summary = dataset.summary()
     if sheet:
-        from ferlab.data.contact_sheet import write_sheet
-
-        write_sheet(dataset, sheet)
+        write_contact_sheet(sheet, [_row(dataset, label) for label in range(len(dataset.class_names))])
         console().print(f"contact sheet: {sheet}")
     if json_:
         splits = to_json(summary)["splits"]
@@ -38,8 +41,15 @@ def data_info(
     print_splits(summary)
 
 
+def _row(dataset: Dataset, label: int) -> Row:
+    """Choose images of a class, evenly spaced over the dataset."""
+    indices = np.flatnonzero(dataset.labels == label)
+    chosen = np.linspace(0, len(indices) - 1, min(SHEET_COLUMNS, len(indices))).astype(int)
+    return Row(label=dataset.class_names[label][:30], images=list(dataset.images[indices[chosen]]))
+
+
 def data_download() -> None:
-    """Fetch FER2013 from Kaggle, without an account, and say where it lies."""
+    """Download FER2013 from Kaggle, without an account, and print its folder."""
     from ferlab.data.download import download
 
     print(download())

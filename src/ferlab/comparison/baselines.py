@@ -57,9 +57,7 @@ def _pixels_entry(dataset: Dataset) -> Entry:
     return _entry(PIXELS, f"logistic regression on {SIDE}x{SIDE} pixels", parameters, seconds, scores)
 
 
-def _entry(
-    name: str, model: str, parameters: int, seconds: float, scores: dict[str, SplitMetrics | None]
-) -> Entry:
+def _entry(name: str, model: str, parameters: int, seconds: float, scores: dict[str, SplitMetrics | None]) -> Entry:
     return Entry(
         recipe=name,
         group=BASELINE,

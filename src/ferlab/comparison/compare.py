@@ -328,9 +328,7 @@ def _correct(
 def _write_csv(path: Path, entries: Sequence[Entry]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [*CSV_COLUMNS, "selected_on", "validation_accuracy", "test_accuracy", "deviations", "reason"]
-    )
+    writer.writerow([*CSV_COLUMNS, "selected_on", "validation_accuracy", "test_accuracy", "deviations", "reason"])
     for entry in entries:
         values = ["" if (value := getattr(entry, column)) is None else value for column in CSV_COLUMNS]
         scores = [metrics.accuracy if metrics else "" for metrics in (entry.validation, entry.test)]

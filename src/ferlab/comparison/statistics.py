@@ -58,12 +58,14 @@ def _seed_interval(accuracies: list[float]) -> Interval:
 def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray) -> list[Difference]:
     """Compare every two recipes that were scored on the same images.
 
-    With one seed each: McNemar's exact test (https://doi.org/10.1007/BF02295996), copies counted once, and the
-    percentile bootstrap over groups of copies. With more seeds: a t-test of the mean difference. Its variance is the sum
-    of that over images (paired, by bootstrap over groups of copies) and, where both recipes have several seeds, those of
-    the two means over seeds; its degrees of freedom are Welch and Satterthwaite's
-    (https://doi.org/10.1093/biomet/34.1-2.28). P-values are corrected for the number of pairs by Holm's method
-    (https://www.jstor.org/stable/4615733).
+    With one seed each: McNemar's exact test (https://doi.org/10.1007/BF02295996), with copies counted once, and the
+    percentile bootstrap over groups of copies.
+
+    With more seeds: a t-test of the mean difference. Its variance is the sum of the variance over images (paired, by
+    bootstrap over groups of copies) and, if both recipes have several seeds, the variances of the two means over seeds.
+    The degrees of freedom are Welch and Satterthwaite's (https://doi.org/10.1093/biomet/34.1-2.28).
+
+    P-values are corrected for the number of pairs by Holm's method (https://www.jstor.org/stable/4615733).
 
     Args:
         correct: by recipe, best first, one boolean array `(N,)` per seed: which predictions are correct.

@@ -1,4 +1,4 @@
-"""Reading data sets. One module a format; `load_dataset` finds the one that fits a source."""
+"""Load datasets. Each format has its own module; `load_dataset` picks the one that fits a source."""
 
 import importlib
 import pkgutil
@@ -16,7 +16,7 @@ __all__ = ["Dataset", "Split", "formats", "load_dataset"]
 
 
 def formats() -> list[ModuleType]:
-    """The modules of this package that define `matches(path)` and `load(path, bad)`."""
+    """List the modules of this package that define `matches(path)` and `load(path, bad)`."""
     modules = (importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
     return [module for module in modules if hasattr(module, "matches")]
 
@@ -30,25 +30,24 @@ def load_dataset(
     exclude: str | Path | None = None,
     ferplus: str | Path | None = None,
 ) -> Dataset:
-    """Loads pictures of one's own, FER2013, or the procedural demo data.
+    """Load FER2013, your own images, or the synthetic demo data.
 
     Args:
-        source: a folder or zip of pictures in class folders (see `ferlab.data.image_folder`) or of FER2013 in the
-        Kaggle
+        source: A folder or zip of images in class folders (see `ferlab.data.image_folder`), FER2013 in the Kaggle
             layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or zipped), or the word `demo`.
-        skip_bad: leave out images and rows that cannot be read, and list them in `Dataset.skipped`.
-        use_cache: keep a decoded copy in the user's cache folder, and read it next time. It is keyed by path,
-            size and time stamp.
-        faces: cut the largest face out of each picture; for pictures of one's own only.
-        exclude: a list of images to leave out, as `ferlab audit --write-exclude` writes it.
-        ferplus: `fer2013new.csv` of FER+, whose votes are joined to FER2013's images.
+        skip_bad: Skip images and rows that cannot be read, and list them in `Dataset.skipped`.
+        use_cache: Store the decoded images in the user's cache folder and read them from there next time. The cache
+            key depends on path, size and modification time.
+        faces: Crop the largest face in each image. Only for your own images.
+        exclude: A list of images to exclude, as written by `ferlab audit --write-exclude`.
+        ferplus: `fer2013new.csv` of FER+, whose votes are joined to the images of FER2013.
 
     Returns:
-        The data set, with uint8 images `(N, 48, 48)`.
+        The dataset, with uint8 images of shape `(N, 48, 48)`.
 
     Raises:
-        DataError: if the source is missing, of no known format, or holds a bad item and `skip_bad` is off; if
-            `faces` is asked for where the images are faces already; or if a list or the votes do not fit.
+        DataError: If the source is missing, has an unknown format, or contains a bad item and `skip_bad` is off; if
+            `faces` is set for images that are face crops already; or if the list or the votes do not match the source.
 
     Example:
         >>> dataset = load_dataset("demo")
@@ -70,7 +69,7 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(
-            f"{source} does not exist. Give a folder or zip of pictures in class folders, "
+            f"{source} does not exist. Pass a folder or zip of images in class folders, "
             "a folder, zip or CSV file of FER2013, or the word 'demo'."
         )
     key = cache.key_of(path, skip_bad=skip_bad, faces=faces) if use_cache else ""
@@ -86,7 +85,7 @@ def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
     module = next((module for module in formats() if module.matches(path)), None)
     if module is None:
         raise DataError(
-            f"{path} is of no known format. Known are a folder or zip of pictures in class folders or in the Kaggle "
+            f"{path} has an unknown format. Supported: a folder or zip of images in class folders or in the Kaggle "
             "layout, and fer2013.csv."
         )
     if module is image_folder:
@@ -97,4 +96,4 @@ def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
 
 def _refuse_faces(source: str, faces: bool) -> None:
     if faces:
-        raise DataError(f"{source}: its images are faces already. Leave --faces out: it is for pictures of your own.")
+        raise DataError(f"{source} contains face crops already. Remove --faces: it is only for your own images.")

@@ -1,4 +1,4 @@
-"""What formats made of many picture files share: listing a folder or a zip, which is read in place, and reading it."""
+"""List and read the image files of a folder or a zip. A zip is read in place, never unpacked."""
 
 import os
 import zipfile
@@ -14,21 +14,21 @@ from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
-Member = tuple[PurePosixPath, Callable[[], bytes]]  # path in the folder or archive, and how to read the content
+Member = tuple[PurePosixPath, Callable[[], bytes]]  # path in the folder or archive, and a function that reads it
 
 
 def is_container(path: Path) -> bool:
-    """Whether `path` is a folder or is called a zip."""
+    """Return whether `path` is a folder or has the suffix of a zip."""
     return path.is_dir() or path.suffix.lower() == ".zip"
 
 
 def is_image(path: PurePosixPath) -> bool:
-    """Whether a file is a picture by its name. macOS adds a `._` file to each file of a zip."""
+    """Return whether a file name is that of an image. The `._` files that macOS adds to zips are not images."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def file_paths(source: Path) -> Iterator[PurePosixPath]:
-    """The paths of all files in a folder or a zip, in no order."""
+    """Yield the paths of all files in a folder or a zip, in no particular order."""
     if source.is_dir():
         for folder, _, files in os.walk(source):
             inner = PurePosixPath(Path(folder).relative_to(source).as_posix())
@@ -39,7 +39,7 @@ def file_paths(source: Path) -> Iterator[PurePosixPath]:
 
 
 def empty_folders(source: Path) -> Iterator[PurePosixPath]:
-    """The paths of the folders of a folder that hold nothing at all, in order; of a zip, none."""
+    """Yield the sorted paths of the empty subfolders of a folder. A zip has none."""
     for folder, subfolders, files in os.walk(source):
         subfolders.sort()
         if not files and not subfolders:
@@ -48,7 +48,10 @@ def empty_folders(source: Path) -> Iterator[PurePosixPath]:
 
 @contextmanager
 def open_members(source: Path, bad: BadItems) -> Iterator[list[Member]]:
-    """Lists all files of a folder or a zip. The zip stays open meanwhile; members outside of it are bad items."""
+    """List all files of a folder or a zip, and keep the zip open while they are read.
+
+    Zip members whose path points outside the archive are reported as bad items.
+    """
     if source.is_dir():
         yield [(_printable(path), (source / path).read_bytes) for path in file_paths(source)]
         return
@@ -57,7 +60,7 @@ def open_members(source: Path, bad: BadItems) -> Iterator[list[Member]]:
 
 
 def _printable(path: PurePosixPath) -> PurePosixPath:
-    """The path with escapes for bytes that are no UTF-8, as old archives leave them behind."""
+    """Escape bytes that are not valid UTF-8, which occur in file names unpacked from old archives."""
     return PurePosixPath(str(path).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
@@ -65,7 +68,7 @@ def _zip_members(archive: zipfile.ZipFile, bad: BadItems) -> Iterator[Member]:
     for info in archive.infolist():
         path = _member_path(info)
         if ".." in path.parts or path.is_absolute():
-            bad.report(info.filename, "this member of the archive points outside of it")
+            bad.report(info.filename, "the path of this zip member points outside the archive")
         elif not info.is_dir():
             yield path, partial(archive.read, info)
 
@@ -79,31 +82,32 @@ def read_members(
     bad: BadItems,
     *,
     place: Callable[[PurePosixPath], tuple[int, Split]],
-    picture: Callable[[bytes], np.ndarray],
+    decode: Callable[[bytes], np.ndarray],
     class_names: tuple[str, ...],
 ) -> Dataset:
-    """Reads members, in the order of their paths, into a data set; it is empty where none is good.
+    """Read image files into a dataset, sorted by path. The dataset is empty if every file is bad.
 
     Args:
-        members: the files, and no others.
-        bad: told of each one that cannot be read.
-        place: label and split of a path; raises ValueError with the reason where it has none.
-        picture: `(48, 48)` uint8 from the content of a file; raises ValueError with the reason where there is none.
-        class_names: in the order of the labels.
+        members: The image files.
+        bad: Collects or raises on the files that cannot be read.
+        place: Returns the label and split of a path; raises ValueError with the reason if it has none.
+        decode: Returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
+            cannot.
+        class_names: Class names in the order of the labels.
 
     Raises:
-        DataError: at the first bad member, unless bad ones are skipped.
+        DataError: At the first bad file, unless bad items are skipped.
     """
     images, labels, splits, names = [], [], [], []
     for path, read in sorted(members, key=lambda member: member[0]):
         try:
             label, split = place(path)
-            image = picture(read())
+            image = decode(read())
         except ValueError as error:
             bad.report(str(path), str(error))
             continue
         except READING_ERRORS as error:
-            bad.report(str(path), f"it cannot be read ({error})")
+            bad.report(str(path), f"the file cannot be read ({error})")
             continue
         images.append(image)
         labels.append(label)

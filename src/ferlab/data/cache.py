@@ -1,4 +1,4 @@
-"""A copy of decoded data sets in the user's cache folder, so that a second load takes less than a second."""
+"""Cache decoded datasets in the user's cache folder, so that loading one again takes less than a second."""
 
 import hashlib
 import json
@@ -13,17 +13,17 @@ import platformdirs
 
 from ferlab.data.dataset import Dataset, Skipped
 
-FORMAT = 3  # part of the key: raise it when what is stored changes
+FORMAT = 4  # part of the key: increase it when the stored content changes
 ARRAYS = ("images", "labels", "splits", "names")
 
 
 def cache_folder() -> Path:
-    """Where the copies lie."""
+    """Return the folder of the cached datasets."""
     return platformdirs.user_cache_path("ferlab") / "datasets"
 
 
 def key_of(path: Path, *, skip_bad: bool, faces: bool) -> str:
-    """A key of how the data is read, and of the path, size and time stamp of a file, or of every file of a folder."""
+    """Compute a cache key from the reading options and the path, size and modification time of every file."""
     digest = hashlib.sha256(os.fsencode(f"{FORMAT} {path.resolve()} {skip_bad} {faces}"))
     for name, status in _statuses(path):
         digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
@@ -43,12 +43,12 @@ def _statuses(path: Path) -> Iterator[tuple[str, os.stat_result]]:
 def _status(entry: os.DirEntry[str]) -> os.stat_result:
     try:
         return entry.stat()
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a broken symbolic link
         return entry.stat(follow_symlinks=False)
 
 
 def read(key: str, source: str) -> Dataset | None:
-    """The stored copy, or None where there is none that can be read."""
+    """Read a cached dataset; None if there is none or it is damaged."""
     try:
         with open(cache_folder() / f"{key}.npz", "rb") as file, np.load(file, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
@@ -61,9 +61,9 @@ def read(key: str, source: str) -> Dataset | None:
 
 
 def write(key: str, dataset: Dataset) -> None:
-    """Stores a copy: to a temporary file first, so that two processes never see half of one.
+    """Write a dataset to the cache, atomically, so that other processes never read a partial file.
 
-    A cache folder that cannot be written to is no reason to fail: the data is simply decoded again next time.
+    If the cache folder is not writable, nothing is cached and the data is decoded again next time.
     """
     skipped = [vars(item) for item in dataset.skipped]
     meta = {"class_names": dataset.class_names, "skipped": skipped, "notes": dataset.notes}

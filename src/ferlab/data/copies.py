@@ -1,4 +1,4 @@
-"""Images that are there more than once: equal pixel by pixel."""
+"""Find exact copies: images with identical pixels."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ import numpy as np
 
 
 def group_copies(images: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
-    """Tells which images are the same.
+    """Group identical images.
 
     Args:
-        images: `(N, H, W)` uint8.
-        mirrored: take an image and its mirror image for the same.
+        images: Images of shape `(N, H, W)`, uint8.
+        mirrored: Also group an image with its mirror image.
 
     Returns:
-        `(N,)` int64: equal numbers for equal images, from 0 on in the order of their first appearance.
+        Group number of each image, `(N,)` int64, counted from 0 in the order of first appearance.
 
     Example:
         >>> images = np.array([[[1, 0]], [[2, 0]], [[1, 0]], [[0, 2]]], np.uint8)
@@ -29,11 +29,11 @@ def group_copies(images: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
 
 
 def has_copy_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Tells for each image `(N, H, W)` whether `others` `(M, H, W)` hold the same one: `(N,)` bool."""
+    """Return for each image `(N, H, W)` whether `others` `(M, H, W)` contains an identical one: `(N,)` bool."""
     known = set(_digests(others))
     return np.array([digest in known for digest in _digests(images)], bool)
 
 
 def _digests(images: np.ndarray) -> Iterable[bytes]:
-    """What stands for an image: a million of them take 2.3 GB, and their digests 50 MB."""
+    """Hash each image: a million images take 2.3 GB, their hashes 50 MB."""
     return (hashlib.sha256(image.tobytes()).digest() for image in images)

@@ -1,4 +1,4 @@
-"""`Dataset`: labeled face images in memory, with their splits."""
+"""`Dataset`: labeled face images with their splits, in memory."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ import numpy as np
 from ferlab.errors import DataError
 from ferlab.results import DatasetSummary, Skipped, SplitSummary
 
-IMAGE_SIZE = 48  # pixels; FER2013 images are squares of this side
+IMAGE_SIZE = 48  # pixels; FER2013 images are 48x48
 
 
 class Split(IntEnum):
@@ -23,29 +23,30 @@ class Split(IntEnum):
 
     @property
     def label(self) -> str:
-        """The name used in commands and JSON: `train`, `validation` or `test`."""
+        """Name used on the command line and in JSON: `train`, `validation` or `test`."""
         return self.name.lower()
 
     @classmethod
     def from_label(cls, label: str) -> "Split":
-        """The split called `train`, `validation` or `test`."""
+        """Return the split named `train`, `validation` or `test`."""
         return cls[label.upper()]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Labeled face images, whole in memory. Any split may be absent.
+    """Labeled face images, held in memory. Any split may be absent.
 
     Args:
-        images: `(N, 48, 48)` uint8, 0..255, gray.
-        labels: `(N,)` int64, indices into `class_names`.
-        splits: `(N,)` uint8, values of `Split`.
-        names: `(N,)` str, unique: the member of the archive, the path in the folder, or the row.
-        class_names: K names, in the order of the labels.
-        source: where the data came from, as the user wrote it.
-        skipped: what was left out because it could not be read.
-        votes: `(N, 10)` uint8, the answers of FER+'s voters in the order of `ferlab.data.ferplus.VOTES`, where joined.
-        notes: sentences on what was done to the data beyond reading it, such as splits carved out of training.
+        images: Grayscale images, `(N, 48, 48)` uint8, 0..255.
+        labels: Indices into `class_names`, `(N,)` int64.
+        splits: Values of `Split`, `(N,)` uint8.
+        names: Unique names, `(N,)` str: the path in the folder or archive, or the row of the table.
+        class_names: K class names in the order of the labels.
+        source: The source as the user wrote it.
+        skipped: Items that could not be read and were skipped.
+        votes: Votes of the FER+ annotators, `(N, 10)` uint8, in the order of `ferlab.data.ferplus.VOTES`; None unless
+            they were joined.
+        notes: What was done to the data besides reading it, such as splitting off validation images from training.
     """
 
     images: np.ndarray
@@ -62,11 +63,11 @@ class Dataset:
         return len(self.labels)
 
     def take(self, *splits: Split) -> "Dataset":
-        """The part of the data in one or more splits; it may be empty."""
+        """Return the images of one or more splits; the result may be empty."""
         return self.where(np.isin(self.splits, splits))
 
     def where(self, mask: np.ndarray) -> "Dataset":
-        """The images for which `mask` `(N,)` is true."""
+        """Return the images for which `mask` `(N,)` is true."""
         return replace(
             self,
             images=self.images[mask],
@@ -77,14 +78,14 @@ class Dataset:
         )
 
     def has(self, split: Split) -> bool:
-        """Whether the split holds any image."""
+        """Return whether the split has any images."""
         return bool(np.any(self.splits == split))
 
     def require(self, *splits: Split) -> "Dataset":
-        """Like `take`, but an empty result is an error.
+        """Return the images of one or more splits, like `take`, but raise if there are none.
 
         Raises:
-            DataError: if there is no image in these splits.
+            DataError: If these splits have no images.
         """
         part = self.take(*splits)
         if not len(part):
@@ -94,7 +95,7 @@ class Dataset:
         return part
 
     def class_counts(self) -> dict[str, int]:
-        """Number of images of each class, zero included."""
+        """Count the images of each class, including classes without images."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
 
@@ -112,14 +113,14 @@ class Dataset:
         )
 
     def digests(self) -> list[bytes]:
-        """SHA-256 of each image with its label: the same in whatever order and format the data comes."""
+        """Compute the SHA-256 of each image with its label; it does not depend on order or file format."""
         names = [name.encode() for name in self.class_names]
         pairs = zip(self.images, self.labels, strict=True)
         return [hashlib.sha256(image.tobytes() + names[label]).digest() for image, label in pairs]
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 per split that is present: equal for equal images and labels, whatever their names and order."""
+        """SHA-256 of each split that is present. It depends on images and labels, not on names or order."""
         return {split.label: _fingerprint(self.take(split)) for split in Split if self.has(split)}
 
 

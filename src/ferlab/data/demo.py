@@ -1,9 +1,9 @@
-"""Synthetic faces with the seven emotions: a data set that needs no download, to try the tools and to test them.
+"""Synthetic faces with the seven emotions: a dataset for trying out and testing ferlab without a download.
 
-Each face has a person's traits, a pose, a light and an expression. An expression is a set of facial actions, such as
-raised brows or an open mouth, blended between the neutral face and the prototype of its emotion; weak blends are
-ambiguous on purpose. The prototypes follow the action units that Ekman and Friesen give for the basic emotions
-(Facial Action Coding System, 1978; https://en.wikipedia.org/wiki/Facial_Action_Coding_System).
+Each face is rendered from personal traits, a pose, lighting and an expression. An expression is a set of facial
+actions, such as raised brows or an open mouth, interpolated between the neutral face and the prototype of its emotion.
+Weak expressions are ambiguous on purpose. The prototypes follow the action units of Ekman and Friesen for the basic
+emotions (Facial Action Coding System, 1978; https://en.wikipedia.org/wiki/Facial_Action_Coding_System).
 """
 
 from typing import NamedTuple
@@ -14,20 +14,20 @@ import numpy as np
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.emotions import EMOTIONS
 
-# Images of each class, in the order of EMOTIONS: uneven as in FER2013, if less so.
+# Images per class, in the order of EMOTIONS: imbalanced like FER2013, but less so.
 CLASS_COUNTS = {
     Split.TRAIN: (200, 90, 200, 290, 220, 170, 230),
     Split.VALIDATION: (60, 27, 60, 87, 66, 51, 69),
     Split.TEST: (60, 27, 60, 87, 66, 51, 69),
 }
-OVERSAMPLING = 4  # faces are drawn at 192x192 and averaged down, which smooths their edges
+OVERSAMPLING = 4  # faces are rendered at 192x192 and downsampled, which smooths their edges
 CANVAS_SIZE = IMAGE_SIZE * OVERSAMPLING
-HALF_FACE = 0.36 * CANVAS_SIZE  # pixels; the unit of face coordinates, in which x grows to the right and y downwards
+HALF_FACE = 0.36 * CANVAS_SIZE  # pixels; the unit of face coordinates, with x to the right and y down
 CHIN = 1.3  # half the height of a face, in units of half its width
 
 
 class Expression(NamedTuple):
-    """Facial actions; 0 is relaxed, and 1 strong."""
+    """Intensity of each facial action: 0 is relaxed, 1 is strong."""
 
     brow_raise: float  # below 0: lowered
     brow_slant: float  # above 0: inner ends down, as in anger; below 0: inner ends up
@@ -50,7 +50,7 @@ PROTOTYPES = {
 
 
 class Person(NamedTuple):
-    """What makes one face differ from another. Shades are gray values, 0..255; lengths are in face units."""
+    """Traits of a person. Shades are gray values, 0..255; lengths are in face units."""
 
     skin: float
     hair: float
@@ -65,16 +65,16 @@ class Person(NamedTuple):
 
 
 class View(NamedTuple):
-    """Pose, light and camera."""
+    """Pose, lighting and camera."""
 
-    turn: float  # radians, about the vertical axis
-    nod: float  # radians, about the axis through the ears
-    roll: float  # radians, in the plane of the picture
+    turn: float  # radians, around the vertical axis
+    nod: float  # radians, around the axis through the ears
+    roll: float  # radians, in the image plane
     scale: float
     shift_x: float  # pixels of the final image
     shift_y: float
     background: float  # gray value
-    light_x: float  # gray values of difference between the middle and the right edge
+    light_x: float  # difference in gray values between the center and the right edge
     light_y: float
     blur: float  # standard deviation in pixels
     noise: float  # standard deviation in gray values
@@ -106,11 +106,11 @@ VIEW_RANGES: dict[str, tuple[float, float]] = {
     "noise": (1, 5),
 }
 INTENSITY = (0.6, 1.3)  # of the emotion: 0 is the neutral face, 1 the prototype
-ACTION_SPREAD = 0.1  # standard deviation of each action about the blend
+ACTION_SPREAD = 0.1  # standard deviation of each action around the interpolated value
 
 
 class Stroke(NamedTuple):
-    """One line or filled shape: points `(N, 2)` in face coordinates, a gray value, and a width (0: filled)."""
+    """A line or filled shape: points `(N, 2)` in face coordinates, gray value, and line width (0: filled)."""
 
     points: np.ndarray
     shade: float
@@ -118,7 +118,7 @@ class Stroke(NamedTuple):
 
 
 def load(seed: int = 0) -> Dataset:
-    """Draws the data set: 1,400 training, 420 validation and 420 test images, the same ones for the same seed.
+    """Render the dataset: 1,400 training, 420 validation and 420 test images. The same seed gives the same images.
 
     Example:
         >>> len(load(seed=1)), str(load(seed=1).names[0])
@@ -128,7 +128,7 @@ def load(seed: int = 0) -> Dataset:
     images, labels, splits, names = [], [], [], []
     for split, counts in CLASS_COUNTS.items():
         for label, count in enumerate(counts):
-            images += [draw_random(EMOTIONS[label], generator) for _ in range(count)]
+            images += [render_random_face(EMOTIONS[label], generator) for _ in range(count)]
             labels += [label] * count
             splits += [split] * count
             names += [f"{split.label}/{EMOTIONS[label]}/{number:04d}" for number in range(count)]
@@ -142,13 +142,13 @@ def load(seed: int = 0) -> Dataset:
     )
 
 
-def draw_random(emotion: str, generator: np.random.Generator) -> np.ndarray:
-    """Draws a random person with an emotion of random intensity: `(48, 48)` uint8."""
+def render_random_face(emotion: str, generator: np.random.Generator) -> np.ndarray:
+    """Render a random person with an emotion of random intensity: `(48, 48)` uint8."""
     prototype = generator.uniform(*INTENSITY) * np.array(PROTOTYPES[emotion])
     expression = Expression(*(prototype + generator.normal(0, ACTION_SPREAD, len(prototype))).tolist())
     person = Person(**_uniform(PERSON_RANGES, generator))
     view = View(**_uniform(VIEW_RANGES, generator))
-    image = draw(expression, person, view).astype(np.float32)
+    image = render(expression, person, view).astype(np.float32)
     return (image + generator.normal(0, view.noise, image.shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -156,14 +156,14 @@ def _uniform(ranges: dict[str, tuple[float, float]], generator: np.random.Genera
     return {name: generator.uniform(*limits) for name, limits in ranges.items()}
 
 
-def draw(expression: Expression, person: Person, view: View) -> np.ndarray:
-    """Draws one face, without noise: `(48, 48)` uint8."""
+def render(expression: Expression, person: Person, view: View) -> np.ndarray:
+    """Render one face without noise: `(48, 48)` uint8."""
     canvas = np.full((CANVAS_SIZE, CANVAS_SIZE), view.background, np.uint8)
     strokes = _strokes(expression, person)
     for stroke in _head(person):
-        _paint(canvas, stroke, _in_picture(stroke.points, view))
+        _paint(canvas, stroke, _to_canvas(stroke.points, view))
     ends = np.cumsum([len(stroke.points) for stroke in strokes])
-    points = _in_picture(_turned(np.concatenate([stroke.points for stroke in strokes]), view), view)
+    points = _to_canvas(_rotate(np.concatenate([stroke.points for stroke in strokes]), view), view)
     for stroke, end in zip(strokes, ends, strict=True):
         _paint(canvas, stroke, points[end - len(stroke.points) : end])
     image = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
@@ -181,8 +181,8 @@ def _paint(canvas: np.ndarray, stroke: Stroke, points: np.ndarray) -> None:
         cv2.fillPoly(canvas, [points], stroke.shade)
 
 
-def _turned(points: np.ndarray, view: View) -> np.ndarray:
-    """Points on the surface of a head, an ellipsoid, that turns and nods: `(N, 2)` to `(N, 2)`."""
+def _rotate(points: np.ndarray, view: View) -> np.ndarray:
+    """Rotate points on the head, modeled as an ellipsoid, by turn and nod: `(N, 2)` to `(N, 2)`."""
     x, y = points.T
     depth = np.sqrt((1 - x**2 - (y / CHIN) ** 2).clip(0))
     turned_x = x * np.cos(view.turn) + depth * np.sin(view.turn)
@@ -190,8 +190,8 @@ def _turned(points: np.ndarray, view: View) -> np.ndarray:
     return np.stack([turned_x, turned_y], axis=1)
 
 
-def _in_picture(points: np.ndarray, view: View) -> np.ndarray:
-    """Face coordinates `(N, 2)` to pixels of the canvas `(N, 2)` int32."""
+def _to_canvas(points: np.ndarray, view: View) -> np.ndarray:
+    """Convert face coordinates `(N, 2)` to canvas pixels `(N, 2)` int32."""
     cosine, sine = np.cos(view.roll), np.sin(view.roll)
     rotated = points @ np.array([[cosine, sine], [-sine, cosine]])
     center = CANVAS_SIZE / 2 + OVERSAMPLING * np.array([view.shift_x, view.shift_y])
@@ -199,7 +199,7 @@ def _in_picture(points: np.ndarray, view: View) -> np.ndarray:
 
 
 def _head(person: Person) -> list[Stroke]:
-    """Hair behind, neck and face."""
+    """Return the hair behind the head, the neck and the face."""
     neck = np.array([(-0.5, 0.9), (0.5, 0.9), (0.6, 2.5), (-0.6, 2.5)])
     return [
         Stroke(_ellipse(0, -0.2, 1.18, 1.32), person.hair),
@@ -209,7 +209,7 @@ def _head(person: Person) -> list[Stroke]:
 
 
 def _strokes(expression: Expression, person: Person) -> list[Stroke]:
-    """All that moves with the surface of the head, from back to front."""
+    """Return everything on the surface of the head, from back to front."""
     strokes = [_fringe(person), *_nose(expression, person)]
     for side in (-1, 1):
         strokes += _eye(side, expression, person)
@@ -236,7 +236,7 @@ def _nose(expression: Expression, person: Person) -> list[Stroke]:
 
 
 def _eye(side: int, expression: Expression, person: Person) -> list[Stroke]:
-    """The white, the iris, the upper lid and the brow of one eye."""
+    """Return the white, iris, upper lid and brow of one eye."""
     x, y, size = side * person.eye_x, -0.2, person.eye_size
     opening = size * max(0.08, 0.5 + 0.38 * expression.eye_open)
     across = np.linspace(-1, 1, 9)
@@ -261,7 +261,7 @@ def _brow(side: int, expression: Expression, person: Person) -> np.ndarray:
 
 
 def _cheek(side: int, expression: Expression, person: Person) -> list[Stroke]:
-    """The fold from the nose to the corner of the mouth, which smiles and wrinkled noses deepen."""
+    """Return the fold from nose to mouth corner, which deepens with a smile or a wrinkled nose."""
     depth = max(expression.mouth_curve, expression.nose_wrinkle) - 0.3
     if depth <= 0:
         return []
@@ -270,7 +270,7 @@ def _cheek(side: int, expression: Expression, person: Person) -> list[Stroke]:
 
 
 def _mouth(expression: Expression, person: Person) -> list[Stroke]:
-    """The lips, and between them the dark of an open mouth, with teeth if it is wide."""
+    """Return the lips, the dark inside of an open mouth, and the teeth if it is wide."""
     half_width = person.mouth_width * (1 + 0.4 * expression.mouth_wide)
     across = np.linspace(-1, 1, 11)
     corners = person.mouth_y - 0.2 * expression.mouth_curve * (across**2 - 0.5)
@@ -287,7 +287,7 @@ def _mouth(expression: Expression, person: Person) -> list[Stroke]:
 
 
 def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> np.ndarray:
-    """The outline of an ellipse, `(24, 2)`."""
+    """Return the outline of an ellipse, `(24, 2)`."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     return _points(x + radius_x * np.cos(angle), y + radius_y * np.sin(angle))
 

@@ -1,4 +1,4 @@
-"""Fetching FER2013 from Kaggle."""
+"""Download FER2013 from Kaggle."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ HANDLE = "msambare/fer2013"
 
 
 def download() -> Path:
-    """Fetches the Kaggle set, without an account, unless it is there already.
+    """Download FER2013 from Kaggle, unless it was downloaded before. No account is needed.
 
     Returns:
-        The folder, a source for `load_dataset`.
+        The folder of the dataset, a source for `load_dataset`.
 
     Raises:
-        MissingExtraError: if kagglehub is not installed.
-        DataError: if it cannot be fetched.
+        MissingExtraError: If kagglehub is not installed.
+        DataError: If the download fails.
     """
     try:
         import kagglehub
@@ -23,9 +23,9 @@ def download() -> Path:
         raise MissingExtraError("download", "kagglehub") from None
     try:
         return Path(kagglehub.dataset_download(HANDLE))
-    except Exception as error:  # whatever the network does to kagglehub
+    except Exception as error:  # kagglehub raises many kinds of network errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{HANDLE} could not be fetched from Kaggle ({reason}). Fetch it with a browser from "
-            f"https://www.kaggle.com/datasets/{HANDLE}, and name the zip with --data."
+            f"Downloading {HANDLE} from Kaggle failed ({reason}). Download the zip in a browser from "
+            f"https://www.kaggle.com/datasets/{HANDLE} and pass it with --data."
         ) from error

@@ -1,4 +1,4 @@
-"""Leaving images out of a data set: a text file with their names, a line each."""
+"""Exclude images from a dataset: a text file lists their names, one per line."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +9,20 @@ from ferlab.data.dataset import Dataset
 from ferlab.errors import DataError
 
 COMMENT = "#"
-EXCLUDED_NOTE = "left out"  # by which a note tells that images were
+EXCLUDED_NOTE = "excluded: "  # start of the note that records an exclusion
+OLD_EXCLUDED_NOTE = "left out: "  # the same in run folders written by earlier versions
 
 
 def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
-    """Leaves out the images that a file names, and notes it.
+    """Remove the images listed in a file, and record it in the notes of the dataset.
 
     Args:
-        dataset: any.
-        path: UTF-8 text with a name a line, as `ferlab audit --write-exclude` writes it. Empty lines are skipped, and
-            those that begin with `#` and are no image's name.
+        dataset: Any dataset.
+        path: A UTF-8 text file with one image name per line, as written by `ferlab audit --write-exclude`. Empty lines
+            and comments are ignored. A comment starts with `#` and is not the name of an image.
 
     Raises:
-        DataError: if the file cannot be read, or names an image that the data set does not have.
+        DataError: If the file cannot be read or lists an image that is not in the dataset.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
@@ -35,9 +36,14 @@ def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
             continue
         if name not in positions:
             raise DataError(
-                f"{path}, line {number}: {dataset.source} has no image '{name}'. A list fits the source that it was "
-                "made from: write it again with ferlab audit SOURCE --write-exclude FILE."
+                f"{path}, line {number}: {dataset.source} has no image '{name}'. A list is only valid for the source "
+                "it was made from. Write a new one with: ferlab audit SOURCE --write-exclude FILE"
             )
         kept[positions[name]] = False
-    note = f"{EXCLUDED_NOTE}: {np.sum(~kept):,} images listed in {Path(path).name}"
+    note = f"{EXCLUDED_NOTE}{np.sum(~kept):,} images listed in {Path(path).name}"
     return replace(dataset.where(kept), notes=(*dataset.notes, note))
+
+
+def notes_mention_exclusion(notes: str) -> bool:
+    """Return whether the notes of a dataset, joined into one text, record an exclusion."""
+    return EXCLUDED_NOTE in notes or OLD_EXCLUDED_NOTE in notes

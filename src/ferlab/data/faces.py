@@ -1,4 +1,4 @@
-"""Cutting the face out of a photograph, as the predictor does, with a detector that comes with OpenCV."""
+"""Crop the face in a photo as the predictor does, with a detector that ships with OpenCV."""
 
 from functools import cache
 
@@ -9,13 +9,13 @@ from ferlab.images.detectors import Haar
 
 
 def largest_face(image: np.ndarray) -> np.ndarray | None:
-    """Cuts out the largest frontal face of a picture.
+    """Crop the largest frontal face in an image.
 
     Args:
-        image: `(H, W)` uint8, gray.
+        image: Grayscale image, `(H, W)` uint8.
 
     Returns:
-        `(48, 48)` uint8, or None where no face is found.
+        The face crop, `(48, 48)` uint8, or None if no face is found.
     """
     colors = np.repeat(image[..., None], 3, axis=2)
     found = _detector().detect(colors)

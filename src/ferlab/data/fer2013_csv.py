@@ -1,6 +1,6 @@
-"""FER2013 as one table: `fer2013.csv` (emotion, pixels, Usage) or `icml_face_data.csv`, plain or compressed.
+"""FER2013 as a table: `fer2013.csv` (emotion, pixels, Usage) or `icml_face_data.csv`, plain or compressed.
 
-`icml_face_data.csv` holds the same rows with its columns in another order and blanks before their names.
+`icml_face_data.csv` has the same rows, with its columns in another order and spaces before their names.
 """
 
 import bz2
@@ -18,21 +18,21 @@ import numpy as np
 
 from ferlab.data.archive import file_paths, is_image
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
+from ferlab.data.fer2013 import USAGES
 from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
 COLUMNS = ("emotion", "pixels", "usage")
-USAGES = {"Training": Split.TRAIN, "PublicTest": Split.VALIDATION, "PrivateTest": Split.TEST}
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".csv": open}
-ENCODING = "utf-8-sig"  # with or without the mark that spreadsheets put before the first column
+ENCODING = "utf-8-sig"  # with or without the byte order mark that spreadsheets write
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is a CSV file, plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or in a zip.
+    """Return whether `path` is a CSV file: plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or zipped.
 
-    A table among pictures only describes them.
+    A zip that also contains images is not matched: its table only describes the images.
     """
     if path.is_dir():
         return False
@@ -44,10 +44,10 @@ def matches(path: Path) -> bool:
 
 
 def load(path: Path, bad: BadItems) -> Dataset:
-    """Reads the table. The name of an image is `row <number>`, counted from 0 as FER+ does.
+    """Load the table. Images are named `row <number>`, counted from 0 as in FER+.
 
     Raises:
-        DataError: if the table is not of this form, or at the first bad row unless bad ones are skipped.
+        DataError: If the table has another format, or at the first bad row unless bad items are skipped.
     """
     images, labels, splits, names = [], [], [], []
     try:
@@ -64,10 +64,10 @@ def load(path: Path, bad: BadItems) -> Dataset:
                 names.append(f"row {number}")
     except (UnicodeDecodeError, csv.Error, *READING_ERRORS) as error:
         raise DataError(
-            f"{bad.source} cannot be read as a CSV table ({error}). It may be cut short: fetch it again."
+            f"{bad.source} cannot be read as a CSV table ({error}). It may be truncated: download it again."
         ) from None
     if not images:
-        raise DataError(f"{bad.source} holds no images: the table has a header and no usable row. Fetch it again.")
+        raise DataError(f"{bad.source} contains no images: the table has no usable rows. Download it again.")
     return Dataset(
         images=np.frombuffer(b"".join(images), np.uint8).reshape(-1, IMAGE_SIZE, IMAGE_SIZE),
         labels=np.array(labels, np.int64),
@@ -90,7 +90,7 @@ def _open_text(path: Path) -> Iterator[TextIO]:
 
 
 def _table_in(archive: zipfile.ZipFile) -> str:
-    """The member with the columns of FER2013: the challenge's own zip holds tables without them as well."""
+    """Find the table with the columns of FER2013; the zip of the challenge also contains other tables."""
     names = sorted((name for name in archive.namelist() if name.lower().endswith(".csv")), key=len)
     for name in names:
         with archive.open(name) as binary, _as_text(binary) as file:
@@ -108,12 +108,12 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 
 def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
-    """Yields emotion, pixels and usage of each row, whatever the order of the columns."""
+    """Yield emotion, pixels and usage of each row, for any order of the columns."""
     reader = csv.reader(file)
     header = _header(reader)
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise DataError(f"{source}: the column {missing[0]!r} is missing. Name the columns emotion, pixels and Usage.")
+        raise DataError(f"{source}: missing column {missing[0]!r}. The columns must be emotion, pixels and Usage.")
     indices = [header.index(name) for name in COLUMNS]
     for row in reader:
         if row:
@@ -123,18 +123,18 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
 
 def _parse(emotion: str, pixels: str, usage: str) -> tuple[int, bytes, Split]:
     if emotion.strip() not in {str(code) for code in range(len(EMOTIONS))}:
-        raise ValueError(f"unknown emotion code '{emotion[:20]}' (known: 0 to {len(EMOTIONS) - 1})")
+        raise ValueError(f"unknown emotion code '{emotion[:20]}' (expected: 0 to {len(EMOTIONS) - 1})")
     if usage.strip() not in USAGES:
-        raise ValueError(f"unknown Usage '{usage[:20]}' (known: {', '.join(USAGES)})")
+        raise ValueError(f"unknown Usage '{usage[:20]}' (expected: {', '.join(USAGES)})")
     words = pixels.split()
     if len(words) != NUM_PIXELS:
-        raise ValueError(f"{len(words):,} pixels, and {IMAGE_SIZE}x{IMAGE_SIZE} images have {NUM_PIXELS:,}")
+        raise ValueError(f"{len(words):,} pixels, expected {NUM_PIXELS:,} ({IMAGE_SIZE}x{IMAGE_SIZE})")
     return int(emotion), _pixel_bytes(words), USAGES[usage.strip()]
 
 
 def _pixel_bytes(words: list[str]) -> bytes:
     try:
-        return bytes(map(int, words))  # the quick check of all at once; the slow search below is for the message
+        return bytes(map(int, words))  # fast check of all pixels; the search below only finds the one to report
     except ValueError:
         wrong = next(word for word in words if not (word.isdecimal() and int(word) <= 255))
-        raise ValueError(f"pixel value '{wrong[:20]}' is not a whole number from 0 to 255") from None
+        raise ValueError(f"pixel value '{wrong[:20]}' is not an integer from 0 to 255") from None

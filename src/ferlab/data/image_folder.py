@@ -1,8 +1,8 @@
-"""Pictures of your own, sorted into class folders: a folder, or a zip that is read in place.
+"""Your own images in class folders: a folder, or a zip that is read in place.
 
-`train/<class>/*.jpg`, `val/<class>/*.jpg` and `test/<class>/*.jpg`, or some of these, or `<class>/*.jpg` alone.
-Pictures may be of any size, gray or in color; what is kept of each is its middle, 48x48 and gray. Validation and test
-images that are missing are carved out of training, see `ferlab.data.splits`.
+`train/<class>/*.jpg`, `val/<class>/*.jpg` and `test/<class>/*.jpg`, or some of these, or only `<class>/*.jpg`. Images
+may have any size and be in color; each is converted to gray, cropped to the central square and resized to 48x48.
+Missing validation and test images are split off from training, see `ferlab.data.splits`.
 """
 
 from collections import Counter
@@ -29,102 +29,109 @@ SPLIT_FOLDERS = {
     "valid": Split.VALIDATION,
     "test": Split.TEST,
 }
-UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".tif", ".tiff")  # pictures too, which must not vanish in silence
-LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or <class>/*.jpg alone"
-FACES_NOTE = "faces: the largest face of each picture, found by OpenCV's frontal-face cascade, was cut out"
+UNSUPPORTED_SUFFIXES = (
+    ".avif",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".tif",
+    ".tiff",
+)  # unsupported images, which are reported rather than ignored
+LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
+FACES_NOTE = "faces: the largest face in each image was cropped, found with OpenCV's frontal-face cascade"
 
 
 def matches(path: Path) -> bool:
-    """Whether `path` is a folder or zip that is neither FER2013 in the Kaggle layout nor a table."""
+    """Return whether `path` is a folder or zip that is neither FER2013 in the Kaggle layout nor a table."""
     return is_container(path) and not fer2013_csv.matches(path) and not kaggle.matches(path)
 
 
 def load(path: Path, bad: BadItems, *, faces: bool = False) -> Dataset:
-    """Reads class folders of pictures. The names of the images are their paths in the folder or archive.
+    """Load images from class folders. Images are named by their path in the folder or archive.
 
     Args:
-        path: a folder or a zip.
-        bad: told of each picture that cannot be read.
-        faces: cut the largest face out of each picture; one without a face is a bad item.
+        path: A folder or a zip.
+        bad: Collects or raises on the images that cannot be read.
+        faces: Crop the largest face in each image; an image without a face is a bad item.
 
     Raises:
-        DataError: if there are no class folders or just one, if a class has no training pictures beside others that
-            do, or at the first bad picture unless bad ones are skipped.
+        DataError: If there are fewer than two class folders, if only some classes have training images, or at the
+            first bad image unless bad items are skipped.
     """
     with open_members(path, bad) as members:
-        pictures = [member for member in members if _is_meant(member)]
-        layout = _find_layout([path for path, _ in pictures], bad.source)
+        images = [member for member in members if _is_visible_image(member)]
+        layout = _find_layout([path for path, _ in images], bad.source)
         for folder in empty_folders(path):
             if layout.holds_class(folder):
-                bad.report(str(folder), "this class folder holds no images")
-        convert = _face if faces else _middle
-        dataset = read_members(pictures, bad, place=layout.place, picture=convert, class_names=layout.class_names)
+                bad.report(str(folder), "this class folder contains no images")
+        convert = _face if faces else _center
+        dataset = read_members(images, bad, place=layout.place, decode=convert, class_names=layout.class_names)
     dataset = replace(dataset, notes=(FACES_NOTE,) if faces else ())
     return _with_missing_splits(dataset, layout)
 
 
 def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
-    """Reads one picture of any format that OpenCV reads, as a model is to see it.
+    """Read one image file and convert it to the input of a model.
 
     Args:
-        path: the file. A picture of 48x48 pixels is taken as it is.
-        faces: cut the largest face out; else the square in the middle is taken.
+        path: An image file of any format that OpenCV supports. An image of 48x48 pixels is used as it is.
+        faces: Crop the largest face; otherwise the central square.
 
     Returns:
-        `(48, 48)` uint8, gray.
+        The face crop, `(48, 48)` uint8, grayscale.
 
     Raises:
-        DataError: if it cannot be read, or no face is found.
+        DataError: If the file cannot be read or no face is found.
     """
     try:
         content = path.read_bytes()
-        return _face(content) if faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE) else _middle(content)
+        return _face(content) if faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE) else _center(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError as error:
-        hint = " Leave --faces out to take the middle of the picture." if "no face" in str(error) else ""
+        hint = " Remove --faces to use the center of the image." if "no face" in str(error) else ""
         raise DataError(f"{path}: {error}.{hint}") from None
 
 
-def _is_meant(member: Member) -> bool:
+def _is_visible_image(member: Member) -> bool:
     path = member[0]
     is_hidden = any(part.startswith(".") for part in path.parts)
-    return not is_hidden and (is_image(path) or path.suffix.lower() in UNREAD_SUFFIXES)
+    return not is_hidden and (is_image(path) or path.suffix.lower() in UNSUPPORTED_SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Where the class folders are: in split folders or, where `splits` is empty, in `root` itself."""
+    """Location of the class folders: in split folders or, if `splits` is empty, directly in `root`."""
 
     root: PurePosixPath
     splits: frozenset[Split]
     class_names: tuple[str, ...]
 
     def holds_class(self, folder: PurePosixPath) -> bool:
-        """Whether a folder is where a class folder should be."""
+        """Return whether a folder is in the place of a class folder."""
         return _holds_class(folder, self.root, bool(self.splits))
 
     def place(self, path: PurePosixPath) -> tuple[int, Split]:
-        """Label and split of a picture.
+        """Return label and split of an image.
 
         Raises:
-            ValueError: with the reason, if it is no picture of a class.
+            ValueError: With the reason, if the image is not in a class folder or its format is not supported.
         """
         if not self.holds_class(path.parent):
             expected = self.root / ("train/<class>" if self.splits else "<class>")
-            raise ValueError(f"it does not lie in a class folder, such as {expected}/")
-        if path.suffix.lower() in UNREAD_SUFFIXES:
-            raise ValueError(f"pictures of the kind {path.suffix} are not read (known: {', '.join(SUFFIXES)})")
+            raise ValueError(f"the image is not in a class folder such as {expected}/")
+        if path.suffix.lower() in UNSUPPORTED_SUFFIXES:
+            raise ValueError(f"the format {path.suffix} is not supported (supported: {', '.join(SUFFIXES)})")
         name = path.parent.name
         label = self.class_names.index(name if name in self.class_names else name.lower())
         return label, _split_of(path.parent) if self.splits else Split.TRAIN
 
 
 def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
-    """The layout of most pictures, whatever folders it is wrapped in.
+    """Find the layout of most images, in whatever folder it is wrapped.
 
     Raises:
-        DataError: if there are no class folders, or just one.
+        DataError: If there are fewer than two class folders.
     """
     folders = sorted(path.parent for path in paths if path.parent.name)
     if not folders:
@@ -152,13 +159,13 @@ def _split_of(class_folder: PurePosixPath) -> Split:
 
 
 def _class_names(class_folders: set[PurePosixPath], source: str) -> tuple[str, ...]:
-    """The classes in the order of their names, or FER2013's own order where they are its seven."""
+    """Return the class names in alphabetical order, or in FER2013's order if they are its seven classes."""
     names = {folder.name for folder in class_folders}
     if {name.lower() for name in names} == set(EMOTIONS):
         return EMOTIONS
     if len(names) < 2:
         raise DataError(
-            f"{source}: only one class was found, {min(class_folders)}, and a model tells at least two apart. "
+            f"{source}: found only one class, {min(class_folders)}, but a model needs at least two. "
             f"Expected: {LAYOUTS}."
         )
     return tuple(sorted(names))
@@ -166,12 +173,12 @@ def _class_names(class_folders: set[PurePosixPath], source: str) -> tuple[str, .
 
 def _with_missing_splits(dataset: Dataset, layout: _Layout) -> Dataset:
     if not len(dataset):
-        raise DataError(f"{dataset.source}: no image could be read. Look at what is wrong without --skip-bad.")
+        raise DataError(f"{dataset.source}: no image could be read. Run without --skip-bad to see the first error.")
     if layout.splits and Split.TRAIN not in layout.splits:
         return dataset
     _require_all_classes(dataset)
     if layout.splits <= {Split.TRAIN}:
-        return split_off(dataset, (Split.VALIDATION, Split.TEST), "train/" if layout.splits else "the pictures")
+        return split_off(dataset, (Split.VALIDATION, Split.TEST), "train/" if layout.splits else "the images")
     if Split.VALIDATION not in layout.splits:
         return split_off(dataset, (Split.VALIDATION,), "train/")
     return dataset
@@ -181,12 +188,12 @@ def _require_all_classes(dataset: Dataset) -> None:
     for name, count in dataset.take(Split.TRAIN).class_counts().items():
         if not count:
             raise DataError(
-                f"{dataset.source}: there are no training images of the class '{name}'. "
-                "Add some, or remove the folders of this class from all splits."
+                f"{dataset.source}: class '{name}' has no training images. "
+                "Add some, or remove the class from all splits."
             )
 
 
-def _middle(content: bytes) -> np.ndarray:
+def _center(content: bytes) -> np.ndarray:
     return _resized_square(decode(content))
 
 
@@ -198,7 +205,7 @@ def _face(content: bytes) -> np.ndarray:
 
 
 def _resized_square(image: np.ndarray) -> np.ndarray:
-    """The square in the middle of `(H, W)` uint8, as `(48, 48)` uint8."""
+    """Crop the central square of `(H, W)` uint8 and resize it to `(48, 48)` uint8."""
     height, width = image.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""Carving validation and test images out of the training images, where a data set comes without them."""
+"""Split off validation and test images from the training images of datasets that come without them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,25 +7,26 @@ import numpy as np
 
 from ferlab.data.dataset import Dataset, Split
 
-SHARE = 0.15  # of the distinct pictures of each class, for each carved split
-MIN_DISTINCT = 3  # pictures of a class, of which training keeps one; classes with fewer stay in training whole
+SHARE = 0.15  # of the distinct images of each class, for each new split
+MIN_DISTINCT = 3  # distinct images of a class; smaller classes stay in training entirely
 SEED = 0
-SPLIT_OFF_NOTE = "stratified by class"  # by which a note tells that splits were carved
+SPLIT_OFF_NOTE = "stratified by class"  # part of the note that records the new splits
 
 
 def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:
-    """Moves training images into other splits, by lot but always alike, and notes it.
+    """Move random training images into other splits, and record it in the notes of the dataset.
 
-    It is stratified by class. Identical pictures stay together, so that none is trained on and scored as well, and
-    pictures that occur under two classes stay in training. The outcome depends on the pictures, not on their names.
+    The new splits are stratified by class and always the same for the same images, whatever their names. Identical
+    images stay in one split, so that no image is used for both training and scoring. Images that occur under two
+    classes stay in training.
 
     Args:
-        dataset: with a training split.
-        wanted: the splits to make; they must be absent.
-        origin: what the images are taken from, for the note.
+        dataset: A dataset with training images.
+        wanted: The splits to create; they must be absent.
+        origin: Where the images are taken from, for the note.
 
     Returns:
-        The data set with other `splits`; the one given where every class is too small.
+        The dataset with new `splits`; unchanged if every class is too small.
     """
     generator = np.random.default_rng(SEED)
     splits = dataset.splits.copy()
@@ -35,18 +36,18 @@ def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset
         for number, split in enumerate(wanted):
             for position in order[number * count : (number + 1) * count]:
                 splits[groups[position]] = split
-    carved = [split.label for split in wanted if np.any(splits == split)]
-    if not carved:
+    created = [split.label for split in wanted if np.any(splits == split)]
+    if not created:
         return dataset
     note = (
-        f"{' and '.join(carved)}: {round(100 * SHARE)} %{' each' if len(carved) > 1 else ''} of {origin}, "
-        f"{SPLIT_OFF_NOTE}, seed {SEED}, identical pictures kept together"
+        f"{' and '.join(created)}: {round(100 * SHARE)} %{' each' if len(created) > 1 else ''} of {origin}, "
+        f"{SPLIT_OFF_NOTE}, seed {SEED}, identical images kept together"
     )
     return replace(dataset, splits=splits, notes=(*dataset.notes, note))
 
 
 def _identical_by_class(dataset: Dataset) -> list[list[list[int]]]:
-    """For each class the training images that are of it alone: lists of the indices of identical ones."""
+    """Group identical training images by class: for each class, lists of indices. Skips images of two classes."""
     groups: dict[bytes, list[int]] = {}
     for index in np.flatnonzero(dataset.splits == Split.TRAIN):
         groups.setdefault(dataset.images[index].tobytes(), []).append(int(index))

@@ -1,4 +1,4 @@
-"""What FER+'s voters say of FER2013's labels."""
+"""Compare the labels of FER2013 with the votes of FER+."""
 
 from typing import Any
 
@@ -12,36 +12,36 @@ NOT_A_FACE = VOTES.index("NF")
 
 
 def own_votes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """The votes `(N, 10)` for FER2013's own classes, in their order: `(N, K)`."""
+    """Select the votes for the classes of FER2013, in their order: `(N, 10)` to `(N, K)`."""
     return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
 
 
 def agreement(dataset: Dataset) -> np.ndarray:
-    """Share of the voters who chose the image's label, 0..1: `(N,)`; 0 where nobody voted at all."""
+    """Return the share of votes for the label of each image, 0..1: `(N,)`; 0 for images without votes."""
     votes = _votes(dataset)
     chosen = own_votes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return chosen / np.maximum(votes.sum(axis=1), 1)
 
 
 def majority_agrees(dataset: Dataset) -> np.ndarray:
-    """Whether no other answer got more votes than the image's label: `(N,)` bool."""
+    """Return whether no other answer got more votes than the label: `(N,)` bool."""
     chosen = own_votes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return (chosen > 0) & (chosen == _votes(dataset).max(axis=1))
 
 
 def nobody_voted_for_label(dataset: Dataset) -> np.ndarray:
-    """Which images have votes, and none for their label: `(N,)` bool."""
+    """Return which images have votes, but none for their label: `(N,)` bool."""
     return (agreement(dataset) == 0) & (_votes(dataset).sum(axis=1) > 0)
 
 
 def not_a_face(dataset: Dataset) -> np.ndarray:
-    """Which images most voters call no face: `(N,)` bool."""
+    """Return which images a majority of annotators marked as not a face: `(N,)` bool."""
     votes = _votes(dataset)
     return 2 * votes[:, NOT_A_FACE].astype(int) > votes.sum(axis=1)
 
 
 def entropy(votes: np.ndarray) -> np.ndarray:
-    """Shannon entropy of each image's votes `(N, 10)` in bits, 0..3.32: 0 where all voters agree."""
+    """Compute the Shannon entropy of the votes `(N, 10)` of each image in bits, 0..3.32; 0 if all votes agree."""
     from scipy.stats import entropy as shannon_entropy
 
     shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
@@ -68,7 +68,7 @@ def agreement_classes(part: Dataset) -> dict[str, np.ndarray]:
 
 
 def describe_votes(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """By split: how often the majority agrees with the label, by class and in all, and how much the voters differ."""
+    """Summarize for each split how well the votes agree with the labels and with each other."""
     return {split.label: _describe(dataset.take(split)) for split in Split if dataset.has(split)}
 
 

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.data.demo import draw_random
+from ferlab.data.demo import render_random_face
 from ferlab.evaluation.metrics import accuracy
 from ferlab.evaluation.trained_model import Classifier, open_model
-from ferlab.files import write_atomically
+from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.progress import bar
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -27,7 +27,6 @@ Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 BATCH_SIZE = 256  # images that are corrupted at a time
 MID_GRAY = 128
 MAGNIFICATION = 2  # of the faces on the contact sheet
-CAPTION_HEIGHT, LABEL_WIDTH = 18, 150  # pixels
 
 
 def blur(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
@@ -256,33 +255,19 @@ def write_sheet(path: Path, seed: int = 0) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    face = draw_random("happy", np.random.default_rng(seed))
-    sheet = np.concatenate([_sheet_row(name, corruption, face, seed) for name, corruption in CORRUPTIONS.items()])
-    content = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-    write_atomically(path, lambda file: file.write(content))
+    face = render_random_face("happy", np.random.default_rng(seed))
+    rows = [_sheet_row(name, corruption, face, seed) for name, corruption in CORRUPTIONS.items()]
+    write_contact_sheet(path, rows, scale=MAGNIFICATION)
 
 
-def _sheet_row(name: str, corruption: Corruption, face: np.ndarray, seed: int) -> np.ndarray:
-    """Draw one row: the name of a corruption, then a face `(48, 48)` at each strength with its caption."""
-    cells = [_sheet_cell(face, "clean")]
-    for strength in corruption.strengths:
-        cells.append(_sheet_cell(_with(corruption, strength, seed)(face[None])[0], f"{strength:g}"))
-    label = np.full((len(cells[0]), LABEL_WIDTH), 255, np.uint8)
-    for line, text in enumerate((name.replace("_", " "), corruption.unit)):
-        _write_text(label, text, 58 + 18 * line)
-    return np.concatenate([label, *cells], axis=1)
-
-
-def _sheet_cell(image: np.ndarray, caption: str) -> np.ndarray:
-    side = MAGNIFICATION * len(image)
-    cell = np.full((CAPTION_HEIGHT + side, side + 4), 255, np.uint8)
-    cell[CAPTION_HEIGHT:, 4:] = cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST)
-    _write_text(cell, caption, CAPTION_HEIGHT - 5)
-    return cell
-
-
-def _write_text(image: np.ndarray, text: str, baseline: int) -> None:
-    cv2.putText(image, text, (6, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
+def _sheet_row(name: str, corruption: Corruption, face: np.ndarray, seed: int) -> Row:
+    """Apply a corruption to a face `(48, 48)` at all strengths."""
+    corrupted = [_with(corruption, strength, seed)(face[None])[0] for strength in corruption.strengths]
+    return Row(
+        label=f"{name.replace('_', ' ')}\n{corruption.unit}",
+        images=[face, *corrupted],
+        captions=["clean", *(f"{strength:g}" for strength in corruption.strengths)],
+    )
 
 
 def _each(images: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
