@@ -16,7 +16,7 @@ import numpy as np
 from machine import describe_machine
 
 from ferlab import Split, load_dataset
-from ferlab.images.crop import cut
+from ferlab.images.crop import crop_face
 from ferlab.images.detectors import Detection, Detector, open_detector
 from ferlab.predict.artifact import Artifact
 
@@ -50,7 +50,9 @@ def measure(source: str, artifact: Artifact, detector: Detector) -> dict[str, ob
     labels = part.labels[found]
     curve = {}
     for margin in MARGINS:
-        crops = [cut(picture, face, margin) for picture, face in zip(photographs, detections, strict=True) if face]
+        crops = [
+            crop_face(picture, face, margin) for picture, face in zip(photographs, detections, strict=True) if face
+        ]
         curve[margin] = float(np.mean(artifact.probabilities(np.stack(crops)).argmax(axis=1) == labels))
     framing = float(np.mean(artifact.probabilities(part.images[found]).argmax(axis=1) == labels))
     return {

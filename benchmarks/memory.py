@@ -17,12 +17,12 @@ import numpy as np
 from machine import report
 
 from ferlab import Predictor
-from ferlab.images.decode import read_picture
+from ferlab.images.decode import read_image
 from ferlab.predict.batch import write_predictions
 from ferlab.predict.table import open_writer
 from ferlab.predict.timeline import Timeline
 from ferlab.predict.video import predict_video, write_video
-from ferlab.predict.video_io import Film, FilmWriter
+from ferlab.predict.video_io import VideoFile, VideoWriter
 
 FPS = 4  # frames a second of the film
 SIZE = (240, 320)  # pixels of its frames
@@ -74,7 +74,7 @@ def watch_pictures(predictor: Predictor, photos: list[Path], number: int, folder
 def watch_film(predictor: Predictor, photo: Path, minutes: float, folder: Path) -> list[float]:
     """Megabytes after each tenth of a job that writes rows, an annotated film and a timeline."""
     total = round(minutes * 60 * FPS) // 10 * 10
-    with FilmWriter(folder / "film.mp4") as writer:
+    with VideoWriter(folder / "film.mp4") as writer:
         for number, frame in enumerate(synthetic_frames(photo, total)):
             writer.write(frame, number / FPS)
     marks: list[float] = []
@@ -85,7 +85,7 @@ def watch_film(predictor: Predictor, photo: Path, minutes: float, folder: Path) 
         if next(frames) * 10 % total == 0:
             marks.append(resident_megabytes())
 
-    with Film(folder / "film.mp4") as film:
+    with VideoFile(folder / "film.mp4") as film:
         outs = [folder / "rows.parquet", folder / "drawn.mp4"]
         write_video(predictor, film, outs, predict_video(predictor, film, smooth=1.0), watch=watch)
     return marks
@@ -96,7 +96,7 @@ def synthetic_frames(photo: Path, total: int) -> Iterator[np.ndarray]:
     import cv2
 
     height, width = SIZE
-    small = cv2.resize(read_picture(photo).pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(read_image(photo).pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     generator = np.random.default_rng(0)
     for number in range(total):
         frame = generator.integers(96, 160, (height, width, 1), dtype=np.uint8).repeat(3, axis=2)

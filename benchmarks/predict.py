@@ -25,12 +25,12 @@ CODE = {
     "ferlab": "import ferlab, sys; print(ferlab.Predictor('default', sys.argv[1]).predict(sys.argv[2])[0].emotion)",
     "Keras": """
 import sys, cv2, keras
-from ferlab.images.crop import cut
+from ferlab.images.crop import crop_face
 from ferlab.images.detectors import open_detector
 model = keras.models.load_model(sys.argv[3], compile=False)
 image = cv2.imread(sys.argv[2])[..., ::-1]
 for face in open_detector(sys.argv[1]).detect(image):
-    print(model.predict(cut(image, face, 0.0)[None, ..., None], verbose=0).argmax())
+    print(model.predict(crop_face(image, face, 0.0)[None, ..., None], verbose=0).argmax())
 """,
 }
 
@@ -109,7 +109,7 @@ def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:
     import cv2
     import keras
 
-    from ferlab.images.crop import cut
+    from ferlab.images.crop import crop_face
     from ferlab.images.detectors import open_detector
 
     network, finder = keras.models.load_model(model, compile=False), open_detector(detector)
@@ -119,7 +119,7 @@ def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:
         for file in files:
             image = cv2.imread(str(file))[..., ::-1]
             for face in finder.detect(image):
-                network.predict(cut(image, face, 0.0)[None, ..., None], verbose=0)
+                network.predict(crop_face(image, face, 0.0)[None, ..., None], verbose=0)
                 faces += 1
         return faces
 
@@ -129,19 +129,19 @@ def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:
 def stages(files: list[Path], detector: str) -> dict[str, float]:
     """Milliseconds of a photograph in each stage of ferlab, on one thread."""
     from ferlab import Predictor
-    from ferlab.images.crop import cut
-    from ferlab.images.decode import read_picture
-    from ferlab.predict.predictor import ENOUGH
+    from ferlab.images.crop import crop_face
+    from ferlab.images.decode import read_image
+    from ferlab.predict.predictor import SUFFICIENT_SIDE
 
     predictor, spent = Predictor("default", detector, threads=1), np.zeros(4)
     crops = []
     for file in files:
         times = [time.perf_counter()]
-        picture = read_picture(file, enough=ENOUGH)
+        picture = read_image(file, sufficient_side=SUFFICIENT_SIDE)
         times.append(time.perf_counter())
         found = predictor.detector.detect(picture.pixels)
         times.append(time.perf_counter())
-        crops += [cut(picture.pixels, face, 0.0) for face in found]
+        crops += [crop_face(picture.pixels, face, 0.0) for face in found]
         times.append(time.perf_counter())
         spent[:3] += np.diff(times)
     started = time.perf_counter()

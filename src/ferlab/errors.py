@@ -41,7 +41,7 @@ class RunError(FerlabError):
     """A run folder that is missing, in use, incomplete, or of another recipe."""
 
 
-class PictureError(FerlabError):
+class ImageError(FerlabError):
     """A picture that cannot be read."""
 
 

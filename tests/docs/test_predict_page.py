@@ -12,7 +12,7 @@ from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.images.detectors import MODEL_VARIABLE
 from ferlab.predict import video_io as films
-from ferlab.predict.video_io import Film, FilmWriter
+from ferlab.predict.video_io import VideoFile, VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
 from tests.scenes import encoded, scene
@@ -27,7 +27,7 @@ def desk(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     for name in ("photo.jpg", "photos/a.jpg", "photos/deep/b.jpg"):
         (tmp_path / name).write_bytes(encoded(one, ".jpg"))
-    with FilmWriter(tmp_path / "talk.mp4") as film:
+    with VideoWriter(tmp_path / "talk.mp4") as film:
         for number in range(10):
             film.write(np.stack([one] * 3, axis=2), number / 10)
     monkeypatch.chdir(tmp_path)
@@ -64,7 +64,7 @@ def test_command_lines(desk: Path) -> None:
     assert sorted(file.name for file in (desk / "drawn").rglob("*.jpg")) == ["a.jpg", "b.jpg"]
     assert len(rows_of(desk / "talk.csv")) == 5
     assert "face 1" in (desk / "talk.svg").read_text()
-    with Film(desk / "drawn.mp4") as drawn:
+    with VideoFile(desk / "drawn.mp4") as drawn:
         assert len(list(drawn.frames())) == 5
     assert {row["source"] for row in rows_of(desk / "faces.csv")} == {"camera 0"}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferlab.errors import PictureError
-from ferlab.images.decode import MAX_PIXELS, read_picture
+from ferlab.errors import ImageError
+from ferlab.images.decode import MAX_PIXELS, read_image
 
 COLORS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -26,79 +26,79 @@ def test_files_without_loss_come_out_as_they_are(form: str, tmp_path: Path) -> N
     content = file_of(Image.fromarray(COLORS), form, **({"lossless": True} if form == "WEBP" else {}))
     (tmp_path / "picture").write_bytes(content)
     for source in (content, tmp_path / "picture", str(tmp_path / "picture"), Image.open(io.BytesIO(content))):
-        np.testing.assert_array_equal(read_picture(source).pixels, COLORS)
+        np.testing.assert_array_equal(read_image(source).pixels, COLORS)
 
 
 def test_arrays_of_every_form() -> None:
     gray = COLORS[..., 0]
     for array in (gray, gray[..., None], np.stack([gray] * 3, axis=2), gray.astype(np.uint16) * 257):
-        np.testing.assert_array_equal(read_picture(array).pixels, np.stack([gray] * 3, axis=2))
+        np.testing.assert_array_equal(read_image(array).pixels, np.stack([gray] * 3, axis=2))
     opaque = np.concatenate([COLORS, np.full((20, 30, 1), 255, np.uint8)], axis=2)
-    np.testing.assert_array_equal(read_picture(opaque).pixels, COLORS)
+    np.testing.assert_array_equal(read_image(opaque).pixels, COLORS)
     for array in (COLORS[..., ::-1], np.concatenate([COLORS[..., ::-1], opaque[..., 3:]], axis=2)):
-        np.testing.assert_array_equal(read_picture(array, channels="bgr").pixels, COLORS)
+        np.testing.assert_array_equal(read_image(array, channels="bgr").pixels, COLORS)
 
 
 @pytest.mark.parametrize(
     "array", [np.zeros((5, 5)), np.zeros((5, 5, 2), np.uint8), np.zeros((0, 5), np.uint8), "x" * 9]
 )
 def test_what_is_no_picture_is_refused(array) -> None:
-    with pytest.raises(PictureError):
-        read_picture(array)
-    with pytest.raises(PictureError, match="not int"):
-        read_picture(7)
-    with pytest.raises(PictureError, match="channels must be one of rgb, bgr, not 'BGR'"):
-        read_picture(COLORS, channels="BGR")  # type: ignore[arg-type]
+    with pytest.raises(ImageError):
+        read_image(array)
+    with pytest.raises(ImageError, match="not int"):
+        read_image(7)
+    with pytest.raises(ImageError, match="channels must be one of rgb, bgr, not 'BGR'"):
+        read_image(COLORS, channels="BGR")  # type: ignore[arg-type]
     cut_short = Image.open(io.BytesIO(file_of(Image.fromarray(COLORS), "PNG")[:500]))
-    with pytest.raises(PictureError, match="the picture: .*truncated"):
-        read_picture(cut_short)
+    with pytest.raises(ImageError, match="the picture: .*truncated"):
+        read_image(cut_short)
 
 
 def test_postscript_is_not_run() -> None:
     """Pillow would hand it to Ghostscript, a program that such a file directs."""
-    with pytest.raises(PictureError, match="it is no picture, or of no known kind"):
-        read_picture(file_of(Image.fromarray(COLORS), "EPS"))
+    with pytest.raises(ImageError, match="it is no picture, or of no known kind"):
+        read_image(file_of(Image.fromarray(COLORS), "EPS"))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "I;16"])
 def test_pillow_images_of_every_mode(mode: str) -> None:
     whites = np.full((4, 6), 65535, np.uint16)
     image = Image.fromarray(whites) if mode == "I;16" else Image.new("RGB", (6, 4), "white").convert(mode)
-    assert set(np.unique(read_picture(image).pixels)) == {255}
+    assert set(np.unique(read_image(image).pixels)) == {255}
 
 
 def test_what_is_transparent_becomes_white() -> None:
     pixels = np.zeros((4, 4, 4), np.uint8)
     pixels[0, 0] = (10, 20, 30, 255)
-    read = read_picture(file_of(Image.fromarray(pixels), "PNG")).pixels
+    read = read_image(file_of(Image.fromarray(pixels), "PNG")).pixels
     assert read[0, 0].tolist() == [10, 20, 30]
     assert read[1, 1].tolist() == [255, 255, 255]
 
 
 def test_sixteen_bits_in_a_file() -> None:
     deep = np.array([[0, 257, 65535]], np.uint16)
-    assert read_picture(file_of(Image.fromarray(deep), "PNG")).pixels[0, :, 0].tolist() == [0, 1, 255]
+    assert read_image(file_of(Image.fromarray(deep), "PNG")).pixels[0, :, 0].tolist() == [0, 1, 255]
 
 
 def test_exif_turns_the_picture_upright() -> None:
     lying = Image.fromarray(np.rot90(COLORS))
     exif = lying.getexif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    np.testing.assert_array_equal(read_picture(file_of(lying, "PNG", exif=exif)).pixels, COLORS)
+    np.testing.assert_array_equal(read_image(file_of(lying, "PNG", exif=exif)).pixels, COLORS)
 
 
 def test_a_large_jpeg_is_decoded_smaller_and_says_so() -> None:
     content = file_of(Image.new("RGB", (4000, 2000)), "JPEG")
-    picture = read_picture(content, enough=1280)
+    picture = read_image(content, sufficient_side=1280)
     assert picture.pixels.shape == (1000, 2000, 3)
     assert picture.scale == 0.5
-    assert read_picture(content).pixels.shape == (2000, 4000, 3)
-    assert read_picture(content, enough=5000).scale == 1
+    assert read_image(content).pixels.shape == (2000, 4000, 3)
+    assert read_image(content, sufficient_side=5000).scale == 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
 def test_tiny_and_thin_pictures(size: tuple[int, int]) -> None:
-    assert read_picture(file_of(Image.new("L", size), "PNG"), enough=1280).pixels.shape == (size[1], size[0], 3)
+    assert read_image(file_of(Image.new("L", size), "PNG"), sufficient_side=1280).pixels.shape == (size[1], size[0], 3)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -113,16 +113,16 @@ def png_of_size(width: int, height: int) -> bytes:
 
 def test_a_bomb_is_refused_by_its_header() -> None:
     side = int(MAX_PIXELS**0.5) + 1
-    with pytest.raises(PictureError, match=f"it has {side}x{side} pixels, and at most 80,000,000"):
-        read_picture(png_of_size(side, side))
+    with pytest.raises(ImageError, match=f"it has {side}x{side} pixels, and at most 80,000,000"):
+        read_image(png_of_size(side, side))
 
 
 def test_a_film_is_told_from_a_picture() -> None:
     frames = [Image.new("L", (8, 8), gray) for gray in (0, 255)]
     for form in ("GIF", "WEBP", "PNG"):
-        with pytest.raises(PictureError, match="it moves: give it to `ferlab video`"):
-            read_picture(file_of(frames[0], form, save_all=True, append_images=frames[1:]))
-    assert read_picture(file_of(frames[0], "GIF")).pixels.shape == (8, 8, 3)
+        with pytest.raises(ImageError, match="it moves: give it to `ferlab video`"):
+            read_image(file_of(frames[0], form, save_all=True, append_images=frames[1:]))
+    assert read_image(file_of(frames[0], "GIF")).pixels.shape == (8, 8, 3)
 
 
 def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:
         ("cut.jpg", content[: len(content) // 2], "truncated"),
     ):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(PictureError, match=rf"{name}.*{reason}"):
-            read_picture(tmp_path / name)
-    with pytest.raises(PictureError, match=r"none\.jpg does not exist"):
-        read_picture(tmp_path / "none.jpg")
-    with pytest.raises(PictureError):
-        read_picture(tmp_path)
+        with pytest.raises(ImageError, match=rf"{name}.*{reason}"):
+            read_image(tmp_path / name)
+    with pytest.raises(ImageError, match=r"none\.jpg does not exist"):
+        read_image(tmp_path / "none.jpg")
+    with pytest.raises(ImageError):
+        read_image(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
@@ -150,6 +150,6 @@ def test_damaged_files_are_pictures_or_errors(form: str) -> None:
         for place in generator.integers(0, len(damaged), 4):
             damaged[place] ^= 1 << int(generator.integers(0, 8))
         try:
-            assert read_picture(bytes(damaged), enough=1280).pixels.dtype == np.uint8
-        except PictureError as error:
+            assert read_image(bytes(damaged), sufficient_side=1280).pixels.dtype == np.uint8
+        except ImageError as error:
             assert "the picture" in str(error)

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from ferlab import Dataset, Predictor
-from ferlab.errors import DetectorError, FerlabError, OutputError, PictureError
-from ferlab.images.crop import cut
+from ferlab.errors import DetectorError, FerlabError, ImageError, OutputError
+from ferlab.images.crop import crop_face
 from ferlab.images.detectors import MODEL_VARIABLE, Detection
-from ferlab.predict.batch import list_pictures, predict_files, write_predictions
+from ferlab.predict.batch import list_images, predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artifacts import linear_artifact
 from tests.images.test_decode import png_of_size
@@ -46,23 +46,23 @@ def photos(demo: Dataset, tmp_path: Path) -> Path:
 
 
 def test_what_is_meant(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [str(place) for place in list_pictures([photos]).values()] == ["a.png", "b.jpg", "c.png", "d.jpg"]
-    assert str(list_pictures([photos], recursive=True)[photos / "deep" / "e.webp"]) == str(Path("deep/e.webp"))
-    assert list(list_pictures([photos / "*.png", photos / "a.png"])) == [photos / "a.png", photos / "c.png"]
-    assert list(list_pictures([photos / "notes.txt"])) == [photos / "notes.txt"]  # whoever names it, means it
+    assert [str(place) for place in list_images([photos]).values()] == ["a.png", "b.jpg", "c.png", "d.jpg"]
+    assert str(list_images([photos], recursive=True)[photos / "deep" / "e.webp"]) == str(Path("deep/e.webp"))
+    assert list(list_images([photos / "*.png", photos / "a.png"])) == [photos / "a.png", photos / "c.png"]
+    assert list(list_images([photos / "notes.txt"])) == [photos / "notes.txt"]  # whoever names it, means it
     (photos / "deep" / "a.png").write_bytes(b"another one of that name")
-    assert [str(place) for place in list_pictures([photos / "a.png", photos / "deep"]).values()] == [
+    assert [str(place) for place in list_images([photos / "a.png", photos / "deep"]).values()] == [
         "a.png", "a-2.png", "e.webp",
     ]  # fmt: skip
-    with pytest.raises(PictureError, match="nowhere does not exist"):
-        list_pictures([photos, "nowhere"])
+    with pytest.raises(ImageError, match="nowhere does not exist"):
+        list_images([photos, "nowhere"])
     (photos / "empty" / "deep").mkdir(parents=True)
-    with pytest.raises(PictureError, match="There are no pictures in .*--recursive"):
-        list_pictures([photos / "empty"])
+    with pytest.raises(ImageError, match="There are no pictures in .*--recursive"):
+        list_images([photos / "empty"])
 
 
 def test_answers_come_in_order_and_are_those_of_single_calls(predictor: Predictor, photos: Path) -> None:
-    files = list(list_pictures([photos], recursive=True))
+    files = list(list_images([photos], recursive=True))
     found = list(predict_files(predictor, files, threads=3))
     assert [file for file, _ in found] == files
     for file, faces in found:
@@ -75,7 +75,7 @@ def test_answers_come_in_order_and_are_those_of_single_calls(predictor: Predicto
 
 
 def test_rows_and_drawn_copies(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
-    files, drawn = list_pictures([photos], recursive=True), tmp_path / "drawn"
+    files, drawn = list_images([photos], recursive=True), tmp_path / "drawn"
     with open_writer(tmp_path / "faces.csv", None, predictor.artifact.class_names) as writer:
         counts = write_predictions(predictor, files, writer, annotate=drawn)
     assert counts == {"ok": 4, "no_face": 1, "error": 1}
@@ -95,11 +95,11 @@ def test_copies_never_lie_among_the_pictures(predictor: Predictor, photos: Path,
     for paths, annotate in (([photos], photos), ([photos / "a.png"], photos), ([photos / "deep"], photos / "deep")):
         writer = open_writer(None, None, predictor.artifact.class_names)
         with pytest.raises(OutputError, match="holds the pictures themselves"):
-            write_predictions(predictor, list_pictures(paths), writer, annotate=annotate)
+            write_predictions(predictor, list_images(paths), writer, annotate=annotate)
     assert {file: file.read_bytes() for file in photos.rglob("*.*")} == before
     drawn = photos / "deep"
-    assert photos / "deep" / "e.webp" not in list_pictures([photos], recursive=True, drawn=drawn)
-    assert photos / "deep" / "e.webp" in list_pictures([drawn], recursive=True, drawn=drawn)
+    assert photos / "deep" / "e.webp" not in list_images([photos], recursive=True, drawn=drawn)
+    assert photos / "deep" / "e.webp" in list_images([drawn], recursive=True, drawn=drawn)
 
 
 def test_sides_of_any_length(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_sides_of_any_length(predictor: Predictor, demo: Dataset, tmp_path: Path
         )
     assert counts == {"ok": 1}
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["strip.jpg.png"]
-    crops = [cut(picture, Detection(box=(left, 10, 180, 180)), 0) for picture, left in (
+    crops = [crop_face(picture, Detection(box=(left, 10, 180, 180)), 0) for picture, left in (
         (np.stack([strip] * 3, axis=2), 60_000), (np.stack([strip[:, 59_000:61_000]] * 3, axis=2), 1_000),
     )]  # fmt: skip
     np.testing.assert_array_equal(*crops)
@@ -130,7 +130,7 @@ def test_one_picture_that_cannot_be_drawn_stops_nothing(
 
     with open_writer(None, None, predictor.artifact.class_names) as writer:
         predictor = Vanishing(predictor.artifact.path, "haar")
-        counts = write_predictions(predictor, list_pictures([photos]), writer, annotate=tmp_path / "drawn")
+        counts = write_predictions(predictor, list_images([photos]), writer, annotate=tmp_path / "drawn")
     assert counts == {"ok": 3, "no_face": 1, "error": 1}
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["b.jpg", "c.png"]
     assert re.search(r"a\.png: not drawn \(.*does not exist", caplog.text)
@@ -141,8 +141,8 @@ def test_what_is_no_file_and_names_too_long(predictor: Predictor, tmp_path: Path
     os.mkfifo(tmp_path / "pipe.jpg")
     [(_, error)] = predict_files(predictor, [tmp_path / "pipe.jpg"])
     assert str(error).endswith("pipe.jpg: it is no file")
-    with pytest.raises(PictureError, match="File name too long"):
-        list_pictures([tmp_path / ("a" * 300 + ".jpg")])
+    with pytest.raises(ImageError, match="File name too long"):
+        list_images([tmp_path / ("a" * 300 + ".jpg")])
 
 
 def test_a_detector_that_cannot_be_had_is_told_once(photos: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_files_from_strangers_get_a_row_each(predictor: Predictor, demo: Dataset
     (folder / "large.png").write_bytes(png_of_size(9_000, 9_000))
     (folder / "page.jpg").write_text("<html></html>")
     (folder / "really-a-png.jpg").write_bytes(whole[".png"])
-    files = list_pictures([folder])
+    files = list_images([folder])
     with open_writer(tmp_path / "rows.csv", None, predictor.artifact.class_names) as writer:
         write_predictions(predictor, files, writer)
     rows = {Path(row["source"]).name: row for row in rows_of(tmp_path / "rows.csv")}

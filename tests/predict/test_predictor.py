@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, FerlabError, Predictor
-from ferlab.images.crop import prepare
+from ferlab.images.crop import resize_crop
 from tests.artifacts import linear_artifact
 from tests.scenes import encoded, scene
 
@@ -30,20 +30,20 @@ def test_each_crop_gets_an_answer_of_its_own(predictor: Predictor) -> None:
 
 
 def test_gray_and_color_are_the_same_picture() -> None:
-    np.testing.assert_array_equal(prepare(GRAY[..., None]), GRAY)
-    np.testing.assert_array_equal(prepare(np.stack([GRAY] * 3, axis=2)), GRAY)
+    np.testing.assert_array_equal(resize_crop(GRAY[..., None]), GRAY)
+    np.testing.assert_array_equal(resize_crop(np.stack([GRAY] * 3, axis=2)), GRAY)
 
 
 def test_colors_are_red_green_blue() -> None:
     """Weights of ITU-R BT.601: red counts 0.299, blue 0.114."""
     red = np.zeros((48, 48, 3), np.uint8)
     red[..., 0] = 255
-    assert prepare(red).mean() == pytest.approx(76, abs=1)
+    assert resize_crop(red).mean() == pytest.approx(76, abs=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 30), (500, 300), (47, 2000, 3)])
 def test_any_size_is_scaled(shape: tuple[int, ...]) -> None:
-    scaled = prepare(np.full(shape, 77, np.uint8))
+    scaled = resize_crop(np.full(shape, 77, np.uint8))
     assert scaled.shape == (48, 48)
     assert set(np.unique(scaled)) == {77}
 

@@ -11,7 +11,7 @@ import pytest
 
 from ferlab.errors import OutputError
 from ferlab.predict.results import Face
-from ferlab.predict.table import columns, error_row, open_writer, picture_rows
+from ferlab.predict.table import columns, error_row, image_rows, open_writer
 from tests.predict.test_results import FACE
 
 CLASSES = ("angry", "happy")
@@ -43,9 +43,9 @@ def test_columns_are_the_contracts() -> None:
 
 def test_rows_of_every_status(path: Path) -> None:
     with open_writer(path, None, CLASSES) as writer:
-        writer.write(picture_rows('a, "b"\n.jpg', [FACE, FACE], min_confidence=0.7))
-        writer.write(picture_rows("none.jpg", []))
-        writer.write(picture_rows("unsure.jpg", [FACE], min_confidence=0.8))
+        writer.write(image_rows('a, "b"\n.jpg', [FACE, FACE], min_confidence=0.7))
+        writer.write(image_rows("none.jpg", []))
+        writer.write(image_rows("unsure.jpg", [FACE], min_confidence=0.8))
         writer.write([error_row("broken.jpg", "it is cut short")])
     rows = rows_of(path)
     assert [tuple(row) for row in rows] == [NAMES] * 5
@@ -66,7 +66,7 @@ def write_and_die(path: Path, sources: dict[str, list[Face]]) -> None:
     """Writes rows of some pictures, and is stopped."""
     with pytest.raises(KeyboardInterrupt), open_writer(path, None, CLASSES) as writer:
         for source, faces in sources.items():
-            writer.write(picture_rows(source, faces))
+            writer.write(image_rows(source, faces))
         raise KeyboardInterrupt
 
 
@@ -80,7 +80,7 @@ def test_an_interrupted_job_goes_on(path: Path, cut: int) -> None:
     with open_writer(path, None, CLASSES, resume=pictures) as writer:
         assert {"one"} <= writer.done <= {"one", "two"}
         for source in pictures.keys() - writer.done:
-            writer.write(picture_rows(source, pictures[source]))
+            writer.write(image_rows(source, pictures[source]))
     counts = {source: sum(row["source"] == source for row in rows_of(path)) for source in pictures}
     assert counts == {"one": 1, "two": 1, "three": 3, "four": 1}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -88,7 +88,7 @@ def test_an_interrupted_job_goes_on(path: Path, cut: int) -> None:
 
 def test_nothing_is_overwritten(path: Path) -> None:
     with open_writer(path, None, CLASSES) as writer:
-        writer.write(picture_rows("one", [FACE]))
+        writer.write(image_rows("one", [FACE]))
     before = path.read_bytes()
     with pytest.raises(OutputError, match="is already there"):
         open_writer(path, None, CLASSES)
@@ -102,7 +102,7 @@ def test_the_last_picture_stays_where_the_job_is_another(path: Path) -> None:
     write_and_die(path, {"one": [FACE], "two": [FACE, FACE]})
     with open_writer(path, None, CLASSES, resume={"three"}) as writer:
         assert writer.done == {"one", "two"}
-        writer.write(picture_rows("three", []))
+        writer.write(image_rows("three", []))
     assert [row["source"] for row in rows_of(path)] == ["one", "two", "two", "three"]
 
 
@@ -136,13 +136,13 @@ def test_names_that_are_no_utf8(path: Path, capsys: pytest.CaptureFixture[str]) 
     write_and_die(path, {name: [FACE], "two": []})
     with open_writer(path, None, CLASSES, resume={name, "two"}) as writer:
         assert writer.done == {name}
-        writer.write(picture_rows("two", []))
+        writer.write(image_rows("two", []))
     if path.suffix == ".csv":
         assert path.read_bytes().splitlines()[1].startswith(b"caf\xe9.jpg,")
     else:
         assert rows_of(path)[0]["source"] == (name if path.suffix == ".jsonl" else r"caf\udce9.jpg")
     with open_writer(None, "csv", CLASSES) as writer:
-        writer.write(picture_rows(name, []))
+        writer.write(image_rows(name, []))
     assert r"caf\udce9.jpg,,," in capsys.readouterr().out
 
 
@@ -187,8 +187,8 @@ def test_forms_go_by_the_suffix_or_are_asked_for(tmp_path: Path) -> None:
 
 def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     with open_writer(None, None, CLASSES) as writer:
-        writer.write(picture_rows("photos/of/a/very/long/path/to/the/end.jpg", [FACE]))
-        writer.write(picture_rows("unsure.jpg", [FACE], min_confidence=0.9))
+        writer.write(image_rows("photos/of/a/very/long/path/to/the/end.jpg", [FACE]))
+        writer.write(image_rows("unsure.jpg", [FACE], min_confidence=0.9))
         writer.write([error_row("broken.jpg", "broken.jpg: it is cut short")])
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == "...f/a/very/long/path/to/the/end.jpg  face 1   happy       75 %  10,20 30x40"

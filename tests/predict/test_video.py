@@ -16,7 +16,7 @@ from ferlab.predict import video_io as films
 from ferlab.predict.results import Box, Face
 from ferlab.predict.tracking import Tracker
 from ferlab.predict.video import frame_rows, predict_video, write_video
-from ferlab.predict.video_io import Camera, Film, FilmWriter, open_film
+from ferlab.predict.video_io import Camera, VideoFile, VideoWriter, open_video
 from tests.artifacts import linear_artifact
 from tests.scenes import scene
 
@@ -34,7 +34,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 def film(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds: a face moves to the right, a second one is there in the middle second."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    with FilmWriter(path) as writer:
+    with VideoWriter(path) as writer:
         for number in range(3 * RATE):
             second = [(100, 20, 250)] if RATE <= number < 2 * RATE else []
             picture = scene(demo, (180, 200 + 5 * number, 60), *second)
@@ -43,7 +43,7 @@ def film(demo: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_frames_come_with_their_times(film: Path) -> None:
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         frames = list(opened.frames())
         assert opened.duration == pytest.approx(3, abs=0.15)
     assert [frame.number for frame in frames] == list(range(30))
@@ -52,7 +52,7 @@ def test_frames_come_with_their_times(film: Path) -> None:
 
 
 def test_faces_keep_their_numbers(predictor: Predictor, film: Path) -> None:
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         found = list(predict_video(predictor, opened))
     numbers = [set(frame.faces) for frame in found]
     assert all(1 in some for some in numbers)
@@ -73,7 +73,7 @@ def test_faces_keep_their_numbers(predictor: Predictor, film: Path) -> None:
     ],
 )
 def test_which_frames_are_looked_at(predictor: Predictor, film: Path, options: dict, times: list[float]) -> None:
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         found = list(predict_video(predictor, opened, **options))
     np.testing.assert_allclose([frame.frame.seconds for frame in found], times, atol=1e-3)
 
@@ -81,7 +81,7 @@ def test_which_frames_are_looked_at(predictor: Predictor, film: Path, options: d
 def test_rows_and_a_drawn_film(predictor: Predictor, film: Path, tmp_path: Path) -> None:
     outs = [tmp_path / name for name in ("rows.csv", "rows.jsonl", "drawn.mp4")]
     seen = []
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         counts = write_video(
             predictor, opened, outs, predict_video(predictor, opened, every=3), min_confidence=1, watch=seen.extend
         )
@@ -90,7 +90,7 @@ def test_rows_and_a_drawn_film(predictor: Predictor, film: Path, tmp_path: Path)
     assert counts["frames"] == 10
     assert counts["uncertain"] == len(rows) == len(seen) == len(outs[1].read_text().splitlines())
     assert [row["time_s"] for row in rows if row["face"] == "1"] == [str(round(0.3 * n, 4)) for n in range(10)]
-    with Film(outs[2]) as drawn, Film(film) as plain:
+    with VideoFile(outs[2]) as drawn, VideoFile(film) as plain:
         pairs = list(zip(drawn.frames(), itertools.islice(plain.frames(), 0, None, 3), strict=True))
     for copy, original in pairs:
         assert copy.seconds == pytest.approx(original.seconds, abs=1e-3)
@@ -101,7 +101,7 @@ def test_rows_and_a_drawn_film(predictor: Predictor, film: Path, tmp_path: Path)
 def test_films_are_not_overwritten(predictor: Predictor, film: Path, tmp_path: Path) -> None:
     before = film.read_bytes()
     with (
-        Film(film) as opened,
+        VideoFile(film) as opened,
         pytest.raises(OutputError, match=r"film\.mp4 is already there\. Choose another --out\.$"),
     ):
         write_video(predictor, opened, [tmp_path / "rows.csv", film], predict_video(predictor, opened))
@@ -111,11 +111,11 @@ def test_films_are_not_overwritten(predictor: Predictor, film: Path, tmp_path: P
 
 def test_an_error_leaves_no_film(predictor: Predictor, film: Path, tmp_path: Path) -> None:
     def failing():
-        with Film(film) as opened:
+        with VideoFile(film) as opened:
             yield from itertools.islice(predict_video(predictor, opened), 5)
         raise VideoError("the camera is gone")
 
-    with Film(film) as opened, pytest.raises(VideoError, match="the camera is gone"):
+    with VideoFile(film) as opened, pytest.raises(VideoError, match="the camera is gone"):
         write_video(predictor, opened, [tmp_path / "drawn.mp4"], failing())
     assert list(tmp_path.iterdir()) == []
 
@@ -127,11 +127,11 @@ import resource
 from pathlib import Path
 import numpy as np
 from ferlab.errors import OutputError
-from ferlab.predict.video_io import FilmWriter
+from ferlab.predict.video_io import VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 noise = np.random.default_rng(0)
 try:
-    with FilmWriter(Path({str(tmp_path / "noise.mp4")!r})) as writer:
+    with VideoWriter(Path({str(tmp_path / "noise.mp4")!r})) as writer:
         for number in range(200):
             writer.write(noise.integers(0, 256, (200, 200, 3), dtype=np.uint8), number / 10)
 except OutputError as error:
@@ -144,7 +144,7 @@ except OutputError as error:
 
 def test_times_never_fall(film: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at a joint of two recordings."""
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         pictures = list(opened._pictures())
         monkeypatch.setattr(opened, "_pictures", lambda: iter([*pictures[:10], *pictures[:5]]))
         seconds = [found.frame.seconds for found in predict_video(predictor, opened, smooth=0.001)]
@@ -161,7 +161,7 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(64, 45)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((576, 720, 3), np.uint8), format="rgb24")))
         container.mux(stream.encode(None))
-    with Film(tmp_path / "wide.mp4") as film:
+    with VideoFile(tmp_path / "wide.mp4") as film:
         [frame] = film.frames()
     assert frame.pixels.shape == (576, 1024, 3)
 
@@ -170,29 +170,29 @@ def test_ctrl_c_ends_all_files_well(predictor: Predictor, film: Path, tmp_path: 
     outs = [tmp_path / name for name in ("rows.parquet", "drawn.mp4")]
 
     def interrupted():
-        with Film(film) as opened:
+        with VideoFile(film) as opened:
             yield from itertools.islice(predict_video(predictor, opened), 5)
         raise KeyboardInterrupt
 
-    with Film(film) as opened:
+    with VideoFile(film) as opened:
         counts = write_video(predictor, opened, outs, interrupted())
     assert (counts["frames"], counts["interrupted"]) == (5, 1)
     import pyarrow.parquet
 
     assert pyarrow.parquet.read_table(outs[0]).column("frame").to_pylist() == list(range(5))
-    with Film(outs[1]) as drawn:
+    with VideoFile(outs[1]) as drawn:
         assert len(list(drawn.frames())) == 5
 
 
 def test_a_form_that_is_not_known_is_told_before_the_work(predictor: Predictor, film: Path, tmp_path: Path) -> None:
-    with Film(film) as opened, pytest.raises(OutputError, match=r"drawn\.avi: which form.*\.parquet or \.mp4"):
+    with VideoFile(film) as opened, pytest.raises(OutputError, match=r"drawn\.avi: which form.*\.parquet or \.mp4"):
         write_video(predictor, opened, [tmp_path / "drawn.avi"], predict_video(predictor, opened))
 
 
 def test_a_frame_without_a_face_is_a_row(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
-    with FilmWriter(tmp_path / "empty.mp4") as writer:
+    with VideoWriter(tmp_path / "empty.mp4") as writer:
         writer.write(np.full((101, 77, 3), 128, np.uint8), 0)  # H.264 takes even sizes alone
-    with Film(tmp_path / "empty.mp4") as film:
+    with VideoFile(tmp_path / "empty.mp4") as film:
         [found] = predict_video(predictor, film)
     assert found.frame.pixels.shape == (100, 76, 3)
     assert frame_rows("a.mp4", found) == [{"source": "a.mp4", "status": "no_face", "frame": 0, "time_s": 0.0}]
@@ -208,8 +208,8 @@ def test_films_that_cannot_be_read(tmp_path: Path, film: Path) -> None:
         ("a" * 300, "does not exist"),
     ):
         with pytest.raises(VideoError, match=message):
-            open_film(str(source))
-    with pytest.raises(OutputError, match="cannot be made"), FilmWriter(tmp_path / "text.mp4" / "x.mp4"):
+            open_video(str(source))
+    with pytest.raises(OutputError, match="cannot be made"), VideoWriter(tmp_path / "text.mp4" / "x.mp4"):
         pass
 
 
@@ -221,7 +221,7 @@ def test_damaged_films(film: Path, tmp_path: Path, share: float) -> None:
     start = end - round(share * (end - start))
     content[start:end] = bytes(end - start)
     (tmp_path / "damaged.mp4").write_bytes(content)
-    with Film(tmp_path / "damaged.mp4") as opened:
+    with VideoFile(tmp_path / "damaged.mp4") as opened:
         if share == 1:
             with pytest.raises(VideoError, match="none of its pictures can be decoded"):
                 list(opened.frames())
@@ -233,7 +233,7 @@ def test_damaged_films(film: Path, tmp_path: Path, share: float) -> None:
 def test_a_camera_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(VideoError, match=r"Camera 93 cannot be opened .*plugged in"):
-        open_film("93")
+        open_video("93")
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_a_slow_reader_gets_the_newest_frame(camera: None) -> None:
 
 
 def test_a_camera_is_stopped_after_some_seconds(camera: None, predictor: Predictor) -> None:
-    with open_film("0") as opened:
+    with open_video("0") as opened:
         found = list(predict_video(predictor, opened, seconds=0.4))
     assert 1 <= len(found) <= 11
     assert found[-1].frame.seconds < 0.4

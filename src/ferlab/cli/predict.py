@@ -49,10 +49,10 @@ def predict(
 
         ferlab predict photos --recursive --out faces.csv --annotate drawn
     """
-    from ferlab.predict.batch import list_pictures, write_predictions
+    from ferlab.predict.batch import list_images, write_predictions
     from ferlab.predict.table import open_writer
 
-    files = list_pictures(paths, recursive=recursive, drawn=annotate)
+    files = list_images(paths, recursive=recursive, drawn=annotate)
     predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
     started = time.monotonic()
     try:

@@ -53,11 +53,11 @@ def video(
     Without `--out`, the rows are printed. A face keeps its number for as long as it is seen.
     """
     from ferlab.predict.video import predict_video, write_video
-    from ferlab.predict.video_io import open_film
+    from ferlab.predict.video_io import open_video
 
     predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
     timeline = _timeline(plot, predictor.artifact.class_names) if plot else None
-    with open_film(source) as film, bar("seconds", film.duration, quiet) as advance:
+    with open_video(source) as film, bar("seconds", film.duration, quiet) as advance:
         frames = predict_video(predictor, film, every=every, fps=fps, smooth=smooth, seconds=seconds)
         last = 0.0
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from ferlab.images.crop import MARGIN, cut
+from ferlab.images.crop import CROP_MARGIN, crop_face
 from ferlab.images.detectors import Haar
 
 
@@ -19,7 +19,7 @@ def largest_face(image: np.ndarray) -> np.ndarray | None:
     """
     colors = np.repeat(image[..., None], 3, axis=2)
     found = _detector().detect(colors)
-    return cut(colors, found[0], MARGIN) if found else None
+    return crop_face(colors, found[0], CROP_MARGIN) if found else None
 
 
 @cache

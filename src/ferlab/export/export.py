@@ -17,7 +17,7 @@ from ferlab.evaluation.metrics import fit_temperature
 from ferlab.export import litert, onnx
 from ferlab.export.parity import Parity, Quantize, check_parity, refuse_if_different
 from ferlab.files import write_atomically
-from ferlab.images.crop import MARGIN
+from ferlab.images.crop import CROP_MARGIN
 from ferlab.models import load_model, predict_logits
 from ferlab.predict.artifact import METADATA, SCHEMA, Artifact, digest
 from ferlab.protocol import calibration_images
@@ -196,7 +196,7 @@ def _metadata(trained: Trained, accuracy: float) -> dict[str, Any]:
     return {
         **trained.metadata,
         "schema": SCHEMA,
-        "crop_margin": MARGIN,
+        "crop_margin": CROP_MARGIN,
         "temperature": trained.temperature,
         "accuracy": {"validation": accuracy},
         "licenses": LICENSES,

@@ -10,7 +10,7 @@ import numpy as np
 from ferlab.backend import quiet_start
 from ferlab.data import Dataset, Split
 from ferlab.errors import ArtifactError
-from ferlab.predict.artifact import litert
+from ferlab.predict.artifact import import_litert
 
 if TYPE_CHECKING:
     import keras
@@ -67,7 +67,7 @@ def _quantized(converter: Any, images: np.ndarray) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = examples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    _, schema = litert()
+    _, schema = import_litert()
     kinds = [name for name in vars(schema.BuiltinOperator) if not name.startswith("_")]
     options = tf.lite.experimental.QuantizationDebugOptions(
         denylisted_ops=[name for name in kinds if name not in IN_8_BITS]
@@ -85,7 +85,7 @@ def describe(content: bytes, metadata: Mapping[str, str]) -> bytes:
     """
     import flatbuffers
 
-    _, schema = litert()
+    _, schema = import_litert()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     for name, value in metadata.items():
         entry, buffer = schema.MetadataT(), schema.BufferT()

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from ferlab.errors import PictureError
+from ferlab.errors import ImageError
 from ferlab.images.detectors import Detection
 
-SIDE = 48  # pixels of the network's input
-MARGIN = 0.0  # for networks that learned FER2013, measured by benchmarks/crop_margin.py
+CROP_SIDE = 48  # pixels of the network's input
+CROP_MARGIN = 0.0  # for networks that learned FER2013, measured by benchmarks/crop_margin.py
 
 
-def cut(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:
+def crop_face(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:
     """Cuts out a square about a face, turned so that the eyes are level where they are known.
 
     Args:
@@ -30,28 +30,28 @@ def cut(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:
     side = max(1.0, math.sqrt(width * height) * (1 + 2 * margin))
     image, corner = _surroundings(image, center, reach=side)
     center = center - corner
-    fine = SIDE * max(1, math.ceil(side / SIDE))  # the crop's own pixels, averaged afterwards: no aliasing
+    fine = CROP_SIDE * max(1, math.ceil(side / CROP_SIDE))  # the crop's own pixels, averaged afterwards: no aliasing
     turn = cv2.getRotationMatrix2D(center.tolist(), _tilt(detection), fine / side)
     turn[:, 2] = turn[:, 2] + (fine - 1) / 2 - center
     crop = cv2.warpAffine(image, turn, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
 
 
-def prepare(crop: np.ndarray) -> np.ndarray:
+def resize_crop(crop: np.ndarray) -> np.ndarray:
     """Makes a gray picture `(48, 48)` uint8 of a face's crop, gray or RGB, of any size.
 
     Raises:
-        PictureError: if the array is no such picture.
+        ImageError: if the array is no such picture.
     """
     if crop.dtype != np.uint8 or crop.ndim not in (2, 3) or not crop.size or crop.shape[2:] not in ((), (1,), (3,)):
-        raise PictureError(f"A crop must be (H, W), (H, W, 1) or (H, W, 3) uint8, not {crop.shape} {crop.dtype}.")
-    if crop.shape[:2] == (SIDE, SIDE) and crop.shape[2:] != (3,):
-        return crop.reshape(SIDE, SIDE)
+        raise ImageError(f"A crop must be (H, W), (H, W, 1) or (H, W, 3) uint8, not {crop.shape} {crop.dtype}.")
+    if crop.shape[:2] == (CROP_SIDE, CROP_SIDE) and crop.shape[2:] != (3,):
+        return crop.reshape(CROP_SIDE, CROP_SIDE)
     import cv2
 
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.shape[2:] == (3,) else crop.reshape(crop.shape[:2])
-    shrinks = min(gray.shape) > SIDE
-    return cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    shrinks = min(gray.shape) > CROP_SIDE
+    return cv2.resize(gray, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _surroundings(image: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:

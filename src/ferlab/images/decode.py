@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ferlab.errors import PictureError
+from ferlab.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,7 +22,7 @@ FORM = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class DecodedImage:
     """A picture in memory.
 
     Attributes:
@@ -34,43 +34,43 @@ class Picture:
     scale: float = 1.0
 
 
-def read_picture(source: Any, *, channels: Channels = "rgb", enough: int | None = None) -> Picture:
+def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int | None = None) -> DecodedImage:
     """Reads a picture.
 
     Args:
         source: a path; a file's bytes; a Pillow image; or an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)`,
             uint8 or uint16. Files are turned upright, as their EXIF says; what is transparent becomes white.
         channels: the order of colors in an array: `rgb`, or `bgr` as OpenCV has them.
-        enough: pixels of the longer side that suffice: a larger JPEG is decoded at a half, quarter or eighth of its
+        sufficient_side: pixels of the longer side that suffice: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its
             size, which is several times as fast.
 
     Returns:
         The picture.
 
     Raises:
-        PictureError: with the reason, if it cannot be read, moves, or has more than 80 million pixels; or if `channels`
+        ImageError: with the reason, if it cannot be read, moves, or has more than 80 million pixels; or if `channels`
             is neither.
     """
     if channels not in get_args(Channels):
-        raise PictureError(f"channels must be one of {', '.join(get_args(Channels))}, not {channels!r}.")
+        raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, not {channels!r}.")
     if isinstance(source, np.ndarray):
-        return Picture(pixels=_from_array(source, channels))
+        return DecodedImage(pixels=_from_array(source, channels))
     if isinstance(source, str | Path):
-        return _decoded(Path(source), str(source), enough)
+        return _decoded(Path(source), str(source), sufficient_side)
     if isinstance(source, bytes):
-        return _decoded(io.BytesIO(source), "the picture", enough)
+        return _decoded(io.BytesIO(source), "the picture", sufficient_side)
     if _is_pillow(source):
         try:
-            return Picture(pixels=_upright(source.copy()))
+            return DecodedImage(pixels=_upright(source.copy()))
         except OSError as error:  # it was opened, and its file is cut short
-            raise PictureError(f"the picture: {error}") from None
-    raise PictureError(f"A picture must be a path, bytes, a Pillow image or an array, not {type(source).__name__}.")
+            raise ImageError(f"the picture: {error}") from None
+    raise ImageError(f"A picture must be a path, bytes, a Pillow image or an array, not {type(source).__name__}.")
 
 
 def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
     depth = array.shape[2] if array.ndim == 3 else 1
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or not array.size or depth not in (1, 3, 4):
-        raise PictureError(f"An array must be {FORM}, not {array.shape} {array.dtype}.")
+        raise ImageError(f"An array must be {FORM}, not {array.shape} {array.dtype}.")
     if array.dtype == np.uint16:
         array = (array // 257).astype(np.uint8)
     if depth == 1:
@@ -79,36 +79,36 @@ def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
     return np.ascontiguousarray(colors)
 
 
-def _decoded(file: Path | io.BytesIO, name: str, enough: int | None) -> Picture:
+def _decoded(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> DecodedImage:
     from PIL import Image
 
     try:
         if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which may never end
-            raise PictureError("it is no file")
+            raise ImageError("it is no file")
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             _refuse(image)
-            if enough and enough < max(width, height):
-                share = enough / max(width, height)
+            if sufficient_side and sufficient_side < max(width, height):
+                share = sufficient_side / max(width, height)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
             pixels = _upright(image)
-    except PictureError as error:
-        raise PictureError(f"{name}: {error}") from None
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError:
-        raise PictureError(f"{name} does not exist.") from None
+        raise ImageError(f"{name} does not exist.") from None
     except Exception as error:  # decoders of damaged files raise whatever they come across
         reason = "it is no picture, or of no known kind" if "cannot identify" in str(error) else str(error)
-        raise PictureError(f"{name}: {reason or type(error).__name__}") from None
-    return Picture(pixels=pixels, scale=max(pixels.shape[:2]) / max(width, height))
+        raise ImageError(f"{name}: {reason or type(error).__name__}") from None
+    return DecodedImage(pixels=pixels, scale=max(pixels.shape[:2]) / max(width, height))
 
 
 def _refuse(image: "Image.Image") -> None:
     """Judges by the header alone, before anything is decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise PictureError(f"it has {width}x{height} pixels, and at most {MAX_PIXELS:,} are read")
+        raise ImageError(f"it has {width}x{height} pixels, and at most {MAX_PIXELS:,} are read")
     if image.format in MOVING and getattr(image, "is_animated", False):
-        raise PictureError("it moves: give it to `ferlab video`")
+        raise ImageError("it moves: give it to `ferlab video`")
 
 
 def _upright(image: "Image.Image") -> np.ndarray:
@@ -119,7 +119,7 @@ def _upright(image: "Image.Image") -> np.ndarray:
     if image.mode.startswith("I"):  # 16 bits, or 16 bits held in 32
         return _from_array((np.clip(np.asarray(image), 0, 65535)).astype(np.uint16), "rgb")
     if image.mode == "F":
-        raise PictureError("its pixels are floating-point numbers, whose range nobody tells")
+        raise ImageError("its pixels are floating-point numbers, whose range nobody tells")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -140,7 +140,7 @@ class Haar(Detector):
         return Detection(box=(left + inset, top + inset, side, side))
 
 
-class WholePicture(Detector):
+class WholeImage(Detector):
     """Takes the picture for the face: for crops that somebody else has cut."""
 
     name = "none"

@@ -8,7 +8,7 @@ import numpy as np
 
 from ferlab.emotions import COLORS
 from ferlab.files import write_atomically
-from ferlab.images.decode import read_picture
+from ferlab.images.decode import read_image
 from ferlab.predict.results import Face
 
 OTHER_COLOR = "#56B4E9"  # of classes that are none of FER2013's
@@ -53,11 +53,11 @@ def write_annotated(source: Path, faces: list[Face], target: Path) -> None:
 
     Raises:
         OutputError: if it cannot be written.
-        PictureError: if the picture cannot be read.
+        ImageError: if the picture cannot be read.
     """
     from PIL import Image
 
-    image = Image.fromarray(annotated(read_picture(source).pixels, dict(enumerate(faces, start=1))))
+    image = Image.fromarray(annotated(read_image(source).pixels, dict(enumerate(faces, start=1))))
     if target.suffix.lower() not in KEPT_SUFFIXES:
         target = target.with_name(f"{target.name}.jpg")
     form = KEPT_SUFFIXES[target.suffix.lower()]

@@ -37,7 +37,7 @@ DEFAULT = Path(__file__).with_name("fernet_s.onnx")
 SUFFIXES = (".onnx", ".tflite")
 BATCH_SIZE = 128
 
-Answer = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K)
+ForwardFunction = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K)
 
 
 class Artifact:
@@ -50,7 +50,7 @@ class Artifact:
     Attributes:
         class_names: the K classes.
         metadata: what the file says of itself: see `METADATA`.
-        answer: the network itself, from images `(N, 48, 48, 1)` float32, 0..255, to probabilities `(N, K)`.
+        forward: the network itself, from images `(N, 48, 48, 1)` float32, 0..255, to probabilities `(N, K)`.
 
     Raises:
         ArtifactError: if the file is missing, is no model, lacks metadata, or is not the one that its hash tells.
@@ -60,7 +60,7 @@ class Artifact:
     def __init__(self, path: str | Path = "default", *, threads: int = 0) -> None:
         self.path = DEFAULT if str(path) == "default" else Path(path)
         load = _load_litert if self.path.suffix == ".tflite" else _load_onnx
-        self.metadata, self.answer = load(self.path, _read(self.path), threads)
+        self.metadata, self.forward = load(self.path, _read(self.path), threads)
         self.class_names = tuple(self.metadata["class_names"])
 
     def probabilities(self, images: np.ndarray, batch_size: int = BATCH_SIZE) -> np.ndarray:
@@ -80,7 +80,7 @@ class Artifact:
             raise ArtifactError(f"Images must be (N, 48, 48) uint8, not {images.shape} {images.dtype}.")
         answers = [np.empty((0, len(self.class_names)), np.float32)]
         for start in range(0, len(images), batch_size):
-            answers.append(self.answer(images[start : start + batch_size, ..., None].astype(np.float32)))
+            answers.append(self.forward(images[start : start + batch_size, ..., None].astype(np.float32)))
         return np.concatenate(answers)
 
 
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], Answer]:
+def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], ForwardFunction]:
     """The metadata of an ONNX model, and what answers."""
     import onnxruntime
 
@@ -113,12 +113,12 @@ def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any]
     return metadata, lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
-def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], Answer]:
+def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], ForwardFunction]:
     """The metadata of a LiteRT model, and what answers.
 
     The hash comes first: the interpreter trusts the offsets in a file, and a damaged one could end the process.
     """
-    interpreter_module, schema = litert()
+    interpreter_module, schema = import_litert()
     try:
         metadata = _checked(path, content, _stored_in_litert(content, schema))
         with warnings.catch_warnings():
@@ -135,14 +135,14 @@ def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, An
         raise ArtifactError(f"{path} cannot be loaded as a LiteRT model: {reason}") from error
     lock = threading.Lock()  # an interpreter holds one batch at a time
 
-    def answer(images: np.ndarray) -> np.ndarray:
+    def forward(images: np.ndarray) -> np.ndarray:
         with lock:
             return run(images=images)["probabilities"]
 
-    return metadata, answer
+    return metadata, forward
 
 
-def litert() -> tuple[Any, Any]:
+def import_litert() -> tuple[Any, Any]:
     """The modules of LiteRT that run a file and that read it: from the package `ai-edge-litert`, else from TensorFlow.
 
     Raises:

@@ -8,20 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from ferlab.errors import FerlabError, OutputError, PictureError
+from ferlab.errors import FerlabError, ImageError, OutputError
 from ferlab.predict.annotate import write_annotated
 from ferlab.predict.predictor import Found, Predictor
 from ferlab.predict.results import Face
-from ferlab.predict.table import RowWriter, error_row, picture_rows
+from ferlab.predict.table import RowWriter, error_row, image_rows
 
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jxl", ".png", ".ppm", ".tif", ".tiff", ".webp")
 AHEAD = 16  # pictures in work for each thread
 TOGETHER = 32  # pictures whose faces are classified in one go
 
 
-def list_pictures(
-    paths: Sequence[str | Path], *, recursive: bool = False, drawn: Path | None = None
-) -> dict[Path, Path]:
+def list_images(paths: Sequence[str | Path], *, recursive: bool = False, drawn: Path | None = None) -> dict[Path, Path]:
     """Finds the pictures that are meant.
 
     Args:
@@ -35,17 +33,17 @@ def list_pictures(
         folder that was named, or its name, by which something made of it may be called.
 
     Raises:
-        PictureError: if a path does not exist, or there is no picture at all.
+        ImageError: if a path does not exist, or there is no picture at all.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         try:
             found |= _meant(path, "**/*" if recursive else "*", drawn)
         except OSError as error:  # such as a name that is too long
-            raise PictureError(f"{path}: {error.strerror}.") from None
+            raise ImageError(f"{path}: {error.strerror}.") from None
     if not found:
         hint = "" if recursive else " Look into folders in folders too by --recursive."
-        raise PictureError(f"There are no pictures in {', '.join(map(str, paths))}.{hint}")
+        raise ImageError(f"There are no pictures in {', '.join(map(str, paths))}.{hint}")
     return _told_apart(found)
 
 
@@ -59,7 +57,7 @@ def _meant(path: Path, pattern: str, drawn: Path | None) -> dict[Path, Path]:
         return {path: Path(path.name)}
     if matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path's takes no absolute one
         return {Path(match): Path(Path(match).name) for match in matches if Path(match).is_file()}
-    raise PictureError(f"{path} does not exist. Name pictures, folders of them, or a pattern such as '*.jpg'.")
+    raise ImageError(f"{path} does not exist. Name pictures, folders of them, or a pattern such as '*.jpg'.")
 
 
 def _told_apart(places: Mapping[Path, Path]) -> dict[Path, Path]:
@@ -87,7 +85,7 @@ def write_predictions(
 
     Args:
         predictor: finds and classifies.
-        files: what `list_pictures` gives; those that the table has already are left out.
+        files: what `list_images` gives; those that the table has already are left out.
         writer: of the table.
         min_confidence: 0..1; faces below it get the status `uncertain`.
         annotate: a folder for copies of the pictures with their faces drawn in.
@@ -107,7 +105,7 @@ def write_predictions(
         if isinstance(found, FerlabError):
             rows = [error_row(str(file), str(found))]
         else:
-            rows = picture_rows(str(file), found, min_confidence)
+            rows = image_rows(str(file), found, min_confidence)
             if annotate:
                 _draw(file, found, annotate / files[file])
         writer.write(rows)
@@ -125,7 +123,7 @@ def _refuse_to_overwrite(files: Mapping[Path, Path], annotate: Path) -> None:
 def _draw(file: Path, faces: list[Face], target: Path) -> None:
     try:
         write_annotated(file, faces, target)
-    except (PictureError, MemoryError) as error:  # it was found, in a smaller copy, but cannot be had in its own size
+    except (ImageError, MemoryError) as error:  # it was found, in a smaller copy, but cannot be had in its own size
         logging.getLogger("ferlab").warning("%s: not drawn (%s).", file, error or "not enough memory")
 
 
@@ -173,12 +171,12 @@ def _classified(
 def _result(job: "Future[Found]") -> Found | FerlabError:
     try:
         return job.result()
-    except PictureError as error:
+    except ImageError as error:
         return error
     except MemoryError:
-        return PictureError("there is not enough memory to read it")
+        return ImageError("there is not enough memory to read it")
     except FerlabError:
         raise
     except Exception as error:  # such as OpenCV's, of sides that it cannot take
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return PictureError(f"it cannot be searched for faces: {reason}")
+        return ImageError(f"it cannot be searched for faces: {reason}")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.images.crop import SIDE, cut, prepare
-from ferlab.images.decode import Channels, Picture, read_picture
+from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
+from ferlab.images.decode import Channels, DecodedImage, read_image
 from ferlab.images.detectors import Detection, Detector, open_detector
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.results import Box, Classification, Face
 
-ENOUGH = 1280  # pixels of the longer side of a decoded photograph: twice what faces are searched in
+SUFFICIENT_SIDE = 1280  # pixels of the longer side of a decoded photograph: twice what faces are searched in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Predictor:
         """Tells the emotions of all faces in a picture.
 
         Args:
-            image: a path, bytes, a Pillow image or an array, as in `ferlab.images.decode.read_picture`.
+            image: a path, bytes, a Pillow image or an array, as in `ferlab.images.decode.read_image`.
             channels: the order of colors in an array: `rgb`, or `bgr` as OpenCV has them.
 
         Returns:
@@ -90,7 +90,7 @@ class Predictor:
 
         Raises:
             DetectorError: if the detector cannot be had.
-            PictureError: if the picture cannot be read.
+            ImageError: if the picture cannot be read.
         """
         return self.predict_batch([image], channels=channels)[0]
 
@@ -115,11 +115,11 @@ class Predictor:
             One answer for each.
 
         Raises:
-            PictureError: if an array is of another form.
+            ImageError: if an array is of another form.
         """
-        faces = np.zeros((len(crops), SIDE, SIDE), np.uint8)
+        faces = np.zeros((len(crops), CROP_SIDE, CROP_SIDE), np.uint8)
         for index, crop in enumerate(crops):
-            faces[index] = prepare(crop)
+            faces[index] = resize_crop(crop)
         return [Classification(**self.judged(row)) for row in self.artifact.probabilities(faces)]
 
     def find(self, image: Any, *, channels: Channels = "rgb") -> Found:
@@ -127,16 +127,20 @@ class Predictor:
 
         Args and errors are those of `predict`.
         """
-        picture = image if isinstance(image, Picture) else read_picture(image, channels=channels, enough=ENOUGH)
+        picture = (
+            image
+            if isinstance(image, DecodedImage)
+            else read_image(image, channels=channels, sufficient_side=SUFFICIENT_SIDE)
+        )
         detections = self.detector.detect(picture.pixels)
         if self.detector.framed:
-            crops = [prepare(picture.pixels) for _ in detections]
+            crops = [resize_crop(picture.pixels) for _ in detections]
         else:
             margin = float(self.artifact.metadata["crop_margin"])
-            crops = [cut(picture.pixels, detection, margin) for detection in detections]
+            crops = [crop_face(picture.pixels, detection, margin) for detection in detections]
         return Found(
             detections=[detection.scaled(1 / picture.scale) for detection in detections],
-            crops=np.stack(crops) if crops else np.empty((0, SIDE, SIDE), np.uint8),
+            crops=np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE), np.uint8),
         )
 
     def classify_found(self, pictures: Sequence[Found]) -> list[list[Face]]:

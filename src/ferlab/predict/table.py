@@ -51,7 +51,7 @@ def face_row(source: str, number: int, face: Face, min_confidence: float = 0.0) 
     }
 
 
-def picture_rows(source: str, faces: Sequence[Face], min_confidence: float = 0.0) -> list[Row]:
+def image_rows(source: str, faces: Sequence[Face], min_confidence: float = 0.0) -> list[Row]:
     """The rows of a picture: one for each face, numbered from 1, or one with the status `no_face`."""
     rows = [face_row(source, number, face, min_confidence) for number, face in enumerate(faces, start=1)]
     return rows or [{"source": source, "status": "no_face"}]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import OutputError
-from ferlab.images.decode import Picture
+from ferlab.images.decode import DecodedImage
 from ferlab.predict.annotate import annotated
 from ferlab.predict.predictor import Predictor
 from ferlab.predict.results import Face
 from ferlab.predict.table import FORMATS, Row, RowWriter, face_row, open_writer
 from ferlab.predict.tracking import Tracker
-from ferlab.predict.video_io import Camera, Film, FilmWriter, Frame
+from ferlab.predict.video_io import Camera, Frame, VideoFile, VideoWriter
 
 FILM = ".mp4"  # the suffix of films that are written
 
@@ -29,7 +29,7 @@ class FrameFaces:
 
 def predict_video(
     predictor: Predictor,
-    film: Film | Camera,
+    film: VideoFile | Camera,
     *,
     every: int = 1,
     fps: float | None = None,
@@ -61,7 +61,7 @@ def predict_video(
         if frame.number % every or turn < due:
             continue
         due = turn + 1 if fps else 0
-        [faces] = predictor.predict_batch([Picture(pixels=frame.pixels)])
+        [faces] = predictor.predict_batch([DecodedImage(pixels=frame.pixels)])
         yield FrameFaces(frame=frame, faces=tracker.update(faces, frame.seconds))
 
 
@@ -74,7 +74,7 @@ def frame_rows(source: str, found: FrameFaces, min_confidence: float = 0.0) -> l
 
 def write_video(
     predictor: Predictor,
-    film: Film | Camera,
+    film: VideoFile | Camera,
     outs: Sequence[Path],
     frames: Iterator[FrameFaces],
     *,
@@ -105,7 +105,7 @@ def write_video(
         if path.exists():
             raise OutputError(f"{path} is already there. Choose another --out.")
     with ExitStack() as stack:
-        films = [stack.enter_context(FilmWriter(path)) for path in outs if path.suffix.lower() == FILM]
+        films = [stack.enter_context(VideoWriter(path)) for path in outs if path.suffix.lower() == FILM]
         tables = [path for path in outs if path.suffix.lower() != FILM]
         writers: list[RowWriter] = [stack.enter_context(open_writer(path, None, names)) for path in tables]
         if not outs:

@@ -48,7 +48,7 @@ class Frame:
         return np.ascontiguousarray(np.rot90(pixels, round(self.picture.rotation / 90) % 4))
 
 
-class Film:
+class VideoFile:
     """A film in a file, or a stream under an address. A context.
 
     Args:
@@ -75,7 +75,7 @@ class Film:
         length = self._container.duration
         self.duration = length / 1e6 if length else None
 
-    def __enter__(self) -> "Film":
+    def __enter__(self) -> "VideoFile":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -209,7 +209,7 @@ class _Newest:
             self.changed.notify_all()
 
 
-class FilmWriter:
+class VideoWriter:
     """A film, in H.264, without sound. A context; the film is there, and whole, when that is left without an error.
 
     Args:
@@ -228,7 +228,7 @@ class FilmWriter:
         self._stream: Any = None
         self._last = -1
 
-    def __enter__(self) -> "FilmWriter":
+    def __enter__(self) -> "VideoWriter":
         av = _import_av()
         try:
             self._container = av.open(str(self._temporary), "w")
@@ -280,9 +280,9 @@ class FilmWriter:
         self._stream.codec_context.time_base = TIME_BASE
 
 
-def open_film(source: str) -> Film | Camera:
+def open_video(source: str) -> VideoFile | Camera:
     """Opens a film or, by its number, a camera."""
-    return Camera(int(source)) if source.isdecimal() and not Path(source).exists() else Film(source)
+    return Camera(int(source)) if source.isdecimal() and not Path(source).exists() else VideoFile(source)
 
 
 def _open(name: str, form: str | None = None) -> Any:

@@ -75,7 +75,7 @@ def load_teachers(paths: tuple[str, ...]) -> Teacher:
     """
     threads = 0 if has_gpu() else 1  # a processor's cores are busy with the student: more threads would wait for them
     teachers = [
-        Artifact(path, threads=threads).answer if path.endswith(SUFFIXES) else _network(RunFolder(Path(path)))
+        Artifact(path, threads=threads).forward if path.endswith(SUFFIXES) else _network(RunFolder(Path(path)))
         for path in paths
     ]
 
