@@ -45,13 +45,14 @@ SplitOption = Annotated[
 PredictorOption = Annotated[str, typer.Option("--model", help="An .onnx file of `ferlab export`, or `default`.")]
 DetectorOption = Annotated[
     Literal["auto", "yunet", "haar", "none"],
-    typer.Option(help="Of faces. `auto`: YuNet, or Haar where that cannot be fetched. `none`: a picture is a face."),
+    typer.Option(help="Face detector. `auto`: YuNet, or Haar without a network. `none`: each image is one face."),
 ]
 DetectorModelOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="YuNet's file. [default: $FERLAB_DETECTOR_MODEL, or fetched once]")
+    Path | None,
+    typer.Option(metavar="FILE", help="YuNet model file. [default: $FERLAB_DETECTOR_MODEL, or downloaded once]"),
 ]
 MinConfidenceOption = Annotated[
-    float, typer.Option(metavar="SHARE", help="Name no emotion that is less probable; 0..1.", min=0, max=1)
+    float, typer.Option(metavar="SHARE", help="Leave the emotion blank below this confidence; 0..1.", min=0, max=1)
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
