@@ -1,8 +1,7 @@
-"""How much to add around a detected face: accuracy on PublicTest by crop margin, against FER2013's own framing.
+"""Accuracy on PublicTest by crop margin around a detected face, compared to FER2013's own framing.
 
-Each picture is enlarged four times and framed by a border of its mean gray, as if it were a photograph; the detector
-looks for the face, and the face is cut out again with each margin. Pictures whose face is not found count on neither
-side.
+Each image is enlarged four times and placed on a background of its mean gray. The face is detected and cropped with
+each margin. Images without a detected face are excluded from both sides.
 
     python benchmarks/crop_margin.py --data fer2013.zip --detector yunet --out crop_margin.json --plot crop_margin.svg
 """
@@ -10,14 +9,15 @@ side.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from machine import describe_machine
 
-from ferlab import Split, load_dataset
+from ferlab import Dataset, Split, load_dataset
 from ferlab.images.crop import crop_face
-from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.images.detectors import Detector, open_detector
 from ferlab.predict.artifact import Artifact
 
 MARGINS = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -25,15 +25,16 @@ ENLARGED, BORDER = 192, 64  # pixels
 
 
 def main() -> None:
-    """Parses the arguments, measures, prints, and writes result and plot."""
+    """Parse the arguments, measure, print, and write the result and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="FER2013, as a ferlab source")
-    parser.add_argument("--model", default="default", help="an artifact (default: the one in the package)")
+    parser.add_argument("--model", default="default", help="artifact (default: the model in the package)")
     parser.add_argument("--detector", default="yunet", choices=("yunet", "haar"))
-    parser.add_argument("--out", type=Path, help="JSON file of the result")
-    parser.add_argument("--plot", type=Path, help="SVG file of the curve")
+    parser.add_argument("--out", type=Path, help="output JSON file")
+    parser.add_argument("--plot", type=Path, help="output SVG file of the curve")
     arguments = parser.parse_args()
-    result = measure(arguments.data, Artifact(arguments.model), open_detector(arguments.detector))
+    validation = load_dataset(arguments.data).take(Split.VALIDATION)
+    result = measure(validation, Artifact(arguments.model), open_detector(arguments.detector))
     print(json.dumps(result, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(result | {"machine": describe_machine()}, indent=1) + "\n")
@@ -41,25 +42,22 @@ def main() -> None:
         arguments.plot.write_text(plot(result))
 
 
-def measure(source: str, artifact: Artifact, detector: Detector) -> dict[str, object]:
-    """Accuracy by margin, and how often the face was found."""
-    part = load_dataset(source).take(Split.VALIDATION)
-    photographs = [photograph(image) for image in part.images]
-    detections = [best(detector.detect(picture)) for picture in photographs]
+def measure(dataset: Dataset, artifact: Artifact, detector: Detector) -> dict[str, Any]:
+    """Return the accuracy by margin, and the share of images with a detected face."""
+    photographs = [photograph(image) for image in dataset.images]
+    detections = [next(iter(detector.detect(image)), None) for image in photographs]  # the largest face
     found = np.array([detection is not None for detection in detections])
-    labels = part.labels[found]
+    labels = dataset.labels[found]
     curve = {}
     for margin in MARGINS:
-        crops = [
-            crop_face(picture, face, margin) for picture, face in zip(photographs, detections, strict=True) if face
-        ]
+        crops = [crop_face(image, face, margin) for image, face in zip(photographs, detections, strict=True) if face]
         curve[margin] = float(np.mean(artifact.probabilities(np.stack(crops)).argmax(axis=1) == labels))
-    framing = float(np.mean(artifact.probabilities(part.images[found]).argmax(axis=1) == labels))
+    framing = float(np.mean(artifact.probabilities(dataset.images[found]).argmax(axis=1) == labels))
     return {
         "schema": 1,
         "benchmark": "crop_margin",
         "detector": detector.name,
-        "images": len(part),
+        "images": len(dataset),
         "found": float(found.mean()),
         "own_framing": framing,
         "accuracy": curve,
@@ -67,20 +65,15 @@ def measure(source: str, artifact: Artifact, detector: Detector) -> dict[str, ob
 
 
 def photograph(image: np.ndarray) -> np.ndarray:
-    """A face `(48, 48)` in the middle of a gray picture `(320, 320, 3)`."""
+    """Place a face `(48, 48)` in the middle of a gray image `(320, 320, 3)`."""
     enlarged = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
     gray = int(image.mean())
     framed = cv2.copyMakeBorder(enlarged, *[BORDER] * 4, cv2.BORDER_CONSTANT, value=gray)
     return cv2.cvtColor(framed, cv2.COLOR_GRAY2RGB)
 
 
-def best(detections: list[Detection]) -> Detection | None:
-    """The largest face, if there is one."""
-    return detections[0] if detections else None
-
-
-def plot(result: dict) -> str:
-    """The curve as an SVG, with the accuracy on FER2013's own framing as a line."""
+def plot(result: dict[str, Any]) -> str:
+    """Plot the curve as an SVG, with the accuracy of FER2013's own framing as a dashed line."""
     import altair as alt
     import vl_convert
 
@@ -89,7 +82,7 @@ def plot(result: dict) -> str:
         alt.Chart(alt.Data(values=values))
         .mark_line(point=True, color="#0072B2")
         .encode(
-            x=alt.X("margin:Q", title="margin on each side, share of the detected face's side"),
+            x=alt.X("margin:Q", title="margin on each side, fraction of the side of the detected face"),
             y=alt.Y("accuracy:Q", title="PublicTest accuracy, %", scale=alt.Scale(zero=False)),
         )
     )

@@ -1,17 +1,18 @@
-"""Memory over long jobs: many pictures, and an hour of film. What is resident must not grow.
+"""Memory use of long jobs: many images, and a long video. Resident memory must not grow.
 
-The film is made first: gray noise with a photograph moving through it, at few frames a second, so that an hour takes
-minutes. Resident memory is read after each tenth of a job; the ratio is that of the last tenth to the second one, for
-during the first one libraries allocate what they keep.
+The video is synthetic: a photograph moves over gray noise at a low frame rate, so that one hour is processed in
+minutes. Resident memory is read after each tenth of a job. The ratio compares the last tenth with the second one,
+because during the first one libraries allocate memory that they keep.
 
-    python benchmarks/memory.py --photos folder --pictures 10000 --minutes 60 --json memory.json
+    python benchmarks/memory.py --photos folder --images 10000 --minutes 60 --json memory.json
 """
 
 import argparse
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from machine import report
@@ -24,75 +25,76 @@ from ferlab.predict.timeline import Timeline
 from ferlab.predict.video import predict_video, write_video
 from ferlab.predict.video_io import VideoFile, VideoWriter
 
-FPS = 4  # frames a second of the film
-SIZE = (240, 320)  # pixels of its frames
+FPS = 4  # frames per second of the video
+SIZE = (240, 320)  # height and width of its frames, in pixels
 
 
 def main() -> None:
-    """Parses the arguments, runs both jobs, and prints."""
+    """Parse the arguments, run both jobs, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs, repeated as often as needed")
-    parser.add_argument("--pictures", type=int, default=10_000, help="(default: 10000)")
-    parser.add_argument("--minutes", type=float, default=60, help="of film (default: 60)")
+    parser.add_argument("--images", type=int, default=10_000, help="number of images (default: 10000)")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the video (default: 60)")
     parser.add_argument("--detector", default="yunet", choices=("yunet", "haar"))
-    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--json", type=Path, help="output JSON file")
     arguments = parser.parse_args()
     photos = sorted(arguments.photos.glob("*.jpg"))
     predictor = Predictor("default", arguments.detector)
     with tempfile.TemporaryDirectory() as name:
-        pictures = watch_pictures(predictor, photos, arguments.pictures, Path(name))
-        film = watch_film(predictor, photos[0], arguments.minutes, Path(name))
+        jobs = {
+            "images": image_job(predictor, photos, arguments.images, Path(name)),
+            "video": video_job(predictor, photos[0], arguments.minutes, Path(name)),
+        }
     rows = {
         f"{job}, after {share} %, MB": megabytes
-        for job, marks in (("pictures", pictures), ("film", film))
-        for share, megabytes in zip(range(10, 101, 10), marks, strict=True)
+        for job, measured in jobs.items()
+        for share, megabytes in zip(range(10, 101, 10), measured, strict=True)
     }
-    jobs = {"pictures": pictures, "film": film}
-    ratios = {f"{job}: last / second tenth": marks[-1] / marks[1] for job, marks in jobs.items()}
+    ratios = {f"{job}: last / second tenth": measured[-1] / measured[1] for job, measured in jobs.items()}
     report("memory", rows, "MB", ratios, arguments.json)
 
 
-def watch_pictures(predictor: Predictor, photos: list[Path], number: int, folder: Path) -> list[float]:
-    """Megabytes after each tenth of a job that writes rows of pictures. Each is another file, by a link."""
+def image_job(predictor: Predictor, photos: list[Path], number: int, folder: Path) -> list[float]:
+    """Write the rows of many images. Returns the resident megabytes after each tenth of the job."""
     files: dict[Path, Path] = {}
     for index, photo in zip(range(number), itertools.cycle(photos), strict=False):
         link = folder / f"{index:06}.jpg"
         link.symlink_to(photo.resolve())
         files[link] = Path(link.name)
-    marks: list[float] = []
+    measured: list[float] = []
     done = itertools.count(1)
 
     def advance(_: float) -> None:
         if next(done) * 10 % number == 0:
-            marks.append(resident_megabytes())
+            measured.append(resident_megabytes())
 
     with open_writer(folder / "faces.csv", None, predictor.artifact.class_names) as writer:
         write_predictions(predictor, files, writer, advance=advance)
-    return marks
+    return measured
 
 
-def watch_film(predictor: Predictor, photo: Path, minutes: float, folder: Path) -> list[float]:
-    """Megabytes after each tenth of a job that writes rows, an annotated film and a timeline."""
+def video_job(predictor: Predictor, photo: Path, minutes: float, folder: Path) -> list[float]:
+    """Write the rows, an annotated video and a timeline. Returns the resident megabytes after each tenth of the job."""
     total = round(minutes * 60 * FPS) // 10 * 10
-    with VideoWriter(folder / "film.mp4") as writer:
+    with VideoWriter(folder / "video.mp4") as writer:
         for number, frame in enumerate(synthetic_frames(photo, total)):
             writer.write(frame, number / FPS)
-    marks: list[float] = []
+    measured: list[float] = []
     frames, timeline = itertools.count(1), Timeline(predictor.artifact.class_names)
 
-    def watch(rows: object) -> None:
-        timeline.add(rows)  # type: ignore[arg-type]
+    def on_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+        timeline.add(rows)
         if next(frames) * 10 % total == 0:
-            marks.append(resident_megabytes())
+            measured.append(resident_megabytes())
 
-    with VideoFile(folder / "film.mp4") as film:
-        outs = [folder / "rows.parquet", folder / "drawn.mp4"]
-        write_video(predictor, film, outs, predict_video(predictor, film, smooth=1.0), watch=watch)
-    return marks
+    with VideoFile(folder / "video.mp4") as video:
+        outs = [folder / "rows.parquet", folder / "annotated.mp4"]
+        write_video(predictor, video, outs, predict_video(predictor, video, smooth=1.0), on_rows=on_rows)
+    return measured
 
 
 def synthetic_frames(photo: Path, total: int) -> Iterator[np.ndarray]:
-    """A photograph that wanders over noise."""
+    """Yield frames `(240, 320, 3)` uint8 in which a photograph moves over noise."""
     import cv2
 
     height, width = SIZE
@@ -106,7 +108,7 @@ def synthetic_frames(photo: Path, total: int) -> Iterator[np.ndarray]:
 
 
 def resident_megabytes() -> float:
-    """What this process holds in memory now."""
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 

@@ -1,7 +1,7 @@
-"""Where the time goes from a new process to the emotion of one 48x48 face.
+"""Time from a new process to the prediction on one 48x48 face, by step.
 
-Each turn starts Python anew and reads the clock after each step. What ferlab itself takes is its own import and the
-hash by which it checks its file; the rest is paid by anyone who runs this network.
+Each repetition starts a new Python process and reads the clock after each step. ferlab's own share is its import and
+the hash of the model file; any other program that runs this model needs the rest as well.
 
     python benchmarks/startup.py --json startup.json
 """
@@ -44,30 +44,30 @@ STEPS = (
     "NumPy: import",
     "ONNX Runtime: import",
     "ferlab: import",
-    "network: read, checked and prepared",
-    "one face",
-    "(the check's file)",
-    "of it, ferlab's hash",
+    "model: load",
+    "model: predict one face",
+    "(read the file again)",
+    "part of loading: ferlab's hash",
 )
-ANSWERED = 6  # steps up to the answer
+PREDICTED = 6  # number of steps up to the prediction
 
 
 def main() -> None:
-    """Parses the arguments, and starts Python anew in each turn."""
+    """Parse the arguments, start new processes, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=20, help="turns (default: 20)")
-    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--repeats", type=int, default=20, help="new processes (default: 20)")
+    parser.add_argument("--json", type=Path, help="output JSON file")
     arguments = parser.parse_args()
-    turns = [one_turn() for _ in range(arguments.repeats)]
-    rows = {step: statistics.median(turn[step] for turn in turns) for step in turns[0]}
-    del rows["(the check's file)"]
-    rows["all"] = sum(list(rows.values())[:ANSWERED])
-    ours = rows["ferlab: import"] + rows["of it, ferlab's hash"]
-    report("startup", rows, "ms", {"ferlab's share": ours / rows["all"]}, arguments.json)
+    runs = [measure_once() for _ in range(arguments.repeats)]
+    rows = {step: statistics.median(run[step] for run in runs) for step in runs[0]}
+    del rows["(read the file again)"]
+    rows["total"] = sum(list(rows.values())[:PREDICTED])
+    ours = rows["ferlab: import"] + rows["part of loading: ferlab's hash"]
+    report("startup", rows, "ms", {"ferlab's share": ours / rows["total"]}, arguments.json)
 
 
-def one_turn() -> dict[str, float]:
-    """Milliseconds of each step of one new process."""
+def measure_once() -> dict[str, float]:
+    """Measure the milliseconds of each step in one new process."""
     started = time.time()
     finished = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     times = [started, *json.loads(finished.stdout)]

@@ -1,4 +1,4 @@
-"""An artifact made by hand, for tests that need no trained network."""
+"""A small artifact with a linear model, for tests that need no trained model."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from ferlab.predict.artifact import SCHEMA, digest
 
 
 def metadata(**changes: Any) -> dict[str, Any]:
-    """All that an artifact must say of itself; a change of None leaves a key out."""
+    """Return complete metadata with changes. A value of None removes the key."""
     values = {
         "schema": SCHEMA,
         "name": "linear",
@@ -31,7 +31,16 @@ def metadata(**changes: Any) -> dict[str, Any]:
 
 
 def linear_artifact(path: Path, *, scale: float = 0.001, **changes: Any) -> np.ndarray:
-    """Writes softmax(images @ weights) with metadata. Returns the weights `(2304, K)`; with a scale of 0 all are 0."""
+    """Write an ONNX artifact that computes softmax(images @ weights).
+
+    Args:
+        path: the output file.
+        scale: standard deviation of the random weights.
+        changes: changes of the metadata.
+
+    Returns:
+        The weights `(2304, K)` float32.
+    """
     stored = metadata(**changes)
     num_classes = len(stored.get("class_names", EMOTIONS))
     weights = np.random.default_rng(0).normal(0, scale, (48 * 48, num_classes)).astype(np.float32)

@@ -42,19 +42,19 @@ class RunError(FerlabError):
 
 
 class ImageError(FerlabError):
-    """A picture that cannot be read."""
+    """An image cannot be read."""
 
 
 class DetectorError(FerlabError):
-    """A face detector that cannot be had."""
+    """A face detector is not available, or its model file is not valid."""
 
 
 class VideoError(FerlabError):
-    """A film or camera that cannot be read or written."""
+    """A video or camera cannot be read."""
 
 
 class ArtifactError(FerlabError):
-    """A model file that is damaged, or does not say what it must."""
+    """A model file cannot be loaded, is damaged, or lacks required metadata."""
 
 
 class TrainingError(FerlabError):

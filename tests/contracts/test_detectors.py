@@ -1,16 +1,23 @@
-"""What every face detector must do: a new subclass is tested without a change here."""
+"""The contract of every face detector, and how the default detector is downloaded.
 
+A new subclass of `Detector` is tested without changes to this file. Where YuNet's own model file is not available, a
+small model with the same interface is served from a local HTTP server.
+"""
+
+import hashlib
 import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
+import platformdirs
 import pytest
 
-from ferlab import Dataset
+from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, UnknownNameError
 from ferlab.images.detectors import (
     MODEL_VARIABLE,
+    YUNET_SHA256,
     Detector,
     Haar,
     YuNet,
@@ -19,34 +26,36 @@ from ferlab.images.detectors import (
     yunet_file,
 )
 from ferlab.predict.artifact import DEFAULT
+from tests.detector_models import CELL, bright_cell_detector
 from tests.scenes import MEDIA, YUNET, scene
 
 NAMES = [name for name in detector_names() if name != "auto"]
+UNREACHABLE = "http://127.0.0.1:9/yunet.onnx"
 
 
 @pytest.fixture(params=NAMES)
 def detector(request: pytest.FixtureRequest) -> Detector:
     if request.param == "yunet" and not YUNET.is_file():
-        pytest.skip("YuNet's file is not at hand")
+        pytest.skip("YuNet's model file is not available")
     return open_detector(request.param, YUNET if request.param == "yunet" else None)
 
 
-def colored(picture: np.ndarray) -> np.ndarray:
-    return np.stack([picture] * 3, axis=2)
+def colored(image: np.ndarray) -> np.ndarray:
+    return np.stack([image] * 3, axis=2)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 9), (1, 5000), (5000, 1), (100, 100)])
-def test_any_size_is_searched(detector: Detector, shape: tuple[int, int]) -> None:
-    found = detector.detect(colored(np.full(shape, 128, np.uint8)))
-    assert len(found) == detector.framed
+def test_images_of_any_size_are_accepted(detector: Detector, shape: tuple[int, int]) -> None:
+    detections = detector.detect(colored(np.full(shape, 128, np.uint8)))
+    assert len(detections) == detector.whole_image
 
 
-def test_faces_are_found_where_they_are_the_largest_first(detector: Detector, demo: Dataset) -> None:
-    if detector.framed:
-        pytest.skip("it does not search")
-    found = detector.detect(colored(scene(demo, (110, 40, 30), (220, 320, 100))))
-    assert len(found) == 2
-    for detection, (side, left, top) in zip(found, ((220, 320, 100), (110, 40, 30)), strict=True):
+def test_faces_are_located_and_sorted_by_size(detector: Detector, demo: Dataset) -> None:
+    if detector.whole_image:
+        pytest.skip("this detector does not search")
+    detections = detector.detect(colored(scene(demo, (110, 40, 30), (220, 320, 100))))
+    assert len(detections) == 2
+    for detection, (side, left, top) in zip(detections, ((220, 320, 100), (110, 40, 30)), strict=True):
         x, y, width, height = detection.box
         assert x + width / 2 == pytest.approx(left + side / 2, abs=side / 6)
         assert y + height / 2 == pytest.approx(top + side / 2, abs=side / 6)
@@ -54,29 +63,37 @@ def test_faces_are_found_where_they_are_the_largest_first(detector: Detector, de
         assert detection.score is None or 0 <= detection.score <= 1
 
 
-def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(detector: Detector, demo: Dataset) -> None:
-    picture = scene(demo, (220, 320, 100))
+def test_boxes_are_in_pixels_of_the_original_image(detector: Detector, demo: Dataset) -> None:
+    image = scene(demo, (220, 320, 100))
     for factor in (0.25, 6.0):
-        scaled = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        [first], [second] = detector.detect(colored(picture)), detector.detect(colored(scaled))
+        resized = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        [first], [second] = detector.detect(colored(image)), detector.detect(colored(resized))
         np.testing.assert_allclose(np.array(second.box) / factor, first.box, atol=25)
         assert (first.landmarks is None) == (second.landmarks is None)
 
 
 @pytest.mark.real_data
-def test_photographs() -> None:
+def test_yunet_counts_the_faces_in_photographs() -> None:
     if not YUNET.is_file():
-        pytest.skip("the photographs are not at hand")
+        pytest.skip("the photographs are not available")
     detector = YuNet(YUNET)
-    numbers = {file.name: len(detector.detect(cv2.imread(str(file))[..., ::-1])) for file in MEDIA.glob("*.jpg")}
-    assert numbers.pop("couple.jpg") == 2
-    assert numbers.pop("no-faces.jpg") == 0
-    assert set(numbers.values()) == {1}
+    counts = {file.name: len(detector.detect(cv2.imread(str(file))[..., ::-1])) for file in MEDIA.glob("*.jpg")}
+    assert counts.pop("couple.jpg") == 2
+    assert counts.pop("no-faces.jpg") == 0
+    assert set(counts.values()) == {1}
 
 
-def test_landmarks_are_those_of_the_person() -> None:
+@pytest.mark.real_data
+def test_the_expected_hash_is_that_of_the_model() -> None:
     if not YUNET.is_file():
-        pytest.skip("the photographs are not at hand")
+        pytest.skip("YuNet's model file is not available")
+    assert hashlib.sha256(YUNET.read_bytes()).hexdigest() == YUNET_SHA256
+
+
+@pytest.mark.real_data
+def test_left_and_right_landmarks_are_from_the_persons_point_of_view() -> None:
+    if not YUNET.is_file():
+        pytest.skip("the photographs are not available")
     [face] = YuNet(YUNET).detect(cv2.imread(str(MEDIA / "img20.jpg"))[..., ::-1])
     points = face.landmarks
     assert points is not None
@@ -84,51 +101,125 @@ def test_landmarks_are_those_of_the_person() -> None:
     assert points["left_eye"][1] < points["nose"][1] < points["mouth_left"][1]
 
 
-def test_without_a_network_auto_falls_back_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+# The download of the default detector. Each test starts with an empty cache.
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, http_folder: tuple[Path, str]) -> Path:
+    """Serve a detector model at YuNet's address. Returns its file on the server."""
+    folder, address = http_folder
+    content = bright_cell_detector() if not YUNET.is_file() else YUNET.read_bytes()
+    (folder / "yunet.onnx").write_bytes(content)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
-    with caplog.at_level(logging.WARNING, "ferlab"):
-        assert isinstance(open_detector("auto"), Haar)
-    assert "could not be fetched" in caplog.text
-    assert "--detector-model" in caplog.text
-    with pytest.raises(DetectorError, match="could not be fetched"):
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", f"{address}/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(content).hexdigest())
+    return folder / "yunet.onnx"
+
+
+@pytest.fixture
+def bright_cells(monkeypatch: pytest.MonkeyPatch, served: Path) -> Path:
+    """Serve the model that detects white cells, whether or not YuNet is available."""
+    served.write_bytes(bright_cell_detector())
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(served.read_bytes()).hexdigest())
+    return served
+
+
+def cached_files() -> list[Path]:
+    return [path for path in platformdirs.user_cache_path("ferlab").rglob("*") if path.is_file()]
+
+
+def test_the_model_is_downloaded_once(served: Path) -> None:
+    content = served.read_bytes()
+    for name in ("auto", "yunet"):
+        assert isinstance(open_detector(name), YuNet)
+        served.unlink(missing_ok=True)  # from now on, only the cached copy is left
+    assert [path.read_bytes() for path in cached_files()] == [content]
+    assert yunet_file() == cached_files()[0]
+
+
+def test_the_downloaded_model_detects_faces(bright_cells: Path) -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    left, top = 3 * CELL, 2 * CELL
+    image[top : top + CELL, left : left + CELL] = 255
+    [detection] = open_detector("auto").detect(image)
+    assert detection.box == pytest.approx((left, top, CELL, CELL))
+    assert detection.score == pytest.approx(1)
+    assert detection.landmarks is not None
+    assert detection.landmarks["right_eye"] == pytest.approx((left + 0.3 * CELL, top + 0.4 * CELL))
+    assert detection.landmarks["mouth_left"] == pytest.approx((left + 0.7 * CELL, top + 0.8 * CELL))
+    [face] = Predictor().predict(image)
+    assert face.box == (left, top, CELL, CELL)
+    assert face.detection_score == detection.score
+
+
+def test_a_download_with_another_hash_is_refused(served: Path) -> None:
+    served.write_bytes(served.read_bytes() + b"changed on the way")
+    with pytest.raises(DetectorError, match=r"was refused: the SHA-256 of http.*yunet\.onnx is not the expected one"):
+        open_detector("yunet")
+    assert cached_files() == []
+
+
+def test_a_corrupt_cached_file_is_downloaded_again(served: Path) -> None:
+    path = yunet_file()
+    path.write_bytes(b"corrupt")
+    assert yunet_file().read_bytes() == served.read_bytes()
+    path.write_bytes(b"corrupt")
+    served.unlink()
+    with pytest.raises(DetectorError, match="could not be downloaded"):
+        yunet_file()
+
+
+def test_a_missing_file_on_the_server_is_an_error(served: Path) -> None:
+    served.unlink()
+    with pytest.raises(DetectorError, match=r"could not be downloaded from http.*\(HTTPError\).*--detector-model"):
         open_detector("yunet")
 
 
-def test_the_fetched_file_is_checked_and_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, http_folder: tuple[Path, str]
+def test_auto_falls_back_to_haar_without_a_network(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By a server of our own, with a file of our own."""
-    import hashlib
-
-    folder, address = http_folder
-    (folder / "yunet.onnx").write_bytes(b"a detector")
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", f"{address}/yunet.onnx")
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", "0" * 64)
-    with pytest.raises(DetectorError, match="could not be fetched"):
-        yunet_file()
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(b"a detector").hexdigest())
-    path = yunet_file()
-    assert path.read_bytes() == b"a detector"
-    (folder / "yunet.onnx").unlink()
-    assert yunet_file() == path
-    with pytest.raises(DetectorError, match="is no YuNet face detector"):
-        YuNet()
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    with caplog.at_level(logging.WARNING, "ferlab"):
+        assert isinstance(open_detector("auto"), Haar)
+    assert "could not be downloaded" in caplog.text
+    assert "--detector-model" in caplog.text
+    assert "Using OpenCV's Haar cascade instead" in caplog.text
+    with pytest.raises(DetectorError, match="could not be downloaded"):
+        open_detector("yunet")
 
 
-def test_a_file_that_was_named_is_used_or_complained_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cached_model_needs_no_network(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    yunet_file()
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    assert isinstance(open_detector("auto"), YuNet)
+
+
+def test_a_given_model_file_is_used_without_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    (tmp_path / "model.onnx").write_bytes(bright_cell_detector())
+    monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "none.onnx"))
+    assert isinstance(open_detector("auto", tmp_path / "model.onnx"), YuNet)
+    monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "model.onnx"))
+    assert isinstance(open_detector("auto"), YuNet)
+
+
+def test_a_bad_model_file_is_an_error_even_for_auto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "other.onnx"))
     for name in ("auto", "yunet"):
         with pytest.raises(DetectorError, match=r"other\.onnx does not exist"):
             open_detector(name)
-    (tmp_path / "other.onnx").write_bytes(b"no network")
+    (tmp_path / "other.onnx").write_bytes(b"not a network")
     for model in (None, DEFAULT):
-        with pytest.raises(DetectorError, match="is no YuNet face detector"):
+        with pytest.raises(DetectorError, match="is not a YuNet face detector"):
             open_detector("auto", model)
-    with pytest.raises(DetectorError, match="takes no model file"):
+
+
+def test_a_model_file_for_a_detector_without_one_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match="has no model file"):
         open_detector("haar", tmp_path / "other.onnx")
+
+
+def test_an_unknown_detector_name_is_an_error() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'yunet'"):
         open_detector("yunt")

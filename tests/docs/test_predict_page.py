@@ -1,6 +1,8 @@
-"""The page on predicting: every example runs, on synthetic faces."""
+"""The examples of docs/how-to/predict.md, run on synthetic faces."""
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,34 +12,46 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset
 from ferlab.cli import app
+from ferlab.emotions import EMOTIONS
 from ferlab.images.detectors import MODEL_VARIABLE
-from ferlab.predict import video_io as films
+from ferlab.predict import video_io
 from ferlab.predict.video_io import VideoFile, VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
-from tests.scenes import encoded, scene
+from tests.scenes import MEDIA, YUNET, encoded, scene
 
 PAGE = ROOT / "docs" / "how-to" / "predict.md"
 
 
 @pytest.fixture
-def desk(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the page speaks of; no network, and FFmpeg's test picture for a camera."""
+def workspace(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files of the page, without a network, and with FFmpeg's test source as the camera."""
     one = scene(demo, (200, 100, 100))
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     for name in ("photo.jpg", "photos/a.jpg", "photos/deep/b.jpg"):
         (tmp_path / name).write_bytes(encoded(one, ".jpg"))
-    with VideoWriter(tmp_path / "talk.mp4") as film:
+    with VideoWriter(tmp_path / "talk.mp4") as writer:
         for number in range(10):
-            film.write(np.stack([one] * 3, axis=2), number / 10)
+            writer.write(np.stack([one] * 3, axis=2), number / 10)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
     monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
-    monkeypatch.setitem(films.CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
+    monkeypatch.setitem(video_io.CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
     return tmp_path
 
 
-def test_python(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def page_commands(command: str, *, starting_with: str = "") -> list[list[str]]:
+    return [words for words in command_lines(PAGE) if words[0] == command and words[1].startswith(starting_with)]
+
+
+def invoke(words: list[str], exit_code: int = 0) -> tuple[str, str]:
+    """Run a command. Returns its standard output and standard error."""
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == exit_code, words
+    return result.stdout, result.stderr
+
+
+def test_python_examples(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = blocks(PAGE, "python")
     assert len(examples) == 5
     for example in examples:
@@ -48,33 +62,69 @@ def test_python(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0.8 {1: '" in printed
 
 
-def test_command_lines(desk: Path) -> None:
-    lines = [words for words in command_lines(PAGE) if words[0] in ("predict", "video")]
-    assert len(lines) == 5
-    for words in lines:
-        words = ["0.5" if word == "60" else word for word in words]  # seconds before the camera
-        result = CliRunner().invoke(app, words, catch_exceptions=False)
-        assert result.exit_code == 0, words
-        if words[:2] == ["predict", "photo.jpg"]:
-            assert result.stdout.startswith("photo.jpg")
-            assert "face 1 " in result.stdout
-        if words[:2] == ["video", "talk.mp4"]:
-            (desk / "faces.csv").rename(desk / "of-the-folder.csv")
-    assert {row["status"] for row in rows_of(desk / "of-the-folder.csv")} == {"ok"}
-    assert sorted(file.name for file in (desk / "drawn").rglob("*.jpg")) == ["a.jpg", "b.jpg"]
-    assert len(rows_of(desk / "talk.csv")) == 5
-    assert "face 1" in (desk / "talk.svg").read_text()
-    with VideoFile(desk / "drawn.mp4") as drawn:
-        assert len(list(drawn.frames())) == 5
-    assert {row["source"] for row in rows_of(desk / "faces.csv")} == {"camera 0"}
+def with_placeholders(text: str) -> str:
+    """Replace numbers and emotions, and collapse spaces."""
+    return re.sub(
+        r"\s+", " ", re.sub(r"\b(happy|sad|neutral|angry|fear|surprise|disgust)\b", "E", re.sub(r"\d+", "N", text))
+    )
 
 
-def test_broken_pictures_and_how_the_command_ends(desk: Path) -> None:
-    (desk / "photos" / "broken.jpg").write_bytes(b"no picture")
-    line = ["predict", "photos", "--detector", "haar", "--format", "jsonl"]
-    result = CliRunner().invoke(app, line)
-    assert result.exit_code == 0
-    rows = [json.loads(text) for text in result.stdout.splitlines()]
-    assert [row["status"] for row in rows] == ["ok", "error"]
-    assert ": 1 face, 0 pictures without one, " in result.stderr and "1 that cannot be read" in result.stderr
-    assert CliRunner().invoke(app, [*line, "--strict"]).exit_code == 1
+def test_the_printed_output_has_the_form_shown_on_the_page(workspace: Path) -> None:
+    [words] = page_commands("predict", starting_with="photo.jpg")
+    stdout, stderr = invoke([*words, "--detector", "haar"])
+    [shown] = blocks(PAGE, "text")
+    assert with_placeholders(stdout + stderr) == with_placeholders(shown)
+
+
+@pytest.mark.real_data
+def test_the_printed_output_is_the_one_shown_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not YUNET.is_file():
+        pytest.skip("the photographs are not available")
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(MEDIA / "img1.jpg", "photo.jpg")
+    [words] = page_commands("predict", starting_with="photo.jpg")
+    stdout, _ = invoke([*words, "--detector-model", str(YUNET)])
+    [shown] = blocks(PAGE, "text")
+    assert shown.startswith(stdout)
+
+
+def documented_columns() -> set[str]:
+    """Return the names in the first column of the table of columns; `angry` ... `neutral` stand for all classes."""
+    table = PAGE.read_text(encoding="utf-8").partition("### Columns")[2].split("\n\n")[1]
+    cells = [line.split("|")[1] for line in table.splitlines()]
+    return {*EMOTIONS, *re.findall(r"`(\w+)`", " ".join(cells))}
+
+
+def test_a_folder_of_images(workspace: Path) -> None:
+    commands = page_commands("predict", starting_with="photos")
+    assert len(commands) == 2  # the second one resumes the first
+    for words in commands:
+        invoke(words)
+    rows = rows_of(workspace / "faces.csv")
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert sorted(file.name for file in (workspace / "annotated").rglob("*.jpg")) == ["a.jpg", "b.jpg"]
+    assert set(rows[0]) == documented_columns()
+
+
+def test_a_video(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="talk.mp4")
+    invoke(words)
+    assert len(rows_of(workspace / "talk.csv")) == 5
+    assert "face 1" in (workspace / "talk.svg").read_text()
+    with VideoFile(workspace / "annotated.mp4") as annotated:
+        assert len(list(annotated.frames())) == 5
+
+
+def test_a_camera(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="0")
+    invoke(["0.5" if word == "60" else word for word in words])
+    assert {row["source"] for row in rows_of(workspace / "faces.csv")} == {"camera 0"}
+
+
+def test_unreadable_images_and_the_exit_code(workspace: Path) -> None:
+    (workspace / "photos" / "broken.jpg").write_bytes(b"not an image")
+    words = ["predict", "photos", "--detector", "haar", "--format", "jsonl"]
+    stdout, stderr = invoke(words)
+    assert [json.loads(line)["status"] for line in stdout.splitlines()] == ["ok", "error"]
+    assert ": 1 face, 0 images without a face, 1 unreadable" in stderr
+    invoke([*words, "--strict"], exit_code=1)

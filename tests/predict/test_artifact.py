@@ -1,4 +1,4 @@
-"""Artifacts: what they answer, and which files are refused."""
+"""ONNX artifacts: their probabilities, and the files that are refused."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.artifacts import linear_artifact
 IMAGES = np.random.default_rng(1).integers(0, 256, (300, 48, 48), dtype=np.uint8)
 
 
-def test_probabilities_by_hand(tmp_path: Path) -> None:
+def test_probabilities_match_numpy(tmp_path: Path) -> None:
     weights = linear_artifact(tmp_path / "linear.onnx")
     artifact = Artifact(tmp_path / "linear.onnx")
     logits = IMAGES.reshape(300, -1).astype(np.float64) @ weights
@@ -24,7 +24,7 @@ def test_probabilities_by_hand(tmp_path: Path) -> None:
     assert artifact.probabilities(IMAGES[:0]).shape == (0, 7)
 
 
-def test_images_of_another_form_are_refused(tmp_path: Path) -> None:
+def test_images_of_another_shape_or_dtype_are_refused(tmp_path: Path) -> None:
     linear_artifact(tmp_path / "linear.onnx")
     artifact = Artifact(tmp_path / "linear.onnx")
     for images in (IMAGES.astype(np.float32), IMAGES[0], IMAGES[:, :40]):
@@ -33,7 +33,7 @@ def test_images_of_another_form_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", METADATA)
-def test_a_file_that_lacks_any_metadata_is_refused(tmp_path: Path, key: str) -> None:
+def test_a_file_without_one_of_the_metadata_keys_is_refused(tmp_path: Path, key: str) -> None:
     linear_artifact(tmp_path / "linear.onnx", **{key: None})
     with pytest.raises(ArtifactError, match=f"has no {key} in its metadata"):
         Artifact(tmp_path / "linear.onnx")
@@ -46,11 +46,11 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     position = content.index(weights.tobytes()[:64])
     content[position] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ArtifactError, match="changed or damaged"):
+    with pytest.raises(ArtifactError, match="changed or damaged: its SHA-256 does not match"):
         Artifact(path)
 
 
-def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("text")
     linear_artifact(tmp_path / "later.onnx", schema=99)
     for name, reason in (

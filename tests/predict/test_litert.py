@@ -1,4 +1,4 @@
-"""Artifacts that run on LiteRT: what they answer, and which files are refused."""
+"""LiteRT artifacts: their probabilities, and the files that are refused."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ WEIGHTS = np.random.default_rng(0).normal(0, 0.001, (48 * 48, 7)).astype(np.floa
 
 @pytest.fixture(scope="module")
 def network(demo: Dataset) -> bytes:
-    """softmax(images @ weights), without metadata."""
+    """A LiteRT model that computes softmax(images @ weights), without metadata."""
     images = keras.Input((48, 48, 1), name="images")
     logits = layers.Dense(7, use_bias=False, name="logits")(layers.Flatten()(images))
     model = keras.Model(images, {"probabilities": layers.Softmax(name="probabilities")(logits)})
@@ -39,7 +39,7 @@ def write(path: Path, network: bytes, **changes: Any) -> Path:
     return path
 
 
-def test_probabilities_by_hand(tmp_path: Path, network: bytes) -> None:
+def test_probabilities_match_numpy(tmp_path: Path, network: bytes) -> None:
     artifact = Artifact(write(tmp_path / "linear.tflite", network), threads=1)
     logits = IMAGES.reshape(300, -1).astype(np.float64) @ WEIGHTS
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -49,7 +49,7 @@ def test_probabilities_by_hand(tmp_path: Path, network: bytes) -> None:
     assert artifact.probabilities(IMAGES[:0]).shape == (0, 7)
 
 
-def test_threads_do_not_mix_their_batches(tmp_path: Path, network: bytes) -> None:
+def test_concurrent_calls_do_not_mix_their_batches(tmp_path: Path, network: bytes) -> None:
     artifact = Artifact(write(tmp_path / "linear.tflite", network))
     expected = artifact.probabilities(IMAGES)
     with ThreadPoolExecutor(4) as pool:
@@ -57,14 +57,14 @@ def test_threads_do_not_mix_their_batches(tmp_path: Path, network: bytes) -> Non
     np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-6)
 
 
-def test_the_predictor_takes_it(tmp_path: Path, network: bytes) -> None:
+def test_the_predictor_accepts_a_litert_artifact(tmp_path: Path, network: bytes) -> None:
     predictor = Predictor(write(tmp_path / "linear.tflite", network))
-    (answer,) = predictor.classify(IMAGES[:1])
-    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    (classification,) = predictor.classify(IMAGES[:1])
+    assert sum(classification.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("key", METADATA)
-def test_a_file_that_lacks_any_metadata_is_refused(tmp_path: Path, network: bytes, key: str) -> None:
+def test_a_file_without_one_of_the_metadata_keys_is_refused(tmp_path: Path, network: bytes, key: str) -> None:
     path = write(tmp_path / "linear.tflite", network, **{key: None})
     with pytest.raises(ArtifactError, match=f"has no {key} in its metadata"):
         Artifact(path)
@@ -80,8 +80,8 @@ def test_a_changed_file_is_refused(tmp_path: Path, network: bytes) -> None:
         Artifact(path)
 
 
-def test_a_damaged_file_is_refused_wherever_it_ends(tmp_path: Path, network: bytes) -> None:
-    """None of these may reach the interpreter, which would follow offsets to nowhere."""
+def test_a_truncated_file_is_refused(tmp_path: Path, network: bytes) -> None:
+    """No such file may reach the interpreter, which would follow invalid offsets."""
     content = write(tmp_path / "linear.tflite", network).read_bytes()
     for length in (0, 3, 8, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "short.tflite").write_bytes(content[:length])
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_refused_wherever_it_ends(tmp_path: Path, network: byt
             Artifact(tmp_path / "short.tflite")
 
 
-def test_what_is_no_artifact_is_refused(tmp_path: Path, network: bytes) -> None:
+def test_other_files_are_refused(tmp_path: Path, network: bytes) -> None:
     (tmp_path / "text.tflite").write_text("text and more text")
     (tmp_path / "bare.tflite").write_bytes(network)
     write(tmp_path / "later.tflite", network, schema=99)
@@ -103,7 +103,7 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path, network: bytes) -> None:
             Artifact(tmp_path / name)
 
 
-def test_what_is_missing_is_named(tmp_path: Path, network: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_runtime_is_reported(tmp_path: Path, network: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("ai_edge_litert", "tensorflow.lite.python"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"ferlab\[litert\]"):

@@ -1,4 +1,4 @@
-"""The prediction table: the same columns in every form, rows as they are made, and jobs that go on."""
+"""The prediction table: the same columns in every format, and interrupted jobs that are resumed."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "folder" / f"faces.{request.param}"
 
 
-def test_columns_are_the_contracts() -> None:
+def test_the_columns() -> None:
     assert (
         *("source", "frame", "time_s", "face", "x", "y", "width", "height", "detection_score"),
         *("emotion", "confidence", "angry", "happy", "status", "reason"),
@@ -46,7 +46,7 @@ def test_rows_of_every_status(path: Path) -> None:
         writer.write(image_rows('a, "b"\n.jpg', [FACE, FACE], min_confidence=0.7))
         writer.write(image_rows("none.jpg", []))
         writer.write(image_rows("unsure.jpg", [FACE], min_confidence=0.8))
-        writer.write([error_row("broken.jpg", "it is cut short")])
+        writer.write([error_row("broken.jpg", "truncated")])
     rows = rows_of(path)
     assert [tuple(row) for row in rows] == [NAMES] * 5
     assert [row["status"] for row in rows] == ["ok", "ok", "no_face", "uncertain", "error"]
@@ -55,33 +55,33 @@ def test_rows_of_every_status(path: Path) -> None:
     assert float(rows[1]["happy"]) == float(rows[3]["confidence"]) == 0.75
     empty = "" if path.suffix == ".csv" else None
     assert {rows[2][name] for name in NAMES[1:-2]} == {empty}
-    assert (rows[3]["emotion"], rows[4]["reason"]) == (empty, "it is cut short")
+    assert (rows[3]["emotion"], rows[4]["reason"]) == (empty, "truncated")
 
 
 def part_of(path: Path) -> Path:
     return path.with_name("faces.parquet.part.jsonl") if path.suffix == ".parquet" else path
 
 
-def write_and_die(path: Path, sources: dict[str, list[Face]]) -> None:
-    """Writes rows of some pictures, and is stopped."""
+def write_and_interrupt(path: Path, sources: dict[str, list[Face]]) -> None:
+    """Write the rows of some images and stop with Ctrl-C."""
     with pytest.raises(KeyboardInterrupt), open_writer(path, None, CLASSES) as writer:
         for source, faces in sources.items():
             writer.write(image_rows(source, faces))
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("cut", [0, 1, 30, 130])
-def test_an_interrupted_job_goes_on(path: Path, cut: int) -> None:
-    """Whatever part of the last rows is missing: no row is lost, none is there twice."""
-    pictures = {"one": [FACE], "two": [], "three": [FACE, FACE, FACE], "four": [FACE]}
-    write_and_die(path, dict(list(pictures.items())[:3]))
+@pytest.mark.parametrize("missing", [0, 1, 30, 130])
+def test_an_interrupted_job_is_resumed(path: Path, missing: int) -> None:
+    """However many bytes of the last rows are missing, no row is lost or duplicated."""
+    images = {"one": [FACE], "two": [], "three": [FACE, FACE, FACE], "four": [FACE]}
+    write_and_interrupt(path, dict(list(images.items())[:3]))
     file = part_of(path)
-    file.write_bytes(file.read_bytes()[: -cut or None])
-    with open_writer(path, None, CLASSES, resume=pictures) as writer:
+    file.write_bytes(file.read_bytes()[: -missing or None])
+    with open_writer(path, None, CLASSES, resume=images) as writer:
         assert {"one"} <= writer.done <= {"one", "two"}
-        for source in pictures.keys() - writer.done:
-            writer.write(image_rows(source, pictures[source]))
-    counts = {source: sum(row["source"] == source for row in rows_of(path)) for source in pictures}
+        for source in images.keys() - writer.done:
+            writer.write(image_rows(source, images[source]))
+    counts = {source: sum(row["source"] == source for row in rows_of(path)) for source in images}
     assert counts == {"one": 1, "two": 1, "three": 3, "four": 1}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -90,16 +90,16 @@ def test_nothing_is_overwritten(path: Path) -> None:
     with open_writer(path, None, CLASSES) as writer:
         writer.write(image_rows("one", [FACE]))
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="is already there"):
+    with pytest.raises(OutputError, match="already exists"):
         open_writer(path, None, CLASSES)
     if path.suffix != ".parquet":
-        with pytest.raises(OutputError, match="has other columns"):
+        with pytest.raises(OutputError, match="columns of .* are not those of this model"):
             open_writer(path, None, ("cat", "dog"), resume=())
     assert path.read_bytes() == before
 
 
-def test_the_last_picture_stays_where_the_job_is_another(path: Path) -> None:
-    write_and_die(path, {"one": [FACE], "two": [FACE, FACE]})
+def test_a_different_job_keeps_the_last_image(path: Path) -> None:
+    write_and_interrupt(path, {"one": [FACE], "two": [FACE, FACE]})
     with open_writer(path, None, CLASSES, resume={"three"}) as writer:
         assert writer.done == {"one", "two"}
         writer.write(image_rows("three", []))
@@ -118,7 +118,7 @@ def test_the_last_picture_stays_where_the_job_is_another(path: Path) -> None:
         ("folder.csv", None),
     ],
 )
-def test_what_is_no_table_of_ours_is_not_gone_on_with(name: str, content: bytes | None, tmp_path: Path) -> None:
+def test_other_files_are_not_resumed(name: str, content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / name
     if content is None:
         path.mkdir()
@@ -130,10 +130,10 @@ def test_what_is_no_table_of_ours_is_not_gone_on_with(name: str, content: bytes 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_names_that_are_no_utf8(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As Linux has them: a job goes on by them, and other programs can read the table."""
+def test_file_names_that_are_not_utf8(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Linux allows them. The job can be resumed, and other programs can read the table."""
     name = os.fsdecode(b"caf\xe9.jpg")
-    write_and_die(path, {name: [FACE], "two": []})
+    write_and_interrupt(path, {name: [FACE], "two": []})
     with open_writer(path, None, CLASSES, resume={name, "two"}) as writer:
         assert writer.done == {name}
         writer.write(image_rows("two", []))
@@ -146,15 +146,15 @@ def test_names_that_are_no_utf8(path: Path, capsys: pytest.CaptureFixture[str]) 
     assert r"caf\udce9.jpg,,," in capsys.readouterr().out
 
 
-def test_what_fails_before_the_first_row_leaves_no_file(path: Path) -> None:
+def test_a_failure_before_the_first_row_leaves_no_file(path: Path) -> None:
     with pytest.raises(ZeroDivisionError), open_writer(path, None, CLASSES):
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
-def test_a_full_disk_is_told_and_keeps_what_is_done(path: Path) -> None:
-    """A process that may write 4,000 bytes to a file meets the same error as one whose disk is full."""
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits need POSIX")
+def test_a_full_disk_is_reported_and_keeps_the_finished_rows(path: Path) -> None:
+    """A limit of 4,000 bytes per file causes the same error as a full disk."""
     code = f"""
 import resource
 from pathlib import Path
@@ -164,33 +164,33 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:
     with open_writer(Path({str(path)!r}), None, {CLASSES!r}) as writer:
         for number in range(10_000):
-            writer.write([error_row(str(number), "it is damaged")])
+            writer.write([error_row(str(number), "damaged")])
 except OutputError as error:
     print(error)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "cannot be written: File too large. Free space; `ferlab predict` goes on with --resume." in told
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "cannot be written: File too large. Free space, then rerun `ferlab predict` with --resume." in output
     with open_writer(path, None, CLASSES, resume=()) as writer:
         assert len(writer.done) > 10
 
 
-def test_forms_go_by_the_suffix_or_are_asked_for(tmp_path: Path) -> None:
-    for path, form, message in (
-        (tmp_path / "faces", None, r"which form is it to have\? Name it \.csv, \.jsonl, \.parquet"),
-        (tmp_path / "faces.txt", "table", "not for a file"),
-        (None, "parquet", "not for a terminal"),
-        (tmp_path, "csv", "already there"),
+def test_an_output_format_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    for path, file_format, message in (
+        (tmp_path / "faces", None, r"the suffix does not name an output format\. Use \.csv, \.jsonl, \.parquet"),
+        (tmp_path / "faces.txt", "table", "cannot be written to a file"),
+        (None, "parquet", "cannot be written to standard output"),
+        (tmp_path, "csv", "already exists"),
     ):
         with pytest.raises(OutputError, match=message):
-            open_writer(path, form, CLASSES)
+            open_writer(path, file_format, CLASSES)
 
 
-def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_human_readable_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with open_writer(None, None, CLASSES) as writer:
         writer.write(image_rows("photos/of/a/very/long/path/to/the/end.jpg", [FACE]))
         writer.write(image_rows("unsure.jpg", [FACE], min_confidence=0.9))
-        writer.write([error_row("broken.jpg", "broken.jpg: it is cut short")])
+        writer.write([error_row("broken.jpg", "broken.jpg: truncated")])
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == "...f/a/very/long/path/to/the/end.jpg  face 1   happy       75 %  10,20 30x40"
     assert "face 1   uncertain   75 %" in second
-    assert third.split() == ["broken.jpg", "error", "broken.jpg:", "it", "is", "cut", "short"]
+    assert third.split() == ["broken.jpg", "error", "broken.jpg:", "truncated"]

@@ -1,4 +1,4 @@
-"""Cutting faces out of pictures, framed as the network has learned them."""
+"""Crop faces from images, with the framing that the models were trained on."""
 
 import math
 
@@ -7,17 +7,19 @@ import numpy as np
 from ferlab.errors import ImageError
 from ferlab.images.detectors import Detection
 
-CROP_SIDE = 48  # pixels of the network's input
-CROP_MARGIN = 0.0  # for networks that learned FER2013, measured by benchmarks/crop_margin.py
+CROP_SIDE = 48  # pixels, the input size of every model
+CROP_MARGIN = 0.0  # for models trained on FER2013; measured by benchmarks/crop_margin.py
 
 
 def crop_face(image: np.ndarray, detection: Detection, margin: float) -> np.ndarray:
-    """Cuts out a square about a face, turned so that the eyes are level where they are known.
+    """Crop a square around a face and rotate it so that the eyes are level.
+
+    The crop is not rotated if the detection has no landmarks. Pixels outside the image repeat its border.
 
     Args:
-        image: `(H, W, 3)` uint8, RGB. What lies outside repeats its border.
+        image: `(H, W, 3)` uint8, RGB.
         detection: the face, in pixels of `image`.
-        margin: what is added on each side of a square of the box's area, as a share of its side.
+        margin: extra space on each side, as a fraction of the side of a square with the area of the bounding box.
 
     Returns:
         `(48, 48)` uint8, gray.
@@ -25,26 +27,31 @@ def crop_face(image: np.ndarray, detection: Detection, margin: float) -> np.ndar
     import cv2
 
     left, top, width, height = detection.box
-    # As OpenCV counts: a pixel's middle has whole numbers.
-    center = np.array([left + width / 2, top + height / 2]) - 0.5
+    center = np.array([left + width / 2, top + height / 2]) - 0.5  # OpenCV: pixel centers have integer coordinates
     side = max(1.0, math.sqrt(width * height) * (1 + 2 * margin))
-    image, corner = _surroundings(image, center, reach=side)
+    image, corner = _neighborhood(image, center, reach=side)
     center = center - corner
-    fine = CROP_SIDE * max(1, math.ceil(side / CROP_SIDE))  # the crop's own pixels, averaged afterwards: no aliasing
-    turn = cv2.getRotationMatrix2D(center.tolist(), _tilt(detection), fine / side)
-    turn[:, 2] = turn[:, 2] + (fine - 1) / 2 - center
-    crop = cv2.warpAffine(image, turn, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    fine = CROP_SIDE * max(1, math.ceil(side / CROP_SIDE))  # warp at full resolution, then average to avoid aliasing
+    rotation = cv2.getRotationMatrix2D(center.tolist(), _tilt(detection), fine / side)
+    rotation[:, 2] = rotation[:, 2] + (fine - 1) / 2 - center
+    crop = cv2.warpAffine(image, rotation, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
 
 
 def resize_crop(crop: np.ndarray) -> np.ndarray:
-    """Makes a gray picture `(48, 48)` uint8 of a face's crop, gray or RGB, of any size.
+    """Convert a face crop to the input size of the models.
+
+    Args:
+        crop: uint8, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`.
+
+    Returns:
+        `(48, 48)` uint8, gray.
 
     Raises:
-        ImageError: if the array is no such picture.
+        ImageError: if the array has another shape or dtype.
     """
     if crop.dtype != np.uint8 or crop.ndim not in (2, 3) or not crop.size or crop.shape[2:] not in ((), (1,), (3,)):
-        raise ImageError(f"A crop must be (H, W), (H, W, 1) or (H, W, 3) uint8, not {crop.shape} {crop.dtype}.")
+        raise ImageError(f"A crop must be (H, W), (H, W, 1) or (H, W, 3) uint8, got {crop.shape} {crop.dtype}.")
     if crop.shape[:2] == (CROP_SIDE, CROP_SIDE) and crop.shape[2:] != (3,):
         return crop.reshape(CROP_SIDE, CROP_SIDE)
     import cv2
@@ -54,10 +61,11 @@ def resize_crop(crop: np.ndarray) -> np.ndarray:
     return cv2.resize(gray, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _surroundings(image: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture about a point, and its corner `(x, y)`: OpenCV warps none of over 32,767 pixels a side.
+def _neighborhood(image: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of an image around a point, and the `(x, y)` of its top left corner.
 
-    Of a point outside, the nearest part of the border.
+    OpenCV cannot warp images with a side of more than 32,767 pixels. For a point outside the image, this is the nearest
+    part of the border.
     """
     size = np.array([image.shape[1], image.shape[0]])
     start = np.clip(np.floor(center - reach), 0, size - 1).astype(int)
@@ -66,7 +74,7 @@ def _surroundings(image: np.ndarray, center: np.ndarray, reach: float) -> tuple[
 
 
 def _tilt(detection: Detection) -> float:
-    """By how many degrees the line from the right eye to the left one falls."""
+    """Return the angle of the line from the right eye to the left eye, in degrees, positive if it falls."""
     if not detection.landmarks:
         return 0.0
     (x0, y0), (x1, y1) = detection.landmarks["right_eye"], detection.landmarks["left_eye"]

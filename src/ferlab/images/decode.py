@@ -1,4 +1,4 @@
-"""Pictures of any kind, made into one: upright, RGB, 8 bits."""
+"""Decode images of any format to upright, 8-bit RGB pixels."""
 
 import io
 import math
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
 Channels = Literal["rgb", "bgr"]
 
-MAX_PIXELS = 80_000_000  # of a file: a telephone's largest have 50 million, and Pillow warns above 89
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # EPS would run programs
-MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats of one picture or many; others hold previews, not films
-FORM = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
+MAX_PIXELS = 80_000_000  # per file; phone cameras reach 50 million, and Pillow warns above 89 million
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: decoding it runs Ghostscript
+ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")  # in other formats, further frames are previews or pages
+ARRAY_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedImage:
-    """A picture in memory.
+    """An image in memory.
 
     Attributes:
         pixels: `(H, W, 3)` uint8, RGB.
-        scale: pixels here for each pixel of the original along a side: 1, or less where a file was decoded smaller.
+        scale: side of the decoded image divided by the side of the original: 1, or less for a JPEG that was decoded at
+            reduced size.
     """
 
     pixels: np.ndarray
@@ -35,42 +36,43 @@ class DecodedImage:
 
 
 def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int | None = None) -> DecodedImage:
-    """Reads a picture.
+    """Read an image.
 
     Args:
-        source: a path; a file's bytes; a Pillow image; or an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)`,
-            uint8 or uint16. Files are turned upright, as their EXIF says; what is transparent becomes white.
-        channels: the order of colors in an array: `rgb`, or `bgr` as OpenCV has them.
-        sufficient_side: pixels of the longer side that suffice: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its
-            size, which is several times as fast.
+        source: a path; the bytes of a file; a Pillow image; or an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or
+            `(H, W, 4)`, uint8 or uint16. Files are rotated as their EXIF orientation says, and transparent pixels
+            become white.
+        channels: channel order of an array: `rgb`, or `bgr` as in OpenCV.
+        sufficient_side: length of the longer side, in pixels, that the caller needs. A larger JPEG is decoded at 1/2,
+            1/4 or 1/8 of its size, which is several times faster.
 
     Returns:
-        The picture.
+        The decoded image.
 
     Raises:
-        ImageError: with the reason, if it cannot be read, moves, or has more than 80 million pixels; or if `channels`
-            is neither.
+        ImageError: if the image cannot be read, is animated, or has more than 80 million pixels; or if `channels` is
+            not valid.
     """
     if channels not in get_args(Channels):
-        raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, not {channels!r}.")
+        raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, got {channels!r}.")
     if isinstance(source, np.ndarray):
         return DecodedImage(pixels=_from_array(source, channels))
     if isinstance(source, str | Path):
-        return _decoded(Path(source), str(source), sufficient_side)
+        return _decode(Path(source), str(source), sufficient_side)
     if isinstance(source, bytes):
-        return _decoded(io.BytesIO(source), "the picture", sufficient_side)
+        return _decode(io.BytesIO(source), "the image", sufficient_side)
     if _is_pillow(source):
         try:
-            return DecodedImage(pixels=_upright(source.copy()))
-        except OSError as error:  # it was opened, and its file is cut short
-            raise ImageError(f"the picture: {error}") from None
-    raise ImageError(f"A picture must be a path, bytes, a Pillow image or an array, not {type(source).__name__}.")
+            return DecodedImage(pixels=_to_rgb(source.copy()))
+        except OSError as error:  # Pillow decodes lazily, and the file is truncated
+            raise ImageError(f"the image: {error}") from None
+    raise ImageError(f"An image must be a path, bytes, a Pillow image or an array, got {type(source).__name__}.")
 
 
 def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
     depth = array.shape[2] if array.ndim == 3 else 1
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or not array.size or depth not in (1, 3, 4):
-        raise ImageError(f"An array must be {FORM}, not {array.shape} {array.dtype}.")
+        raise ImageError(f"An array must be {ARRAY_SHAPES}, got {array.shape} {array.dtype}.")
     if array.dtype == np.uint16:
         array = (array // 257).astype(np.uint8)
     if depth == 1:
@@ -79,47 +81,47 @@ def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
     return np.ascontiguousarray(colors)
 
 
-def _decoded(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> DecodedImage:
+def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> DecodedImage:
     from PIL import Image
 
     try:
-        if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which may never end
-            raise ImageError("it is no file")
+        if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which could block forever
+            raise ImageError("not a regular file")
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
-            _refuse(image)
+            _check_header(image)
             if sufficient_side and sufficient_side < max(width, height):
                 share = sufficient_side / max(width, height)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
-            pixels = _upright(image)
+            pixels = _to_rgb(image)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist.") from None
-    except Exception as error:  # decoders of damaged files raise whatever they come across
-        reason = "it is no picture, or of no known kind" if "cannot identify" in str(error) else str(error)
+    except Exception as error:  # on damaged files, decoders raise any kind of exception
+        reason = "not an image, or an unsupported format" if "cannot identify" in str(error) else str(error)
         raise ImageError(f"{name}: {reason or type(error).__name__}") from None
     return DecodedImage(pixels=pixels, scale=max(pixels.shape[:2]) / max(width, height))
 
 
-def _refuse(image: "Image.Image") -> None:
-    """Judges by the header alone, before anything is decoded."""
+def _check_header(image: "Image.Image") -> None:
+    """Reject images that are too large or animated, before any pixel is decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(f"it has {width}x{height} pixels, and at most {MAX_PIXELS:,} are read")
-    if image.format in MOVING and getattr(image, "is_animated", False):
-        raise ImageError("it moves: give it to `ferlab video`")
+        raise ImageError(f"{width}x{height} pixels exceed the limit of {MAX_PIXELS:,}")
+    if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
+        raise ImageError("animated; use `ferlab video` instead")
 
 
-def _upright(image: "Image.Image") -> np.ndarray:
-    """`(H, W, 3)` uint8 of a Pillow image of any mode."""
+def _to_rgb(image: "Image.Image") -> np.ndarray:
+    """Convert a Pillow image of any mode to upright `(H, W, 3)` uint8, RGB."""
     from PIL import Image, ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I"):  # 16 bits, or 16 bits held in 32
+    if image.mode.startswith("I"):  # 16-bit gray, stored in 16 or 32 bits
         return _from_array((np.clip(np.asarray(image), 0, 65535)).astype(np.uint16), "rgb")
     if image.mode == "F":
-        raise ImageError("its pixels are floating-point numbers, whose range nobody tells")
+        raise ImageError("floating-point pixels are not supported, because their range is unknown")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

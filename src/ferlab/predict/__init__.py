@@ -1,4 +1,4 @@
-"""Prediction without Keras or TensorFlow: an artifact, run by ONNX Runtime, and what brings faces to it."""
+"""Predict emotions with ONNX Runtime or LiteRT. Nothing here imports Keras."""
 
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.predictor import Predictor

@@ -1,8 +1,9 @@
-"""Drawing boxes and emotions into pictures."""
+"""Draw bounding boxes and emotions on images."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,18 +12,23 @@ from ferlab.files import write_atomically
 from ferlab.images.decode import read_image
 from ferlab.predict.results import Face
 
-OTHER_COLOR = "#56B4E9"  # of classes that are none of FER2013's
-DARK = 128  # luma below which white letters are read better than black ones
-KEPT_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383}  # pixels that the form, or its encoder, can hold
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+    from PIL.ImageFont import ImageFont as BitmapFont
+
+OTHER_COLOR = "#56B4E9"  # for classes outside FER2013
+DARK = 128  # luma below which white text is more legible than black text
+FORMATS_BY_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+MAX_SIDES = {"JPEG": 65_500, "WEBP": 16_383}  # pixels that the format or its encoder supports
 
 
-def annotated(pixels: np.ndarray, faces: Mapping[int, Face]) -> np.ndarray:
-    """Draws faces into a picture.
+def annotate_image(pixels: np.ndarray, faces: Mapping[int, Face]) -> np.ndarray:
+    """Draw faces on a copy of an image.
 
     Args:
-        pixels: `(H, W, 3)` uint8, RGB. It is left as it is.
-        faces: by number; a number is written only where there are several faces.
+        pixels: `(H, W, 3)` uint8, RGB.
+        faces: faces by number. The number is shown only if there are several faces.
 
     Returns:
         `(H, W, 3)` uint8, RGB.
@@ -35,39 +41,41 @@ def annotated(pixels: np.ndarray, faces: Mapping[int, Face]) -> np.ndarray:
     font, width = ImageFont.load_default(size), max(2, size // 7)
     for number, face in faces.items():
         color = COLORS.get(face.emotion, OTHER_COLOR)
-        left, top, right, bottom = (*face.box[:2], face.box.x + face.box.width, face.box.y + face.box.height)
-        draw.rectangle((left, top, right, bottom), outline=color, width=width)
+        x, y, box_width, box_height = face.box
+        draw.rectangle((x, y, x + box_width, y + box_height), outline=color, width=width)
         text = f"{face.emotion} {100 * face.confidence:.0f} %"
-        _label(draw, (left, top), f"{number}: {text}" if len(faces) > 1 else text, font, color)
+        _draw_label(draw, (x, y), f"{number}: {text}" if len(faces) > 1 else text, font, color)
     return np.asarray(image)
 
 
-def write_annotated(source: Path, faces: list[Face], target: Path) -> None:
-    """Draws faces into a copy of a picture, in its own size.
+def write_annotated_image(source: Path, faces: list[Face], target: Path) -> None:
+    """Write a copy of an image, in its original size, with its faces drawn on it.
 
     Args:
-        source: the picture.
-        faces: found in it; they are numbered from 1.
-        target: of the same kind where that is JPEG, PNG or WebP; else a JPEG, with `.jpg` added to its name; or a PNG,
-            with `.png` added, where the picture is too long for its kind.
+        source: the image.
+        faces: its faces; they are numbered from 1.
+        target: the output file. JPEG, PNG and WebP keep their format. Other files become a JPEG, with `.jpg` appended
+            to the name. Images that are too large for their format become a PNG, with `.png` appended.
 
     Raises:
-        OutputError: if it cannot be written.
-        ImageError: if the picture cannot be read.
+        ImageError: if the image cannot be read.
+        OutputError: if the file cannot be written.
     """
     from PIL import Image
 
-    image = Image.fromarray(annotated(read_image(source).pixels, dict(enumerate(faces, start=1))))
-    if target.suffix.lower() not in KEPT_SUFFIXES:
+    image = Image.fromarray(annotate_image(read_image(source).pixels, dict(enumerate(faces, start=1))))
+    if target.suffix.lower() not in FORMATS_BY_SUFFIX:
         target = target.with_name(f"{target.name}.jpg")
-    form = KEPT_SUFFIXES[target.suffix.lower()]
-    if max(image.size) > LONGEST_SIDES.get(form, math.inf):
-        target, form = target.with_name(f"{target.name}.png"), "PNG"
-    write_atomically(target, lambda file: image.save(file, form, quality=90))
+    file_format = FORMATS_BY_SUFFIX[target.suffix.lower()]
+    if max(image.size) > MAX_SIDES.get(file_format, math.inf):
+        target, file_format = target.with_name(f"{target.name}.png"), "PNG"
+    write_atomically(target, lambda file: image.save(file, file_format, quality=90))
 
 
-def _label(draw, corner, text, font, color) -> None:  # type: ignore[no-untyped-def]  # Pillow's own types
-    """Text on a patch of color, above the corner, or below it where the picture ends."""
+def _draw_label(
+    draw: "ImageDraw", corner: tuple[int, int], text: str, font: "FreeTypeFont | BitmapFont", color: str
+) -> None:
+    """Draw text on a colored background above a corner, or below it at the top of the image."""
     from PIL import ImageColor
 
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)

@@ -1,8 +1,8 @@
-"""Model artifacts: one file with a network and all that is to be known of it.
+"""Model artifacts: one file that holds a model and its metadata.
 
-An `.onnx` file runs on ONNX Runtime, a `.tflite` file on LiteRT. Both hold, as the metadata that their format provides,
-the keys of `METADATA`, each as JSON. The last one, `sha256`, is the hash of the whole file with its own 64 characters
-taken as zeros.
+An `.onnx` file runs on ONNX Runtime, a `.tflite` file on LiteRT. The metadata section of the file holds the keys of
+`METADATA`, each value encoded as JSON. The last key, `sha256`, is the hash of the whole file, computed with zeros in
+place of its own 64 characters.
 """
 
 import hashlib
@@ -20,41 +20,44 @@ from ferlab.errors import ArtifactError, MissingExtraError
 
 SCHEMA = 2
 METADATA = {
-    "schema": "number of this form",
-    "name": "of the recipe",
-    "class_names": "in the order of the probabilities",
-    "crop_margin": "what to add around a detected face, as a share of its side",
-    "temperature": "by which the logits are divided",
-    "protocol": "which splits it was trained and selected on, with the seed",
-    "fingerprints": "of those splits",
-    "accuracy": "by split, 0..1, of this very file",
-    "licenses": "of code, weights and data",
-    "ferlab": "version that wrote the file",
-    "sha256": "of the file",
+    "schema": "version of this list of keys",
+    "name": "name of the recipe",
+    "class_names": "class names, in the order of the probabilities",
+    "crop_margin": "extra space around a detected face, as a fraction of its side",
+    "temperature": "divisor of the logits",
+    "protocol": "training and selection splits, and the seed",
+    "fingerprints": "fingerprints of those splits",
+    "accuracy": "accuracy of this file by split, 0..1",
+    "licenses": "licenses of code, weights and data",
+    "ferlab": "version of ferlab that wrote the file",
+    "sha256": "hash of the file",
 }
 SCHEMA_1_NAMES = {"licences": "licenses"}
 DEFAULT = Path(__file__).with_name("fernet_s.onnx")
 SUFFIXES = (".onnx", ".tflite")
 BATCH_SIZE = 128
 
-ForwardFunction = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K)
+# From images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K) float32.
+ForwardFunction = Callable[[np.ndarray], np.ndarray]
 
 
 class Artifact:
-    """A network in a file, ready to answer.
+    """A model loaded from an `.onnx` or `.tflite` file.
 
     Args:
-        path: the file, or `default` for the one in the package.
-        threads: processor threads for one call; 0 for all cores.
+        path: the file, or `default` for the model in the package.
+        threads: number of CPU threads per call; 0 for all cores.
 
     Attributes:
-        class_names: the K classes.
-        metadata: what the file says of itself: see `METADATA`.
-        forward: the network itself, from images `(N, 48, 48, 1)` float32, 0..255, to probabilities `(N, K)`.
+        path: the file.
+        class_names: names of the K classes.
+        metadata: the metadata of the file; see `METADATA`.
+        forward: function from images `(N, 48, 48, 1)` float32, 0..255, to probabilities `(N, K)` float32. Use
+            `probabilities` unless you need the model without checks and batching.
 
     Raises:
-        ArtifactError: if the file is missing, is no model, lacks metadata, or is not the one that its hash tells.
-        MissingExtraError: if it is a `.tflite` file, and nothing is installed that runs it.
+        ArtifactError: if the file is missing, is not a model, lacks metadata, or does not match its hash.
+        MissingExtraError: if it is a `.tflite` file and no LiteRT runtime is installed.
     """
 
     def __init__(self, path: str | Path = "default", *, threads: int = 0) -> None:
@@ -64,28 +67,33 @@ class Artifact:
         self.class_names = tuple(self.metadata["class_names"])
 
     def probabilities(self, images: np.ndarray, batch_size: int = BATCH_SIZE) -> np.ndarray:
-        """What the network makes of faces.
+        """Predict the class probabilities of face crops.
 
         Args:
             images: `(N, 48, 48)` uint8, 0..255.
-            batch_size: images at a time.
+            batch_size: number of images per call of the model.
 
         Returns:
             `(N, K)` float32, each row summing to 1.
 
         Raises:
-            ArtifactError: if the images are not of that form.
+            ArtifactError: if the images have another shape or dtype.
         """
         if images.dtype != np.uint8 or images.shape[1:] != (48, 48):
-            raise ArtifactError(f"Images must be (N, 48, 48) uint8, not {images.shape} {images.dtype}.")
-        answers = [np.empty((0, len(self.class_names)), np.float32)]
+            raise ArtifactError(f"Images must be (N, 48, 48) uint8, got {images.shape} {images.dtype}.")
+        batches = [np.empty((0, len(self.class_names)), np.float32)]
         for start in range(0, len(images), batch_size):
-            answers.append(self.forward(images[start : start + batch_size, ..., None].astype(np.float32)))
-        return np.concatenate(answers)
+            batches.append(self.forward(images[start : start + batch_size, ..., None].astype(np.float32)))
+        return np.concatenate(batches)
 
 
 def digest(content: bytes, stated: str) -> str:
-    """The SHA-256 of an artifact's content, with the hash that it states taken as zeros."""
+    """Compute the SHA-256 of an artifact, with zeros in place of the hash it states.
+
+    Args:
+        content: the bytes of the file.
+        stated: the hash in its metadata, 64 characters.
+    """
     return hashlib.sha256(content.replace(stated.encode(), b"0" * len(stated))).hexdigest()
 
 
@@ -94,35 +102,36 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read: {error.strerror}. Give an .onnx or .tflite file of `ferlab export`."
+            f"{path} cannot be read: {error.strerror}. Pass an .onnx or .tflite file written by `ferlab export`."
         ) from None
 
 
 def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], ForwardFunction]:
-    """The metadata of an ONNX model, and what answers."""
+    """Load an ONNX model. Returns its metadata and its forward function."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors alone
+    options.log_severity_level = 3  # errors only
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class but this
+    except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
         raise ArtifactError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
-    metadata = _checked(path, content, session.get_modelmeta().custom_metadata_map)
+    metadata = _check(path, content, session.get_modelmeta().custom_metadata_map)
     return metadata, lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
 def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], ForwardFunction]:
-    """The metadata of a LiteRT model, and what answers.
+    """Load a LiteRT model. Returns its metadata and its forward function.
 
-    The hash comes first: the interpreter trusts the offsets in a file, and a damaged one could end the process.
+    The hash is checked first, because the interpreter trusts the offsets in the file: a damaged file could crash the
+    process.
     """
     interpreter_module, schema = import_litert()
     try:
-        metadata = _checked(path, content, _stored_in_litert(content, schema))
+        metadata = _check(path, content, _litert_metadata(content, schema))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # TensorFlow says that its interpreter has moved to LiteRT
+            warnings.simplefilter("ignore", UserWarning)  # TensorFlow: the interpreter has moved to LiteRT
             interpreter = interpreter_module.Interpreter(
                 model_content=content, num_threads=threads or os.cpu_count() or 1
             )
@@ -130,10 +139,10 @@ def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, An
         run(images=np.zeros((1, 48, 48, 1), np.float32))
     except ArtifactError:
         raise
-    except Exception as error:  # whatever comes of offsets that lead nowhere
+    except Exception as error:  # invalid offsets raise any kind of exception
         reason = (str(error).splitlines() or [""])[0]
         raise ArtifactError(f"{path} cannot be loaded as a LiteRT model: {reason}") from error
-    lock = threading.Lock()  # an interpreter holds one batch at a time
+    lock = threading.Lock()  # an interpreter is not thread-safe
 
     def forward(images: np.ndarray) -> np.ndarray:
         with lock:
@@ -143,10 +152,13 @@ def _load_litert(path: Path, content: bytes, threads: int) -> tuple[dict[str, An
 
 
 def import_litert() -> tuple[Any, Any]:
-    """The modules of LiteRT that run a file and that read it: from the package `ai-edge-litert`, else from TensorFlow.
+    """Import LiteRT's interpreter and its file schema, from `ai-edge-litert` or else from TensorFlow.
+
+    Returns:
+        The modules `interpreter` and `schema_py_generated`.
 
     Raises:
-        MissingExtraError: if neither is installed.
+        MissingExtraError: if neither package is installed.
     """
     try:
         from ai_edge_litert import interpreter, schema_py_generated
@@ -158,10 +170,10 @@ def import_litert() -> tuple[Any, Any]:
     return interpreter, schema_py_generated
 
 
-def _stored_in_litert(content: bytes, schema: Any) -> dict[str, str]:
-    """What the entries of a LiteRT model's metadata hold that are ours."""
+def _litert_metadata(content: bytes, schema: Any) -> dict[str, str]:
+    """Read the metadata entries that ferlab wrote into a LiteRT model."""
     if not schema.Model.ModelBufferHasIdentifier(content, 0):
-        raise ValueError("it does not begin as one.")
+        raise ValueError("it does not start with the identifier of the format.")
     model = schema.Model.GetRootAs(content)
     entries = [model.Metadata(index) for index in range(model.MetadataLength())]
     buffers = {entry.Name().decode(): model.Buffers(entry.Buffer()) for entry in entries}
@@ -169,16 +181,18 @@ def _stored_in_litert(content: bytes, schema: Any) -> dict[str, str]:
     return {key: buffers[key].DataAsNumpy().tobytes().decode() for key in known}
 
 
-def _checked(path: Path, content: bytes, stored: Mapping[str, str]) -> dict[str, Any]:
-    """The metadata, where it is complete and the file is the one that it describes."""
-    metadata = _metadata(path, stored)
+def _check(path: Path, content: bytes, stored: Mapping[str, str]) -> dict[str, Any]:
+    """Decode the metadata, and check that it is complete and that the file matches its hash."""
+    metadata = _decode_metadata(path, stored)
     stated = str(metadata["sha256"])
     if digest(content, stated) != stated:
-        raise ArtifactError(f"{path} was changed or damaged: it is not the file that its metadata describes.")
+        raise ArtifactError(
+            f"{path} was changed or damaged: its SHA-256 does not match its metadata. Export the model again."
+        )
     return metadata
 
 
-def _metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
+def _decode_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
     stored = {SCHEMA_1_NAMES.get(key, key): value for key, value in stored.items()}
     if missing := [key for key in METADATA if key not in stored]:
         raise ArtifactError(
@@ -190,7 +204,7 @@ def _metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
         raise ArtifactError(f"{path} has metadata that is not JSON. Export the model again.") from None
     if metadata["schema"] not in (1, SCHEMA):
         raise ArtifactError(
-            f"{path} has schema {metadata['schema']}, and this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
+            f"{path} has schema {metadata['schema']}, but this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
         )
     protocol = metadata["protocol"]
     if isinstance(protocol.get("selected_on"), str):  # schema 1

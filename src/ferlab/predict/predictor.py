@@ -1,4 +1,4 @@
-"""`Predictor`: emotions of faces."""
+"""`Predictor`: detect faces and predict their emotions."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -14,15 +14,15 @@ from ferlab.images.detectors import Detection, Detector, open_detector
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.results import Box, Classification, Face
 
-SUFFICIENT_SIDE = 1280  # pixels of the longer side of a decoded photograph: twice what faces are searched in
+SUFFICIENT_SIDE = 1280  # pixels of the longer side to decode; twice the size that detectors search
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """The faces of one picture, cut out and not yet classified.
+class DetectedFaces:
+    """The faces of one image, cropped and not yet classified.
 
     Attributes:
-        detections: in pixels of the original.
+        detections: the F faces, in pixels of the original image.
         crops: `(F, 48, 48)` uint8.
     """
 
@@ -31,16 +31,16 @@ class Found:
 
 
 class Predictor:
-    """Finds faces and tells their emotions, by ONNX Runtime and OpenCV.
+    """Detects faces and predicts their emotions, without Keras.
 
     Args:
-        model: an artifact, or `default` for the one in the package.
-        detector: `auto`, `yunet`, `haar`, or `none` where each picture is one face; see `ferlab.images.detectors`.
-        detector_model: the file of YuNet, where it is not to be fetched.
-        threads: processor threads for one call; 0 for all cores.
+        model: an artifact file, or `default` for the model in the package.
+        detector: `auto`, `yunet`, `haar`, or `none` if each image is one face; see `ferlab.images.open_detector`.
+        detector_model: the YuNet model file; if None, it is downloaded once.
+        threads: number of CPU threads per call; 0 for all cores.
 
     Raises:
-        ArtifactError: if the file is no sound artifact.
+        ArtifactError: if the model file is not a valid artifact.
 
     Example:
         >>> predictor = Predictor(detector="none")
@@ -60,105 +60,103 @@ class Predictor:
         threads: int = 0,
     ) -> None:
         self.artifact = Artifact(model, threads=threads)
-        self._choice = (detector, detector_model)
-        self._own = threading.local()  # a detector serves one thread
+        self._detector_name, self._detector_model = detector, detector_model
+        self._per_thread = threading.local()  # detectors are not thread-safe
         self._lock = threading.Lock()
 
     @property
     def detector(self) -> Detector:
-        """The face detector of this thread, opened when it is first asked for.
+        """The face detector of the current thread, opened on first use.
 
         Raises:
-            DetectorError: if it cannot be had.
-            UnknownNameError: if there is no such detector.
+            DetectorError: if the detector is not available.
+            UnknownNameError: if no detector has this name.
         """
-        if not hasattr(self._own, "detector"):
-            with self._lock:  # what `auto` comes to is found out, and said, once
-                self._own.detector = open_detector(*self._choice)
-                self._choice = (self._own.detector.name, self._choice[1])
-        return self._own.detector
+        if not hasattr(self._per_thread, "detector"):
+            with self._lock:  # resolve `auto` once, so that its warning is logged once
+                self._per_thread.detector = open_detector(self._detector_name, self._detector_model)
+                self._detector_name = self._per_thread.detector.name
+        return self._per_thread.detector
 
     def predict(self, image: Any, *, channels: Channels = "rgb") -> list[Face]:
-        """Tells the emotions of all faces in a picture.
+        """Predict the emotions of all faces in an image.
 
         Args:
-            image: a path, bytes, a Pillow image or an array, as in `ferlab.images.decode.read_image`.
-            channels: the order of colors in an array: `rgb`, or `bgr` as OpenCV has them.
+            image: a path, bytes, a Pillow image or an array; see `ferlab.images.read_image`.
+            channels: channel order of an array: `rgb`, or `bgr` as in OpenCV.
 
         Returns:
-            The faces, the largest first; an empty list where there is none.
+            The faces, largest first; an empty list if there are none.
 
         Raises:
-            DetectorError: if the detector cannot be had.
-            ImageError: if the picture cannot be read.
+            DetectorError: if the detector is not available.
+            ImageError: if the image cannot be read.
         """
         return self.predict_batch([image], channels=channels)[0]
 
     def predict_batch(self, images: Iterable[Any], *, channels: Channels = "rgb") -> list[list[Face]]:
-        """Tells the emotions of all faces in many pictures. All faces are classified in one go, which is faster.
+        """Predict the emotions of all faces in several images.
 
-        Args and errors are those of `predict`.
+        All faces are classified together, which is faster than one call of `predict` per image. The arguments and
+        errors are those of `predict`.
 
         Returns:
-            The faces of each picture, as in `predict`.
+            The faces of each image, as in `predict`.
         """
-        return self.classify_found([self.find(image, channels=channels) for image in images])
+        return self.classify_detected([self.detect(image, channels=channels) for image in images])
 
     def classify(self, crops: Sequence[np.ndarray] | np.ndarray) -> list[Classification]:
-        """Classifies pictures that hold one face each, and little else.
+        """Predict the emotions of face crops.
 
         Args:
-            crops: uint8 arrays, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. Many at once
-                are answered faster than one by one.
+            crops: uint8 arrays, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. One call with
+                many crops is faster than many calls.
 
         Returns:
-            One answer for each.
+            One classification per crop.
 
         Raises:
-            ImageError: if an array is of another form.
+            ImageError: if an array has another shape or dtype.
         """
         faces = np.zeros((len(crops), CROP_SIDE, CROP_SIDE), np.uint8)
         for index, crop in enumerate(crops):
             faces[index] = resize_crop(crop)
-        return [Classification(**self.judged(row)) for row in self.artifact.probabilities(faces)]
+        return [Classification(**self._classification(row)) for row in self.artifact.probabilities(faces)]
 
-    def find(self, image: Any, *, channels: Channels = "rgb") -> Found:
-        """Finds the faces of a picture and cuts them out, without the network. Threads may call it at once.
+    def detect(self, image: Any, *, channels: Channels = "rgb") -> DetectedFaces:
+        """Detect and crop the faces in an image, without classifying them. This method is thread-safe.
 
-        Args and errors are those of `predict`.
+        The arguments and errors are those of `predict`.
         """
-        picture = (
-            image
-            if isinstance(image, DecodedImage)
-            else read_image(image, channels=channels, sufficient_side=SUFFICIENT_SIDE)
-        )
-        detections = self.detector.detect(picture.pixels)
-        if self.detector.framed:
-            crops = [resize_crop(picture.pixels) for _ in detections]
+        if not isinstance(image, DecodedImage):
+            image = read_image(image, channels=channels, sufficient_side=SUFFICIENT_SIDE)
+        detections = self.detector.detect(image.pixels)
+        if self.detector.whole_image:
+            crops = [resize_crop(image.pixels) for _ in detections]
         else:
             margin = float(self.artifact.metadata["crop_margin"])
-            crops = [crop_face(picture.pixels, detection, margin) for detection in detections]
-        return Found(
-            detections=[detection.scaled(1 / picture.scale) for detection in detections],
+            crops = [crop_face(image.pixels, detection, margin) for detection in detections]
+        return DetectedFaces(
+            detections=[detection.scaled(1 / image.scale) for detection in detections],
             crops=np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE), np.uint8),
         )
 
-    def classify_found(self, pictures: Sequence[Found]) -> list[list[Face]]:
-        """Classifies the faces of many pictures in one go.
+    def classify_detected(self, images: Sequence[DetectedFaces]) -> list[list[Face]]:
+        """Classify the faces of several images in one batch.
 
         Args:
-            pictures: what `find` gave for each.
+            images: the result of `detect` for each image.
 
         Returns:
-            The faces of each, in the same order.
+            The faces of each image, in the same order.
         """
-        if not pictures:
+        if not images:
             return []
-        rows = iter(self.artifact.probabilities(np.concatenate([found.crops for found in pictures])))
-        return [[self._face(detection, next(rows)) for detection in found.detections] for found in pictures]
+        rows = iter(self.artifact.probabilities(np.concatenate([image.crops for image in images])))
+        return [[self._face(detection, next(rows)) for detection in image.detections] for image in images]
 
-    def judged(self, probabilities: np.ndarray) -> dict[str, Any]:
-        """The fields of a `Classification` for probabilities `(K,)`."""
+    def _classification(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """Return the fields of a `Classification` for probabilities `(K,)`."""
         names = self.artifact.class_names
         return {
             "emotion": names[int(probabilities.argmax())],
@@ -168,7 +166,7 @@ class Predictor:
 
     def _face(self, detection: Detection, probabilities: np.ndarray) -> Face:
         return Face(
-            **self.judged(probabilities),
+            **self._classification(probabilities),
             box=Box(*(round(value) for value in detection.box)),
             detection_score=detection.score,
             landmarks=detection.landmarks,

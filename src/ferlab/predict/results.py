@@ -1,4 +1,4 @@
-"""What is said of a face, and how other packages would say it."""
+"""The result types of prediction, and their conversion to the formats of other packages."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,7 +8,13 @@ from ferlab.images.detectors import Point
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """What a face shows: the most probable class, its probability 0..1, and the probabilities of all classes."""
+    """The predicted emotion of a face.
+
+    Attributes:
+        emotion: the most probable class.
+        confidence: its probability, 0..1.
+        probabilities: the probability of each class, 0..1, in the order of the model's classes.
+    """
 
     emotion: str
     confidence: float
@@ -16,7 +22,7 @@ class Classification:
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the original picture: left, top, width and height."""
+    """A bounding box in pixels of the original image."""
 
     x: int
     y: int
@@ -26,13 +32,13 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Face(Classification):
-    """A face in a picture, and what it shows.
+    """A detected face and its predicted emotion.
 
     Attributes:
-        box: where it is; it may reach outside the picture.
-        detection_score: 0..1, how sure the detector is that it is a face; None where it does not say.
-        landmarks: `right_eye, left_eye, nose, mouth_right, mouth_left`, as seen on the person, as `(x, y)` in pixels of
-            the original picture; None where the detector does not tell them.
+        box: the bounding box; it may extend beyond the image.
+        detection_score: confidence of the detector, 0..1; None if it reports none.
+        landmarks: `right_eye, left_eye, nose, mouth_right, mouth_left` as `(x, y)` in pixels of the original image,
+            left and right from the person's point of view; None if the detector reports none.
     """
 
     box: Box
@@ -40,11 +46,11 @@ class Face(Classification):
     landmarks: dict[str, Point] | None
 
     def to_fer(self) -> dict[str, Any]:
-        """As `FER().detect_emotions` of the package fer shapes it: `box` as a list, and `emotions` 0..1."""
+        """Convert to the format of `FER().detect_emotions` in the package `fer`."""
         return {"box": list(self.box), "emotions": dict(self.probabilities)}
 
     def to_deepface(self) -> dict[str, Any]:
-        """As `DeepFace.analyze(..., actions=["emotion"])` shapes one face: probabilities in percent."""
+        """Convert to the format of `DeepFace.analyze(..., actions=["emotion"])`, with probabilities in percent."""
         eyes = {
             name: tuple(round(value) for value in self.landmarks[name]) if self.landmarks else None
             for name in ("left_eye", "right_eye")

@@ -1,4 +1,4 @@
-"""The prediction table: a row for each face, in the same columns whatever the form of the file."""
+"""The prediction table: one row per face, with the same columns in every output format."""
 
 import csv
 import io
@@ -16,90 +16,102 @@ from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, write_atomically
 from ferlab.predict.results import Face
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # a column that is not there is an empty cell
 
 FORMATS = ("csv", "jsonl", "parquet")
-STARTS = ("source", "frame", "time_s", "face", "x", "y", "width", "height", "detection_score", "emotion", "confidence")
-ENDS = ("status", "reason")
-CHUNK = 10_000  # rows of a Parquet file in memory at a time
+LEADING_COLUMNS = (
+    *("source", "frame", "time_s", "face", "x", "y", "width", "height"),
+    *("detection_score", "emotion", "confidence"),
+)
+TRAILING_COLUMNS = ("status", "reason")
+CHUNK = 10_000  # rows of a Parquet file that are in memory at a time
+SOURCE_WIDTH = 36  # characters of the source in printed rows
 
 
 def columns(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns: `STARTS`, one for each class, and `ENDS`."""
-    return (*STARTS, *class_names, *ENDS)
+    """Return the column names of the table for a model with these classes."""
+    return (*LEADING_COLUMNS, *class_names, *TRAILING_COLUMNS)
 
 
 def face_row(source: str, number: int, face: Face, min_confidence: float = 0.0) -> Row:
-    """The row of one face. Columns that are not there are empty.
+    """Return the row of one face.
 
     Args:
-        source: the picture or film.
-        number: of the face.
-        face: what was found.
-        min_confidence: below it, the row's status is `uncertain` and it names no emotion; else it is `ok`.
+        source: the image or video.
+        number: the number of the face.
+        face: the face.
+        min_confidence: threshold, 0..1. Below it, the emotion is left blank and the status is `uncertain` instead of
+            `ok`.
     """
-    sure = face.confidence >= min_confidence
+    certain = face.confidence >= min_confidence
     return {
         "source": source,
         "face": number,
         **face.box._asdict(),
         "detection_score": face.detection_score,
-        "emotion": face.emotion if sure else None,
+        "emotion": face.emotion if certain else None,
         "confidence": face.confidence,
         **face.probabilities,
-        "status": "ok" if sure else "uncertain",
+        "status": "ok" if certain else "uncertain",
     }
 
 
 def image_rows(source: str, faces: Sequence[Face], min_confidence: float = 0.0) -> list[Row]:
-    """The rows of a picture: one for each face, numbered from 1, or one with the status `no_face`."""
+    """Return the rows of an image: one per face, numbered from 1, or a single row with the status `no_face`."""
     rows = [face_row(source, number, face, min_confidence) for number, face in enumerate(faces, start=1)]
     return rows or [{"source": source, "status": "no_face"}]
 
 
 def error_row(source: str, reason: str) -> Row:
-    """The row of a picture that cannot be read."""
+    """Return the row of an image that cannot be read."""
     return {"source": source, "status": "error", "reason": reason}
 
 
 class RowWriter(ABC):
-    """Writes rows as they are made. A context: a table of rows is whole when it is left.
+    """Writes rows one source at a time. Use it as a context manager.
 
     Args:
-        path: of the table; None for standard output.
-        names: of its columns.
-        resume: the sources of this job, to go on with what is there; None for a new file.
+        path: the output file; None for standard output.
+        names: the column names.
+        resume: the sources of the current job, to append to an existing file; None to start a new file.
 
     Attributes:
-        done: the sources that are already there. The last one may have been cut short: if it is of this job, it is
-            taken out, to be done again.
+        done: the sources that the existing file contains. The rows of the last source may be incomplete: if it belongs
+            to the current job, they are removed, and the source is not in `done`.
 
     Raises:
-        OutputError: if the file cannot be written to, is there without `resume`, or is no such table.
+        OutputError: if the file cannot be written, exists without `resume`, or is not a table with these columns.
     """
 
     def __init__(self, path: Path | None, names: Sequence[str], resume: Collection[str] | None = None) -> None:
         self.path, self.names = path, tuple(names)
         self.done: set[str] = set()
-        self._untouched = False  # a new file without rows
+        self._empty = False  # a new file without rows
         if path is None:
-            self.file: IO[str] = sys.stdout
-            if isinstance(self.file, io.TextIOWrapper):  # names of files may hold what a terminal cannot show
-                self.file.reconfigure(errors="backslashreplace")
-            self._begin()
-            return
+            self._open_standard_output()
+        else:
+            self._open_file(path, resume)
+
+    def _open_standard_output(self) -> None:
+        self.file: IO[str] = sys.stdout
+        if isinstance(self.file, io.TextIOWrapper):  # file names can contain characters that a terminal cannot show
+            self.file.reconfigure(errors="backslashreplace")
+        self._write_header()
+
+    def _open_file(self, path: Path, resume: Collection[str] | None) -> None:
         make_folder(path.parent)
-        if goes_on := resume is not None and path.is_file():
-            self._keep_whole_sources(path, resume or ())
+        resumed = resume is not None and path.is_file()
+        if resumed:
+            self._keep_complete_sources(path, resume or ())
         elif path.exists():
-            raise OutputError(f"{path} is already there. Go on with it by --resume, or choose another --out.")
+            raise OutputError(f"{path} already exists. Resume it with --resume, or choose another --out.")
         try:
             self.file = _open(path, "a")
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from None
-        if not goes_on:
-            self._untouched = True
-            self._begin()
+        if not resumed:
+            self._empty = True
+            self._write_header()
 
     def __enter__(self) -> "RowWriter":
         return self
@@ -111,58 +123,58 @@ class RowWriter(ABC):
             self.file.close()
         except OSError as failure:
             if error is None:
-                raise self._full(failure) from None
-        if error and self._untouched:
+                raise self._write_error(failure) from None
+        if error and self._empty:
             self.path.unlink()
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Adds the rows of one source, and hands them to the operating system.
+        """Write the rows of one source and flush them.
 
         Raises:
-            OutputError: if the disk is full.
+            OutputError: if the file cannot be written, for example because the disk is full.
         """
-        self._untouched = False
+        self._empty = False
         try:
             self._write(rows)
             self.file.flush()
         except OSError as error:
-            if self.path is None:  # such as a pipe whose reader has had enough, which the command line ends on in peace
+            if self.path is None:  # such as a closed pipe, which the command line handles
                 raise
-            raise self._full(error) from None
+            raise self._write_error(error) from None
 
-    def _full(self, error: OSError) -> OutputError:
+    def _write_error(self, error: OSError) -> OutputError:
         return OutputError(
-            f"{self.path} cannot be written: {error.strerror}. Free space; `ferlab predict` goes on with --resume."
+            f"{self.path} cannot be written: {error.strerror}. Free space, then rerun `ferlab predict` with --resume."
         )
 
-    def _begin(self) -> None:  # noqa: B027  # most forms have nothing there
-        """Writes what stands above the rows."""
+    def _write_header(self) -> None:  # noqa: B027  # most formats have no header
+        """Write what precedes the rows."""
 
     @abstractmethod
     def _write(self, rows: Iterable[Row]) -> None: ...
 
     @abstractmethod
     def _read(self, file: IO[str]) -> Iterator[Row]:
-        """The whole rows of a file."""
+        """Yield the complete rows of a file."""
 
-    def _keep_whole_sources(self, path: Path, again: Collection[str]) -> None:
-        """Takes note of a table's sources, and takes out the last one, which may have been cut short."""
+    def _keep_complete_sources(self, path: Path, current: Collection[str]) -> None:
+        """Collect the sources of an existing table, and remove the last one if it is part of the current job."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with _open(path, "r") as old, _open(temporary, "w") as self.file:
-                self._begin()
+                self._write_header()
                 rows: list[Row] = []
                 for source, group in groupby(self._read(old), key=self._source):
                     self._write(rows)
                     self.done.add(source)
                     rows = list(group)
-                if rows and rows[0]["source"] not in again:
+                if rows and rows[0]["source"] not in current:
                     self._write(rows)
                 elif rows:
                     self.done.discard(rows[0]["source"])
             temporary.replace(path)
         except (OSError, ValueError, csv.Error) as error:
-            raise OutputError(f"{path} cannot be gone on with: {error}. Choose another --out.") from None
+            raise OutputError(f"{path} cannot be resumed: {error}. Choose another --out.") from None
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -172,13 +184,13 @@ class RowWriter(ABC):
 
     def _check_columns(self, names: Iterable[str]) -> None:
         if tuple(names) != self.names:
-            raise OutputError(f"{self.path} has other columns than this model's table. Choose another --out.")
+            raise OutputError(f"The columns of {self.path} are not those of this model. Choose another --out.")
 
 
 class CsvWriter(RowWriter):
-    """Comma-separated values, with a header."""
+    """Writes comma-separated values with a header."""
 
-    def _begin(self) -> None:
+    def _write_header(self) -> None:
         csv.writer(self.file, lineterminator="\n").writerow(self.names)
 
     def _write(self, rows: Iterable[Row]) -> None:
@@ -194,9 +206,9 @@ class CsvWriter(RowWriter):
 
 
 class JsonLinesWriter(RowWriter):
-    """One JSON object a line, in ASCII; empty cells are null."""
+    """Writes one JSON object per line, in ASCII. Empty cells are null."""
 
-    START = f'{{"{STARTS[0]}": "'  # of each line
+    LINE_START = f'{{"{LEADING_COLUMNS[0]}": "'
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -204,19 +216,22 @@ class JsonLinesWriter(RowWriter):
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
         for number, line in enumerate(file, start=1):
-            if not line.startswith(self.START[: len(line)]):
-                raise ValueError(f"line {number} is no row of predictions")
+            if not line.startswith(self.LINE_START[: len(line)]):
+                raise ValueError(f"line {number} is not a row of predictions")
             if line.endswith("\n"):
                 yield json.loads(line)
 
 
 class ParquetWriter(JsonLinesWriter):
-    """Apache Parquet. Rows are kept in `<file>.part.jsonl` until the context is left without an error."""
+    """Writes Apache Parquet.
+
+    Rows are collected in `<file>.part.jsonl` and converted when the context is left without an error.
+    """
 
     def __init__(self, path: Path, names: Sequence[str], resume: Collection[str] | None = None) -> None:
         _import_pyarrow()
         if path.exists():
-            raise OutputError(f"{path} is already there, and is whole. Choose another --out.")
+            raise OutputError(f"{path} already exists and is complete. Choose another --out.")
         self.target = path
         super().__init__(path.with_name(f"{path.name}.part.jsonl"), names, resume)
 
@@ -229,55 +244,55 @@ class ParquetWriter(JsonLinesWriter):
 
     def _convert(self, source: IO[str], target: IO[bytes]) -> None:
         pyarrow, parquet = _import_pyarrow()
-        kinds = {"frame": pyarrow.int64(), **dict.fromkeys(("face", "x", "y", "width", "height"), pyarrow.int32())}
-        kinds |= dict.fromkeys(("source", "emotion", *ENDS), pyarrow.string())
-        schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in self.names])
+        types = {"frame": pyarrow.int64(), **dict.fromkeys(("face", "x", "y", "width", "height"), pyarrow.int32())}
+        types |= dict.fromkeys(("source", "emotion", *TRAILING_COLUMNS), pyarrow.string())
+        schema = pyarrow.schema([(name, types.get(name, pyarrow.float64())) for name in self.names])
         rows = (row | {"source": _utf8(row["source"])} for row in self._read(source))
         with parquet.ParquetWriter(target, schema) as writer:
             while chunk := list(islice(rows, CHUNK)):
                 writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
 
 
-class TableWriter(RowWriter):
-    """Lines for people."""
+class TextWriter(RowWriter):
+    """Writes human-readable lines."""
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self.file.write(f"{_shortened(row['source'])}  {_said(row)}\n")
+            self.file.write(f"{_shorten(row['source'])}  {_describe(row)}\n")
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
-        raise NotImplementedError("what is printed for people is not read again")
+        raise NotImplementedError("human-readable lines cannot be read back")
 
 
 def open_writer(
-    path: Path | None, form: str | None, class_names: Sequence[str], *, resume: Collection[str] | None = None
+    path: Path | None, file_format: str | None, class_names: Sequence[str], *, resume: Collection[str] | None = None
 ) -> RowWriter:
-    """Opens a table for writing.
+    """Open a prediction table for writing.
 
     Args:
-        path: of the file; None for standard output.
-        form: `table`, `csv`, `jsonl` or `parquet`; None for what the file's suffix tells, or `table` without a file.
-        class_names: of the model.
-        resume: the sources of this job, to go on with a file that is there; None for a new file.
+        path: the output file; None for standard output.
+        file_format: `table`, `csv`, `jsonl` or `parquet`; None to choose by the suffix of `path`.
+        class_names: the class names of the model.
+        resume: the sources of the current job, to append to an existing file; None to start a new file.
 
     Raises:
-        MissingExtraError: if a library for that form is not installed.
-        OutputError: if the form is not told, needs a file, or the file cannot be written.
+        MissingExtraError: if the library for the format is not installed.
+        OutputError: if the format is unknown or does not fit the output, or the file cannot be written.
     """
     names = columns(class_names)
-    form = form or _form_of(path)
-    if form == "parquet":
+    file_format = file_format or _format_of(path)
+    if file_format == "parquet":
         if path is None:
-            raise OutputError("Parquet is not for a terminal: name a file by --out.")
+            raise OutputError("Parquet cannot be written to standard output. Pass a file with --out.")
         return ParquetWriter(path, names, resume)
-    if form == "table" and path:
-        raise OutputError("A table for people is not for a file: choose --format csv, jsonl or parquet.")
-    writers: dict[str, type[RowWriter]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "table": TableWriter}
-    return writers[form](path, names, resume)
+    if file_format == "table" and path:
+        raise OutputError("The format 'table' cannot be written to a file. Choose --format csv, jsonl or parquet.")
+    writers: dict[str, type[RowWriter]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "table": TextWriter}
+    return writers[file_format](path, names, resume)
 
 
 def _open(path: Path, mode: str) -> IO[str]:
-    """Opens a table. Names of files that are no UTF-8 stay as they are, byte for byte."""
+    """Open a table. File names that are not valid UTF-8 are preserved byte for byte."""
     return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="")
 
 
@@ -285,26 +300,28 @@ def _utf8(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _form_of(path: Path | None) -> str:
+def _format_of(path: Path | None) -> str:
     if path is None:
         return "table"
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise OutputError(f"{path}: which form is it to have? Name it .{', .'.join(FORMATS)}, or give --format.")
+        raise OutputError(
+            f"{path}: the suffix does not name an output format. Use .{', .'.join(FORMATS)}, or pass --format."
+        )
     return suffix
 
 
-def _shortened(source: str, width: int = 36) -> str:
-    return f"{source:<{width}}" if len(source) <= width else f"...{source[3 - width :]}"
+def _shorten(source: str) -> str:
+    return f"{source:<{SOURCE_WIDTH}}" if len(source) <= SOURCE_WIDTH else f"...{source[3 - SOURCE_WIDTH :]}"
 
 
-def _said(row: Row) -> str:
+def _describe(row: Row) -> str:
     if row["status"] in ("no_face", "error"):
         return f"{row['status']:<11}{row.get('reason') or ''}".rstrip()
     emotion = row["emotion"] or row["status"]
     box = f"{row['x']},{row['y']} {row['width']}x{row['height']}"
-    when = "" if row.get("time_s") is None else f"{row['time_s']:8.2f} s  "
-    return f"{when}face {row['face']:<3} {emotion:<10} {100 * row['confidence']:3.0f} %  {box}"
+    time = "" if row.get("time_s") is None else f"{row['time_s']:8.2f} s  "
+    return f"{time}face {row['face']:<3} {emotion:<10} {100 * row['confidence']:3.0f} %  {box}"
 
 
 def _import_pyarrow() -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Films and cameras, by PyAV: frames with their times in, films out."""
+"""Read video files and cameras frame by frame, and write video files, with PyAV."""
 
 import sys
 import threading
@@ -17,59 +17,63 @@ import numpy as np
 from ferlab.errors import MissingExtraError, OutputError, VideoError
 from ferlab.files import make_folder
 
-# By platform: the input device of FFmpeg, and what it calls camera number {}.
+# By platform: FFmpeg's input device, and its name of the camera with a number.
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
-TIME_BASE = Fraction(1, 90_000)  # seconds; a common multiple of usual frame rates
-BROKEN_LIMIT = 10_000  # packets; a reader that only ever fails would never end
-RATE = 30  # frames a second that an encoder is told to expect; the times of frames are their own
+TIME_BASE = Fraction(1, 90_000)  # seconds; a common multiple of the usual frame rates
+MAX_CORRUPT_PACKETS = 10_000  # give up on a source that only ever fails
+NOMINAL_RATE = 30  # frames per second, a hint for the encoder; each frame has its own time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One picture of a film.
+    """A video frame.
 
     Attributes:
-        number: from 0.
-        seconds: since the first one; never less than that of the frame before.
-        picture: PyAV's own frame.
-        aspect: width of a pixel over its height.
+        number: the frame number, from 0.
+        seconds: time since the first frame; it never decreases.
+        av_frame: the frame as PyAV returns it.
+        pixel_aspect: width of a pixel divided by its height.
     """
 
     number: int
     seconds: float
-    picture: Any
-    aspect: float = 1.0
+    av_frame: Any
+    pixel_aspect: float = 1.0
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """The pixels `(H, W, 3)` uint8, RGB: square ones, and turned as the film says, for telephones lie down."""
-        width = max(1, round(self.picture.width * self.aspect))
-        pixels = self.picture.to_ndarray(format="rgb24", width=width, height=self.picture.height)
-        return np.ascontiguousarray(np.rot90(pixels, round(self.picture.rotation / 90) % 4))
+        """The pixels `(H, W, 3)` uint8, RGB, converted to square pixels and rotated as the video's metadata says."""
+        width = max(1, round(self.av_frame.width * self.pixel_aspect))
+        pixels = self.av_frame.to_ndarray(format="rgb24", width=width, height=self.av_frame.height)
+        return np.ascontiguousarray(np.rot90(pixels, round(self.av_frame.rotation / 90) % 4))
 
 
 class VideoFile:
-    """A film in a file, or a stream under an address. A context.
+    """A video file or network stream. Use it as a context manager.
 
     Args:
-        path: of anything that FFmpeg reads.
+        path: a path or URL in any format that FFmpeg reads.
 
     Attributes:
-        duration: seconds, where the file tells.
-        broken: number of packets that could not be decoded, so far.
+        name: the path.
+        duration: length in seconds; None if unknown.
+        corrupt_packets: number of packets so far that could not be decoded.
+        dropped_frames: always 0.
 
     Raises:
         MissingExtraError: if PyAV is not installed.
-        VideoError: if it cannot be opened, or has no pictures.
+        VideoError: if the file cannot be opened or has no video stream.
     """
+
+    dropped_frames = 0
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        self.broken = self.dropped = 0
+        self.corrupt_packets = 0
         self._container = _open(self.name)
         if not self._container.streams.video:
             self._container.close()
-            raise VideoError(f"{self.name} holds no pictures. Give a film.")
+            raise VideoError(f"{self.name} has no video stream. Pass a video file.")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         length = self._container.duration
@@ -82,22 +86,22 @@ class VideoFile:
         self._container.close()
 
     def frames(self) -> Iterator[Frame]:
-        """The frames, in order. What cannot be decoded is counted and left out.
+        """Yield the frames in order. Corrupt packets are counted and skipped.
 
         Raises:
-            VideoError: if nothing at all can be decoded.
+            VideoError: if no frame can be decoded.
         """
-        aspect, rate = float(self._stream.sample_aspect_ratio or 1), float(self._stream.guessed_rate or RATE)
-        first, latest = None, 0.0
-        for number, picture in enumerate(self._pictures()):
-            moment = number / rate if picture.time is None else float(picture.time)
-            first = moment if first is None else first
-            latest = max(latest, moment - first)
-            yield Frame(number=number, seconds=latest, picture=picture, aspect=aspect)
-        if first is None:
-            raise VideoError(f"{self.name}: none of its pictures can be decoded. Is it damaged, or of a rare kind?")
+        aspect, rate = float(self._stream.sample_aspect_ratio or 1), float(self._stream.guessed_rate or NOMINAL_RATE)
+        start, latest = None, 0.0
+        for number, frame in enumerate(self._decode()):
+            seconds = number / rate if frame.time is None else float(frame.time)
+            start = seconds if start is None else start
+            latest = max(latest, seconds - start)
+            yield Frame(number=number, seconds=latest, av_frame=frame, pixel_aspect=aspect)
+        if start is None:
+            raise VideoError(f"{self.name}: no frame can be decoded. The file is damaged, or its codec is unsupported.")
 
-    def _pictures(self) -> Iterator[Any]:
+    def _decode(self) -> Iterator[Any]:
         import av
 
         packets = self._container.demux(self._stream)
@@ -108,43 +112,47 @@ class VideoFile:
             except (StopIteration, av.error.EOFError):
                 return
             except av.error.FFmpegError:
-                self.broken += 1
-                if self.broken > BROKEN_LIMIT:
-                    raise VideoError(f"{self.name} is damaged: hardly anything of it can be decoded.") from None
+                self.corrupt_packets += 1
+                if self.corrupt_packets > MAX_CORRUPT_PACKETS:
+                    raise VideoError(f"{self.name} is damaged: too many packets cannot be decoded.") from None
 
 
 class Camera:
-    """A camera. A thread reads it all the time and keeps the newest frame alone, so that late answers do not pile up.
+    """A camera. Use it as a context manager.
 
-    A context: on leaving it, the camera is given back.
+    A thread reads the camera continuously and keeps only the newest frame, so that a slow consumer drops frames instead
+    of falling behind.
 
     Args:
-        number: of the camera, from 0.
+        number: the camera number, from 0.
 
     Attributes:
-        dropped: number of frames that nobody had time to look at, so far.
+        name: `camera <number>`.
+        duration: always None.
+        corrupt_packets: always 0.
+        dropped_frames: number of frames so far that were replaced before they were used.
 
     Raises:
         MissingExtraError: if PyAV is not installed.
-        VideoError: if it cannot be opened.
+        VideoError: if the camera cannot be opened.
     """
 
     duration = None
-    broken = 0
+    corrupt_packets = 0
 
     def __init__(self, number: int) -> None:
-        form, pattern = CAMERAS.get(sys.platform, CAMERAS["linux"])
+        device, pattern = CAMERAS.get(sys.platform, CAMERAS["linux"])
         self.name = f"camera {number}"
-        self.dropped = 0
+        self.dropped_frames = 0
         try:
-            self._container = _open(pattern.format(number), form)
+            self._container = _open(pattern.format(number), device)
         except VideoError as error:
             raise VideoError(
-                f"Camera {number} cannot be opened ({error}). Is it plugged in? Does another program use it? May you "
-                "use it (on Linux: are you in the group video; on macOS: may the terminal use the camera)? Has it "
-                "another number: 0, 1, 2, ...?"
+                f"Camera {number} cannot be opened ({error}). Check that it is connected, that no other program uses "
+                "it, that you have permission (Linux: the group 'video'; macOS: camera access for the terminal), and "
+                "that its number is right: 0, 1, 2, ..."
             ) from None
-        self._newest: _Newest = _Newest()
+        self._newest = _NewestFrame()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> "Camera":
@@ -157,29 +165,36 @@ class Camera:
         self._container.close()
 
     def frames(self) -> Iterator[Frame]:
-        """The newest frame, whenever it is asked for; times are those since the first one."""
+        """Yield the newest frame on each iteration.
+
+        Raises:
+            VideoError: if the camera stops.
+        """
         while (frame := self._newest.take()) is not None:
             yield frame
         if self._newest.error:
-            raise VideoError(f"{self.name} stopped: {self._newest.error}. Is it still plugged in?")
+            raise VideoError(f"{self.name} stopped: {self._newest.error}. Check that it is still connected.")
 
     def _read(self) -> None:
-        started = None
+        start = None
         try:
-            for number, picture in enumerate(self._container.decode(video=0)):
+            for number, frame in enumerate(self._container.decode(video=0)):
                 now = time.monotonic()
-                started = now if started is None else started
+                start = now if start is None else start
                 if self._newest.closed:
                     return
-                self.dropped += self._newest.put(Frame(number=number, seconds=now - started, picture=picture))
-        except Exception as error:  # whatever a driver dies of
+                self.dropped_frames += self._newest.put(Frame(number=number, seconds=now - start, av_frame=frame))
+        except Exception as error:  # camera drivers raise any kind of exception
             self._newest.error = str(error) or type(error).__name__
         self._newest.close()
 
 
+VideoSource = VideoFile | Camera
+
+
 @dataclass
-class _Newest:
-    """A place for one frame, which a newer one takes."""
+class _NewestFrame:
+    """Passes the newest frame from one thread to another."""
 
     frame: Frame | None = None
     closed: bool = False
@@ -187,7 +202,7 @@ class _Newest:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def put(self, frame: Frame) -> int:
-        """Lays a frame there, and says how many it took the place of: 0 or 1."""
+        """Store a frame. Returns the number of frames it replaced: 0 or 1."""
         with self.changed:
             replaced = int(self.frame is not None)
             self.frame = frame
@@ -195,29 +210,31 @@ class _Newest:
             return replaced
 
     def take(self) -> Frame | None:
-        """Waits for a frame and takes it away; None once it is closed and empty."""
+        """Wait for a frame and remove it. Returns None if this is closed and empty."""
         with self.changed:
             while self.frame is None and not self.closed:
-                self.changed.wait(timeout=0.2)  # Ctrl-C is heard between two waits
+                self.changed.wait(timeout=0.2)  # so that Ctrl-C is noticed
             frame, self.frame = self.frame, None
             return frame
 
     def close(self) -> None:
-        """Lets nobody wait any longer."""
+        """End all waiting."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
 
 class VideoWriter:
-    """A film, in H.264, without sound. A context; the film is there, and whole, when that is left without an error.
+    """Writes an H.264 video without sound. Use it as a context manager.
+
+    The file appears, complete, when the context is left without an error. An existing file is replaced.
 
     Args:
-        path: of the film, `.mp4`. One that is there is replaced.
+        path: the output file, `.mp4`.
 
     Raises:
         MissingExtraError: if PyAV is not installed.
-        OutputError: if it cannot be written.
+        OutputError: if the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,14 +243,14 @@ class VideoWriter:
         self._temporary = path.with_name(f".{path.name}.part.mp4")
         self._container: Any = None
         self._stream: Any = None
-        self._last = -1
+        self._last_time = -1  # in units of TIME_BASE
 
     def __enter__(self) -> "VideoWriter":
         av = _import_av()
         try:
             self._container = av.open(str(self._temporary), "w")
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._write_error(error) from None
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -245,57 +262,70 @@ class VideoWriter:
                 self._temporary.replace(self.path)
         except OSError as failure:
             if kind is None:
-                raise self._failed(failure) from None
+                raise self._write_error(failure) from None
         finally:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, pixels: np.ndarray, seconds: float) -> None:
-        """Adds a frame `(H, W, 3)` uint8, RGB, to be shown from a time on.
+        """Append a frame.
+
+        Args:
+            pixels: `(H, W, 3)` uint8, RGB.
+            seconds: the time at which the frame is shown.
 
         Raises:
-            OutputError: if the disk is full.
+            OutputError: if the file cannot be written, for example because the disk is full.
         """
         try:
             self._write(pixels, seconds)
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._write_error(error) from None
 
-    def _failed(self, error: OSError) -> OutputError:
+    def _write_error(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path} cannot be written: {error.strerror}. Free space, or choose another --out.")
 
     def _write(self, pixels: np.ndarray, seconds: float) -> None:
         import av
 
-        pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # H.264 halves the colors' resolution
+        pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # yuv420p needs even sides
         if self._stream is None:
-            self._begin(pixels.shape[1], pixels.shape[0])
+            self._add_stream(pixels.shape[1], pixels.shape[0])
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        self._last = max(self._last + 1, round(seconds / TIME_BASE))  # times must grow
-        frame.pts, frame.time_base = self._last, TIME_BASE
+        self._last_time = max(self._last_time + 1, round(seconds / TIME_BASE))  # times must increase
+        frame.pts, frame.time_base = self._last_time, TIME_BASE
         self._container.mux(self._stream.encode(frame))
 
-    def _begin(self, width: int, height: int) -> None:
-        self._stream = self._container.add_stream("libx264", rate=RATE, options={"crf": "20", "preset": "veryfast"})
+    def _add_stream(self, width: int, height: int) -> None:
+        options = {"crf": "20", "preset": "veryfast"}
+        self._stream = self._container.add_stream("libx264", rate=NOMINAL_RATE, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.codec_context.time_base = TIME_BASE
 
 
-def open_video(source: str) -> VideoFile | Camera:
-    """Opens a film or, by its number, a camera."""
+def open_video(source: str) -> VideoSource:
+    """Open a video file or, given a number, a camera.
+
+    Args:
+        source: a path, a URL, or a camera number such as `0`.
+
+    Raises:
+        MissingExtraError: if PyAV is not installed.
+        VideoError: if it cannot be opened.
+    """
     return Camera(int(source)) if source.isdecimal() and not Path(source).exists() else VideoFile(source)
 
 
-def _open(name: str, form: str | None = None) -> Any:
+def _open(name: str, device: str | None = None) -> Any:
     av = _import_av()
-    if form is None and "://" not in name and not _is_there(name):
-        raise VideoError(f"{name} does not exist. Give a film, or the number of a camera, such as 0.")
+    if device is None and "://" not in name and not _exists(name):
+        raise VideoError(f"{name} does not exist. Pass a video file or a camera number such as 0.")
     try:
-        return av.open(name, format=form)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are of these kinds
+        return av.open(name, format=device)
+    except (OSError, ValueError) as error:  # the base classes of FFmpeg's errors
         raise VideoError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _is_there(name: str) -> bool:
+def _exists(name: str) -> bool:
     with suppress(OSError):  # such as a name that is too long
         return Path(name).exists()
     return False
