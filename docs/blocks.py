@@ -7,6 +7,7 @@ import ast
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from ferlab.cli import app
-from ferlab.comparison.findings import findings
-from ferlab.evaluation.robustness import CORRUPTIONS
+from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
+from ferlab.evaluation.robustness import CORRUPTIONS, Robustness
 from ferlab.formatting import listed
 from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.recipes.model_stats import image_passes, known_costs
+from ferlab.results import Epoch, parse, read_result
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -49,10 +51,9 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{percent(bounds[0])} – {percent(bounds[1])}"
 
 
-def split_titles(splits: str | Sequence[str] | None) -> str:
+def split_titles(splits: Sequence[str]) -> str:
     """Format the splits of `selected_on` by their FER2013 names."""
-    names = splits.split("+") if isinstance(splits, str) else splits or []
-    return " and ".join(SPLIT_TITLES[name] for name in names) or "–"
+    return " and ".join(SPLIT_TITLES[name] for name in splits) or "–"
 
 
 def data_info() -> str:
@@ -87,54 +88,67 @@ def _first_line(path: Path) -> str:
 # ---------------------------------------------------------------------------- comparisons
 
 
-def comparisons() -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A published comparison, with the histories of its runs and notes on single recipes."""
+
+    comparison: Comparison
+    histories: dict[str, tuple[Epoch, ...]]
+    environment: dict[str, Any]
+    notes: dict[str, str]
+
+
+def publications() -> list[Publication]:
     """The published comparisons."""
-    return [read(path) for path in sorted(RESULTS.glob("*.json"))]
+    return [_publication(path) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def _publication(path: Path) -> Publication:
+    stored = read(path)
+    histories = {run: tuple(Epoch(**epoch) for epoch in epochs) for run, epochs in stored["histories"].items()}
+    comparison = parse(Comparison, stored, path)
+    return Publication(
+        comparison=comparison, histories=histories, environment=stored["environment"], notes=stored["notes"]
+    )
 
 
 def twins() -> str:
     """The study's recipes beside their fair twins, the findings, and the recipes without a result."""
     parts, measured = [], set()
-    for comparison in comparisons():
-        rows = [row for row in comparison["ranking"] if not row["recipe"].startswith("baseline_")]
-        rows.sort(key=lambda row: (get_recipe(row["recipe"]).architecture, not row["recipe"].startswith("study_")))
-        measured |= {row["recipe"] for row in rows}
-        sentences = findings(comparison, _histories(comparison))
-        parts += [_ranking_table(comparison, rows), "".join(f"- {sentence}\n" for sentence in sentences)]
+    for published in publications():
+        rows = [row for row in published.comparison.ranking if not row.is_baseline]
+        rows.sort(key=lambda row: (get_recipe(row.recipe).architecture, row.group != "study"))
+        measured |= {row.recipe for row in rows}
+        sentences = "".join(f"- {sentence}\n" for sentence in published.comparison.findings)
+        parts += [_ranking_table(published, rows), sentences]
     missing = [f"`{name}`" for name in recipe_names() if name not in measured]
     return "\n".join([*parts, f"Not compared yet: {', '.join(missing)}.\n"])
 
 
-def _histories(comparison: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """The history of each run, by its folder as the comparison names it."""
-    runs = [entry["run"] for entry in comparison["entries"] if entry["run"]]
-    return {run: comparison["histories"][Path(run).name] for run in runs}
-
-
-def _ranking_table(comparison: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    title = SPLIT_TITLES[comparison["ranked_on"]]
+def _ranking_table(published: Publication, rows: list[RankedRecipe]) -> str:
+    title = SPLIT_TITLES[published.comparison.ranked_on]
     header = ["recipe", "parameters", f"{title}, %", "95 % interval", "seeds", "image passes", "selected on"]
-    return table(header, [_ranking_row(comparison, row) for row in rows])
+    return table(header, [_ranking_row(published, row) for row in rows])
 
 
-def _ranking_row(comparison: dict[str, Any], row: dict[str, Any]) -> list[object]:
-    entry = next(entry for entry in comparison["entries"] if entry["recipe"] == row["recipe"])
-    note = comparison["notes"].get(row["recipe"])
-    name = f"{row['recipe']} ({note})" if note else row["recipe"]
-    numbers = [f"{entry['parameters']:,}", percent(row["accuracy"], 2), interval(row["interval"])]
-    return [name, *numbers, row["seeds"], f"{entry['image_passes']:,}", split_titles(row["selected_on"])]
+def _ranking_row(published: Publication, row: RankedRecipe) -> list[object]:
+    entry = published.comparison.scored(row.recipe)[0]
+    note = published.notes.get(row.recipe)
+    name = f"{row.recipe} ({note})" if note else row.recipe
+    numbers = [f"{entry.parameters:,}", percent(row.accuracy, 2), interval(row.interval)]
+    return [name, *numbers, row.seeds, f"{entry.image_passes:,}", split_titles(row.selected_on)]
 
 
 def reproduction() -> str:
     """The commands that repeat the published runs, and the versions behind them."""
     parts = []
-    for comparison in comparisons():
-        trained = [entry for entry in comparison["entries"] if entry["run"]]
-        environment = comparison["environment"]
+    for published in publications():
+        commands = "".join(f"{_train_command(entry)}\n" for entry in published.comparison.entries if entry.run)
+        environment = published.environment
         versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in comparison["notes"].items()]
+        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items()]
         parts += [
-            "```bash\n" + "".join(f"{_train_command(entry)}\n" for entry in trained) + "```\n",
+            f"```bash\n{commands}```\n",
             f"Versions: Python {environment['python']}, {versions}. Numeric policy: {environment['policy']}.\n"
             f"Device: {environment['device']}, {environment['cores']} cores.\n",
             *(["Notes:\n", "".join(notes)] if notes else []),
@@ -142,13 +156,13 @@ def reproduction() -> str:
     return "\n".join(parts)
 
 
-def _train_command(entry: dict[str, Any]) -> str:
+def _train_command(entry: Entry) -> str:
     """The command of one published run. It sets the number of epochs where the recipe has another one today."""
-    recipe = get_recipe(entry["recipe"])
-    changed = entry["epochs"] != recipe.epochs and not recipe.early_stopping.patience
-    setting = f" --set epochs={entry['epochs']}" if changed else ""
-    out = f"runs/{entry['recipe']}-seed{entry['seed']}"
-    return f"ferlab train {entry['recipe']} --data fer2013.zip \\\n    --seed {entry['seed']} --out {out}{setting}"
+    recipe = get_recipe(entry.recipe)
+    changed = entry.epochs != recipe.epochs and not recipe.early_stopping.patience
+    setting = f" --set epochs={entry.epochs}" if changed else ""
+    out = f"runs/{entry.recipe}-seed{entry.seed}"
+    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{setting}"
 
 
 # ---------------------------------------------------------------------------- recipes
@@ -181,7 +195,7 @@ def deviations() -> str:
     """The study's deviations from good practice, each with the recipes that have it."""
     recipes: dict[str, list[str]] = {}
     for name in recipe_groups()["study"]:
-        for deviation in get_recipe(name).departures:
+        for deviation in get_recipe(name).deviations:
             recipes.setdefault(deviation, []).append(f"`{name}`")
     return "".join(f"- {deviation}: {', '.join(names)}\n" for deviation, names in recipes.items())
 
@@ -304,26 +318,26 @@ def corruptions() -> str:
     return "".join(lines)
 
 
-def measured_robustness() -> dict[str, Any]:
+def measured_robustness() -> Robustness:
     """The robustness of the model in the package, as `ferlab robustness` wrote it."""
-    return read(RESULTS / "robustness" / "fernet_s.json")
+    return read_result(Robustness, RESULTS / "robustness" / "fernet_s.json")
 
 
 def robustness_table() -> str:
     """The robustness of the model in the package, and whether that model is still the one in the package."""
     result = measured_robustness()
-    clean = result["clean_accuracy"]
-    current = Artifact().metadata["accuracy"].get(result["split"]) == clean
+    clean = result.clean_accuracy
+    current = Artifact().metadata["accuracy"].get(result.split) == clean
     model = "the model in the package" if current else "**an earlier model than the one in the package**"
-    worst = sorted(result["corruptions"], key=lambda name: sum(result["corruptions"][name]["accuracies"]))[:3]
+    worst = sorted(result.corruptions, key=lambda name: sum(result.corruptions[name].accuracies))[:3]
     introduction = (
-        f"Measured on {model}, on the {result['images']:,} images of {SPLIT_TITLES[result['split']]}. Clean accuracy: "
-        f"{percent(clean, 2)} %. Score: {result['score']:.3f}. The largest losses come from "
+        f"Measured on {model}, on the {result.images:,} images of {SPLIT_TITLES[result.split]}. Clean accuracy: "
+        f"{percent(clean, 2)} %. Score: {result.score:.3f}. The largest losses come from "
         f"{listed([name.replace('_', ' ') for name in worst])}.\n"
     )
     rows = [
-        [name.replace("_", " "), *(percent(share) for share in (clean, *row["accuracies"]))]
-        for name, row in result["corruptions"].items()
+        [name.replace("_", " "), *(percent(share) for share in (clean, *row.accuracies))]
+        for name, row in result.corruptions.items()
     ]
     return f"{introduction}\n{table(['accuracy, %', 'clean', '1', '2', '3', '4', '5'], rows)}"
 

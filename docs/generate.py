@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from blocks import BLOCKS, comparisons, measured_robustness, recipe_names, table
+from blocks import BLOCKS, measured_robustness, publications, recipe_names, table
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
@@ -85,9 +85,9 @@ def filled(path: Path) -> str:
 def write_learning_curves() -> None:
     """Plot the validation accuracy of every published run over its epochs."""
     values = [
-        {"recipe": recipe, "seed": seed, "epoch": epoch["epoch"], "accuracy": 100 * epoch["val_accuracy"]}
-        for comparison in comparisons()
-        for run, history in comparison["histories"].items()
+        {"recipe": recipe, "seed": seed, "epoch": epoch.epoch, "accuracy": 100 * epoch.val_accuracy}
+        for published in publications()
+        for run, history in published.histories.items()
         for recipe, seed in [run.rsplit("-seed", 1)]
         for epoch in history
     ]

@@ -13,7 +13,7 @@ from ferlab.data import Dataset
 from ferlab.errors import RecipeError, RunError
 from ferlab.evaluation.metrics import log_softmax
 from ferlab.evaluation.trained_model import TrainedModel, open_model
-from ferlab.models import build_model
+from ferlab.models import build_without_pretrained_weights
 from ferlab.protocol import check_origin
 from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder
@@ -88,8 +88,7 @@ def _network(teacher: TrainedModel) -> Teacher:
 def _rebuilt(run: RunFolder, teacher: TrainedModel) -> Teacher:
     """Rebuild the network of a run under the numeric policy in force."""
     recipe = run.recipe()
-    options = dict(recipe.model) | ({"weights": "none"} if "weights" in recipe.model else {})
-    network = build_model(recipe.architecture, len(run.dataset().class_names), **options)
+    network = build_without_pretrained_weights(recipe.architecture, len(run.dataset().class_names), **recipe.model)
     try:
         network.set_weights(teacher.keras_model.get_weights())
     except ValueError:

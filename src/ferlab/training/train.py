@@ -19,11 +19,10 @@ from ferlab.evaluation.metrics import log_softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.models import (
-    build_model,
     build_trainable,
+    build_without_pretrained_weights,
     count_multiply_adds,
     count_parameters,
-    model_options,
     predict_logits,
     set_trained_weights,
 )
@@ -330,10 +329,7 @@ def _result(job: Job, final: "keras.Model", features_seconds: float, status: Sta
 
 def rebuild(recipe: Recipe, num_classes: int, trained: "keras.Model") -> "keras.Model":
     """Build the model of a recipe in float32, with trained weights and without a download."""
-    options = dict(recipe.model)
-    if "weights" in model_options(recipe.architecture):
-        options["weights"] = "none"
-    model = build_model(recipe.architecture, num_classes, **options)
+    model = build_without_pretrained_weights(recipe.architecture, num_classes, **recipe.model)
     set_trained_weights(model, trained)
     return model
 
