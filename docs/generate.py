@@ -24,8 +24,8 @@ from ferlab.evaluation.robustness import CORRUPTIONS, write_sheet
 from ferlab.formatting import listed
 from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.recipes.model_stats import FILE as COSTS
-from ferlab.recipes.model_stats import count_costs, image_passes, known_costs
+from ferlab.recipes.model_stats import FILE as MODEL_STATS
+from ferlab.recipes.model_stats import count_model_stats, image_passes, load_model_stats
 from ferlab.report import charts, robustness_picture
 
 ROOT = Path(__file__).parents[1]
@@ -130,12 +130,12 @@ def notebooks() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in recipe_groups()["study"]:
-        recipe, costs = get_recipe(name), known_costs()[name]
+        recipe, stats = get_recipe(name), load_model_stats()[name]
         side = recipe.model.get("input_size", 48)
         learns = "everything" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
         share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
         lines.append(
-            f"| {name} | {side} | {learns} | {costs.parameters:,} ({costs.trainable_parameters:,}) "
+            f"| {name} | {side} | {learns} | {stats.parameters:,} ({stats.trainable_parameters:,}) "
             f"| {recipe.optimizer}, {recipe.learning_rate:g} | {recipe.epochs} | {100 * share:.0f} % "
             f"| {100 * (recipe.expected_accuracy or 0):.2f} |"
         )
@@ -188,12 +188,12 @@ def _recipe_names() -> list[str]:
 def model_facts() -> str:
     """What the artifact in the package says of itself."""
     artifact = Artifact()
-    facts, costs = artifact.metadata, known_costs()[artifact.metadata["name"]]
+    facts, stats = artifact.metadata, load_model_stats()[artifact.metadata["name"]]
     rows = {
         "recipe": f"`{facts['name']}`, seed {facts['protocol']['seed']}",
         "classes": ", ".join(artifact.class_names),
-        "parameters": f"{costs.parameters:,}",
-        "multiply-adds of a face": f"{costs.multiply_adds:,}",
+        "parameters": f"{stats.parameters:,}",
+        "multiply-adds of a face": f"{stats.multiply_adds:,}",
         "file": f"{artifact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{facts['sha256']}`",
         "temperature": f"{facts['temperature']:.3f}",
         "Training": f"fingerprint `{facts['fingerprints']['train']}`",
@@ -332,17 +332,17 @@ def write_robustness_pictures() -> None:
     write_sheet(ROOT / "docs" / "how-to" / "robustness.png")
 
 
-def write_costs() -> None:
+def write_model_stats() -> None:
     """Counts the parameters and multiply-adds of every recipe."""
-    counted = {name: vars(count_costs(get_recipe(name))) for name in _recipe_names()}
-    COSTS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+    counted = {name: vars(count_model_stats(get_recipe(name))) for name in _recipe_names()}
+    MODEL_STATS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Writes or checks every generated document."""
     checking = "--check" in sys.argv[1:]
     if not checking:
-        write_costs()  # first: the pages name them
+        write_model_stats()  # first: the pages name them
     pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ferlab.backend import start_keras
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.recipes.model_stats import estimate_disk, estimate_seconds, image_passes
+from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
@@ -133,10 +133,8 @@ def _announce(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, say: 
     Raises:
         FerlabError: if the disk is too small.
     """
-    num_images = len(dataset.take(Split.TRAIN))
-    seconds = sum(estimate_seconds(recipe, num_images) for recipe, _ in jobs)
-    needed = sum(estimate_disk(recipe) for recipe, _ in jobs)
-    say(f"{len(jobs)} runs: about {duration(seconds)} on this machine and {needed / 1e6:,.0f} MB in {out}")
+    needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
+    say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
