@@ -64,7 +64,7 @@ def make_sides(model: str) -> tuple[dict[str, Side], int | None, int]:
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     from ferlab.predict import Artifact
-    from ferlab.recipes.model_stats import known_costs
+    from ferlab.recipes.model_stats import load_model_stats
 
     generator = np.random.default_rng(0)
     artifact = Artifact(model, threads=THREADS)
@@ -88,8 +88,8 @@ def make_sides(model: str) -> tuple[dict[str, Side], int | None, int]:
         "mini-Xception, Keras": (by_keras, large),
         "mini-Xception, ONNX Runtime": (by_onnx, large),
     }
-    costs = known_costs().get(artifact.metadata["name"])
-    return sides, costs and costs.multiply_adds, bits
+    stats = load_model_stats().get(artifact.metadata["name"])
+    return sides, stats and stats.multiply_adds, bits
 
 
 def summarize(

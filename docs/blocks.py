@@ -20,7 +20,7 @@ from ferlab.evaluation.robustness import CORRUPTIONS, Robustness
 from ferlab.formatting import listed
 from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.recipes.model_stats import image_passes, known_costs
+from ferlab.recipes.model_stats import image_passes, load_model_stats
 from ferlab.results import Epoch, parse, read_result
 
 ROOT = Path(__file__).parents[1]
@@ -176,7 +176,7 @@ def notebooks() -> str:
 
 
 def _notebook_row(name: str) -> list[object]:
-    recipe, stats = get_recipe(name), known_costs()[name]
+    recipe, stats = get_recipe(name), load_model_stats()[name]
     trained = "all" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
     share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
     return [
@@ -216,7 +216,7 @@ def model_scores() -> dict[str, dict[str, Any]]:
 def model_facts() -> str:
     """The metadata of the model in the package."""
     artifact = Artifact()
-    facts, stats = artifact.metadata, known_costs()[artifact.metadata["name"]]
+    facts, stats = artifact.metadata, load_model_stats()[artifact.metadata["name"]]
     rows = {
         "recipe": f"`{facts['name']}`, seed {facts['protocol']['seed']}",
         "classes": ", ".join(artifact.class_names),
@@ -233,7 +233,7 @@ def model_facts() -> str:
 def peers() -> str:
     """The model in the package beside published models, on the same images."""
     public, private = model_scores().values()
-    own = known_costs()[Artifact().metadata["name"]].parameters
+    own = load_model_stats()[Artifact().metadata["name"]].parameters
     rows = [["**ferlab** (in the package)", f"{own:,}", percent(private["accuracy"]), percent(public["accuracy"])]]
     for model in read(RESULTS / "models" / "peers.json")["models"]:
         scores = [percent(model["private_test"]), percent(model["public_test"])]

@@ -22,7 +22,7 @@ from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import FILE as MODEL_STATS
-from ferlab.recipes.model_stats import count_costs
+from ferlab.recipes.model_stats import count_model_stats
 from ferlab.report import charts, render_robustness
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +106,7 @@ def write_robustness_images() -> None:
 
 def write_model_stats() -> None:
     """Count the parameters and multiply-adds of every recipe."""
-    counted = {name: vars(count_costs(get_recipe(name))) for name in recipe_names()}
+    counted = {name: vars(count_model_stats(get_recipe(name))) for name in recipe_names()}
     MODEL_STATS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from ferlab.models import build_model, model_names
 from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.recipes.model_stats import costs_of
+from ferlab.recipes.model_stats import model_stats
 from tests.cli.test_cli import as_a_user, run
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path,
     load_plugin(path)
     assert "tiny" in model_names()
     assert recipe_groups()["tiny"] == ["tiny_quick"]
-    assert costs_of(get_recipe("tiny_quick")).parameters == 4 * 10 + (12 * 12 * 4 + 1) * 7
+    assert model_stats(get_recipe("tiny_quick")).parameters == 4 * 10 + (12 * 12 * 4 + 1) * 7
     assert "tiny_quick: " in run("models").stdout
     finished = train("tiny_quick", small, tmp_path / "run")
     assert train("tiny_quick", small, tmp_path / "run", resume=True).result() == finished.result()

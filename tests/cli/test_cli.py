@@ -135,7 +135,7 @@ def test_compare_without_arguments(tmp_path: Path) -> None:
     # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, two of calibration,
     # and the maps of each recipe
     assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 4 + 2 + 4
-    assert "on this machine and" in result.stderr.splitlines()[0]
+    assert "MB of disk space in" in result.stderr.splitlines()[0]
 
 
 @pytest.mark.slow

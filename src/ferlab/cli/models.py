@@ -3,23 +3,17 @@
 import json
 from typing import Any
 
-from ferlab.cli.options import (
-    JsonOption,
-    PluginOption,
-    load_plugins,
-)
-from ferlab.cli.output import (
-    print_models,
-)
+from ferlab.cli.options import JsonOption, PluginOption, load_plugins
+from ferlab.cli.output import print_models
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.results import SCHEMA
 
 
 def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:
-    """List the architectures: their options, and their sizes in each recipe."""
+    """List the architectures, their options, and their size in each recipe."""
     load_plugins(plugin)
-    recipes = [get_recipe(recipe) for group in recipe_groups().values() for recipe in group]
+    recipes = [get_recipe(name) for names in recipe_groups().values() for name in names]
     rows: list[dict[str, Any]] = [
         {
             "model": name,

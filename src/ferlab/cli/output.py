@@ -12,9 +12,9 @@ from rich.table import Table
 from ferlab.audit import REASONS
 from ferlab.comparison.entry import Comparison
 from ferlab.evaluation.robustness import Robustness
-from ferlab.formatting import duration, percent
+from ferlab.formatting import percent
 from ferlab.recipes import get_recipe
-from ferlab.recipes.model_stats import costs_of, estimate_seconds, image_passes
+from ferlab.recipes.model_stats import image_passes, model_stats
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ferlab.export.ensemble import Ensemble, Scores
     from ferlab.export.latency import Benchmark
 
-FULL_TRAINING = 28709  # images in FER2013's Training split
 
 
 def print_ranking(comparison: Comparison) -> None:
@@ -217,67 +216,62 @@ def print_audit(summary: Mapping[str, Any]) -> None:
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:
-    """The architectures, with their options and their sizes in each recipe."""
+    """Print the architectures, their options, and the model statistics of their recipes."""
     for row in rows:
         print(f"{row['model']}: {row['summary']}")
         print("    options: " + ", ".join(f"{key}={value!r}" for key, value in row["options"].items()))
         for recipe in row["recipes"]:
-            costs = costs_of(get_recipe(recipe))
-            print(f"    {recipe}: {costs.parameters:,} parameters, {costs.multiply_adds / 1e6:,.0f} M multiply-adds")
+            stats = model_stats(get_recipe(recipe))
+            print(f"    {recipe}: {stats.parameters:,} parameters, {stats.multiply_adds / 1e6:,.0f} M multiply-adds")
 
 
 def print_recipes(rows: list[dict[str, Any]]) -> None:
-    """The recipes, a line each, as in `recipe_row`."""
-    table = Table("recipe", "parameters", "multiply-adds", "accuracy", "time here", "summary", box=None)
+    """Print a table of recipes, one row of `recipe_row` each."""
+    table = Table("recipe", "parameters", "multiply-adds", "image passes", "accuracy", "summary", box=None)
     for row in rows:
         accuracy = "" if row["expected_accuracy"] is None else f"{100 * row['expected_accuracy']:.1f} %"
+        multiply_adds = f"{row['multiply_adds'] / 1e6:,.0f} M"
         table.add_row(
             row["recipe"],
             f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / 1e6:,.0f} M",
+            multiply_adds,
+            f"{row['image_passes']:,}",
             accuracy,
-            duration(row["expected_seconds"]),
-            row["summary"],
+            escape(row["summary"]),
         )
     _print(table)
-    print("\nferlab recipes NAME shows one of them; ferlab train NAME --data SOURCE --out DIR trains it.")
+    print("\nShow one recipe: ferlab recipes NAME\nTrain it: ferlab train NAME --data SOURCE --out DIR")
 
 
 def recipe_row(name: str) -> dict[str, Any]:
-    """What a list of recipes says of one of them."""
+    """Summarize a recipe as JSON values."""
     recipe = get_recipe(name)
-    costs = costs_of(recipe)
     return {
         "recipe": name,
         "group": recipe.group,
         "model": recipe.architecture,
         "summary": recipe.summary,
-        "parameters": costs.parameters,
-        "trainable_parameters": costs.trainable_parameters,
-        "multiply_adds": costs.multiply_adds,
+        **vars(model_stats(recipe)),
         "image_passes": image_passes(recipe, FULL_TRAINING),
         "expected_accuracy": recipe.expected_accuracy,
         "expected_source": recipe.expected_source,
-        "expected_seconds": round(estimate_seconds(recipe, FULL_TRAINING)),
         "command": f"ferlab train {name} --data fer2013.zip --out runs/{name}",
     }
 
 
 def print_recipe(name: str) -> None:
-    """One recipe, with all its fields."""
-    row, fields, costs = recipe_row(name), get_recipe(name).as_dict(), costs_of(get_recipe(name))
-    print(f"{name}: {row['summary']}")
-    print(f"    {costs.parameters:,} parameters, {costs.trainable_parameters:,} of them trained")
-    print(f"    {costs.multiply_adds:,} multiply-adds an image, {row['image_passes']:,} image passes")
-    print(f"    about {duration(row['expected_seconds'])} on this machine")
-    if row["expected_accuracy"]:
-        print(f"    accuracy to expect: {100 * row['expected_accuracy']:.1f} % ({row['expected_source']})")
-    for deviation in fields["deviations"]:
+    """Print one recipe with all its fields."""
+    row, recipe = recipe_row(name), get_recipe(name)
+    print(f"{name}: {recipe.summary}")
+    print(f"    {row['parameters']:,} parameters, {row['trainable_parameters']:,} trainable")
+    print(f"    {row['multiply_adds']:,} multiply-adds per image, {row['image_passes']:,} image passes")
+    if recipe.expected_accuracy:
+        print(f"    expected accuracy: {100 * recipe.expected_accuracy:.1f} % ({recipe.expected_source})")
+    for deviation in recipe.deviations:
         print(f"    deviates from good practice: {deviation}")
     print(f"    {row['command']}\n")
-    for key, value in fields.items():
-        if key not in ("name", "group", "summary", "deviations"):
-            print(f"    {key} = {json.dumps(value)}")
+    for key, value in recipe.training_fields().items():
+        print(f"    {key} = {json.dumps(value)}")
 
 
 def _print(table: Table) -> None:

@@ -5,26 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ferlab.cli.options import (
-    JsonOption,
-    PluginOption,
-    load_plugins,
-)
-from ferlab.cli.output import (
-    print_recipe,
-    print_recipes,
-    recipe_row,
-)
+from ferlab.cli.options import JsonOption, PluginOption, load_plugins
+from ferlab.cli.output import print_recipe, print_recipes, recipe_row
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.results import SCHEMA
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="One recipe, with all its fields.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this recipe only, with all its fields.")] = None,
     json_: JsonOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """List the recipes: parameters, multiply-adds, accuracy and time to expect on FER2013, and the command."""
+    """List the recipes: parameters, multiply-adds, image passes and expected accuracy on FER2013."""
     load_plugins(plugin)
     if name and json_:
         print(json.dumps({"schema": SCHEMA, **recipe_row(name), "fields": get_recipe(name).as_dict()}))

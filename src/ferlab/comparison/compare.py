@@ -26,7 +26,7 @@ from ferlab.formatting import duration
 from ferlab.progress import console
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe, find_recipes
-from ferlab.recipes.model_stats import estimate_disk, image_passes
+from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes
 from ferlab.results import DatasetSummary, Result, SplitName, write_result
 from ferlab.runs import ClassMaps, RunFolder
 from ferlab.training.train import train
@@ -129,8 +129,8 @@ def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, say: Any) -> None:
     Raises:
         FerlabError: if it is.
     """
-    needed = sum(estimate_disk(recipe) for recipe, _ in jobs)
-    say(f"{len(jobs)} runs, {needed / 1e6:,.0f} MB in {out}")
+    needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
+    say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

@@ -57,7 +57,7 @@ MIRRORED = KernelSizes(stem=4, strided=2, shortcut=2)
 
 
 def fernet(num_classes: int, *, size: str = "s", dropout: float = 0.25, mirrored: bool = False) -> "keras.Model":
-    """FerNet: a residual network for 48x48 face images, in two sizes.
+    """Residual network for 48x48 face images, in two sizes.
 
     Args:
         num_classes: number K of classes.
