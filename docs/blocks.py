@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from ferlab.cli import app
 from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
+from ferlab.data import Split
+from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import CORRUPTIONS, Robustness
 from ferlab.formatting import listed
 from ferlab.predict import Artifact
@@ -27,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 SOURCE = ROOT / "src" / "ferlab"
 SPLIT_TITLES = {"validation": "PublicTest", "test": "PrivateTest"}
-FULL_TRAINING = 28709  # images in FER2013's Training split
+FULL_TRAINING = SPLIT_SIZES[Split.TRAIN]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from ferlab.audit import REASONS
 from ferlab.comparison.entry import Comparison
+from ferlab.data import Split
+from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import Robustness
 from ferlab.formatting import percent
 from ferlab.recipes import get_recipe
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ferlab.export import Agreement, Parity
     from ferlab.export.ensemble import Ensemble, Scores
     from ferlab.export.latency import Benchmark
-
 
 
 def print_ranking(comparison: Comparison) -> None:
@@ -252,7 +253,7 @@ def recipe_row(name: str) -> dict[str, Any]:
         "model": recipe.architecture,
         "summary": recipe.summary,
         **vars(model_stats(recipe)),
-        "image_passes": image_passes(recipe, FULL_TRAINING),
+        "image_passes": image_passes(recipe, SPLIT_SIZES[Split.TRAIN]),
         "expected_accuracy": recipe.expected_accuracy,
         "expected_source": recipe.expected_source,
         "command": f"ferlab train {name} --data fer2013.zip --out runs/{name}",

@@ -198,17 +198,18 @@ def _take_turns(
     """Return the seconds of each call, by model and turn."""
     turns: list[list[list[float]]] = [[] for _ in measures]
     for _ in range(TURNS):
-        for measure, own in zip(measures, turns, strict=True):
-            own.append(measure(batch_size, seconds / TURNS))
+        for measure, model_turns in zip(measures, turns, strict=True):
+            model_turns.append(measure(batch_size, seconds / TURNS))
             advance(1)
     return turns
 
 
 def _rows(jobs: Sequence[Job], batch_size: int, turns: list[list[list[float]]]) -> Iterator[Latency]:
     """Summarize the seconds of each call, one row for each job."""
-    rates = [[batch_size * len(calls) / sum(calls) for calls in own] for own in turns]
-    for job, own, rate in zip(jobs, turns, rates, strict=True):
-        calls = [seconds for turn in own for seconds in turn]
+    throughputs = [[batch_size * len(calls) / sum(calls) for calls in model_turns] for model_turns in turns]
+    for job, model_turns, throughput in zip(jobs, turns, throughputs, strict=True):
+        calls = [seconds for turn in model_turns for seconds in turn]
+        ratios = [mine / first for mine, first in zip(throughput, throughputs[0], strict=True)]
         yield Latency(
             model=job.model,
             threads=job.threads,
@@ -216,8 +217,8 @@ def _rows(jobs: Sequence[Job], batch_size: int, turns: list[list[list[float]]]) 
             calls=len(calls),
             p50_ms=1000 * float(np.percentile(calls, 50)),
             p99_ms=1000 * float(np.percentile(calls, 99)),
-            faces_per_second=statistics.median(rate),
-            ratio=statistics.median(own / first for own, first in zip(rate, rates[0], strict=True)),
+            faces_per_second=statistics.median(throughput),
+            ratio=statistics.median(ratios),
         )
 
 

@@ -4,6 +4,8 @@ Each lists its deviations from good practice. Only the dtype policy differs from
 are those of the notebooks, measured on the whole `test/` folder.
 """
 
+from ferlab.data.dataset import Split
+from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.recipes.augmentation import Augmentation
 from ferlab.recipes.recipe import EarlyStopping, Recipe, ReduceOnPlateau
 
@@ -52,7 +54,7 @@ def study_mobilenetv2() -> Recipe:
         },
         epochs=15,
         batch_size=32,
-        steps_per_epoch=28709 // 128,
+        steps_per_epoch=SPLIT_SIZES[Split.TRAIN] // 128,
         optimizer="adam",
         learning_rate=1e-3,
         class_weights="balanced",
