@@ -10,8 +10,8 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
-from ferlab.data.exclude import LEFT_OUT
-from ferlab.data.splits import CARVED
+from ferlab.data.exclude import EXCLUDED_NOTE
+from ferlab.data.splits import SPLIT_OFF_NOTE
 from ferlab.errors import DataError
 from ferlab.evaluation.metrics import (
     accuracy_by_group,
@@ -122,7 +122,7 @@ def _refuse_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
     """
     trained_on = run.dataset()
     notes = " ".join(dataset.notes), " ".join(trained_on.notes)
-    both_split = all(CARVED in text for text in notes) and not any(LEFT_OUT in text for text in notes)
+    both_split = all(SPLIT_OFF_NOTE in text for text in notes) and not any(EXCLUDED_NOTE in text for text in notes)
     same_source = trained_on.source == Path(dataset.source).name
     if both_split and same_source and run.fingerprints().get(split.label) != dataset.fingerprints[split.label]:
         raise DataError(
