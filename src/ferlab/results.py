@@ -169,7 +169,7 @@ class CoveragePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """All metrics of probabilities on labeled images.
+    """All metrics of predictions on labeled images. Without probabilities, those that need them are null.
 
     Args:
         images: number of images.
@@ -192,11 +192,11 @@ class Metrics:
     accuracy: float
     accuracy_interval: Interval
     balanced_accuracy: float
-    top2_accuracy: float
+    top2_accuracy: float | None
     macro_f1: float
-    log_loss: float
-    brier_score: float
-    expected_calibration_error: float
+    log_loss: float | None
+    brier_score: float | None
+    expected_calibration_error: float | None
     reliability: tuple[ReliabilityBin, ...]
     risk_coverage: tuple[CoveragePoint, ...]
     per_class: dict[str, ClassScores]
@@ -265,6 +265,25 @@ class GroupAccuracies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairedComparison:
+    """A model against another one on the same images.
+
+    Args:
+        other: name of the other model.
+        other_accuracy: 0..1.
+        difference: accuracy of the model minus that of the other.
+        interval: 95 %, over groups of copies.
+        p_value: of McNemar's exact test.
+    """
+
+    other: str
+    other_accuracy: float
+    difference: float
+    interval: Interval
+    p_value: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(SplitMetrics):
     """What `ferlab.evaluate` returns.
 
@@ -276,6 +295,8 @@ class Evaluation(SplitMetrics):
         tta: metrics with test-time augmentation, where asked for.
         abstained: accuracy above a confidence threshold, where asked for.
         by_group: accuracy by group, where asked for.
+        against: comparison with another model, where asked for.
+        probabilities_reason: why metrics that need probabilities are null.
     """
 
     model: str
@@ -285,6 +306,8 @@ class Evaluation(SplitMetrics):
     tta: AugmentedMetrics | None = None
     abstained: SelectivePrediction | None = None
     by_group: GroupAccuracies | None = None
+    against: PairedComparison | None = None
+    probabilities_reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

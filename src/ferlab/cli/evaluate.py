@@ -42,6 +42,13 @@ def evaluate(
         Path | None,
         typer.Option(metavar="CSV", help="Also score groups of images, from a table with columns name and group."),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL|FILE", help="Compare with another model or file of predictions, image by image."),
+    ] = None,
+    write_predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the predictions as .csv or .npz.")
+    ] = None,
     train_data: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="The training images, if SOURCE has none: to find copies among them."),
@@ -52,7 +59,12 @@ def evaluate(
 ) -> None:
     """Evaluate a model on one split: accuracy with its interval and without leaks, calibration, and class scores.
 
-    ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
+        ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
+
+    The predictions of any other system are scored in the same way, from a .csv or .npz file with image names and
+    classes or probabilities:
+
+        ferlab evaluate predictions.csv --data fer2013.zip --against default
     """
     from ferlab.evaluation.evaluate import read_groups
 
@@ -65,6 +77,8 @@ def evaluate(
         tta=tta,
         abstain=abstain,
         groups=read_groups(groups) if groups else None,
+        against=against,
+        write=write_predictions,
     )
     if Path(model).is_dir() and not evaluation.recorded:
         console().print("Not written into the run folder: it was trained on other splits than these.")

@@ -60,18 +60,18 @@ def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.leak_free_reason:
         kind = "incomplete" if evaluation.leak_free else "copies not searched"
         yield f"{kind}: {evaluation.leak_free_reason}"
-    yield (
-        f"balanced accuracy {percent(evaluation.balanced_accuracy)} %, "
-        f"top-2 accuracy {percent(evaluation.top2_accuracy)} %, macro F1 {evaluation.macro_f1:.4f}"
-    )
-    yield _calibration_line(evaluation)
+    yield f"balanced accuracy {percent(evaluation.balanced_accuracy)} %, macro F1 {evaluation.macro_f1:.4f}"
+    if evaluation.probabilities_reason:
+        yield f"no log loss, calibration and top-2 accuracy: {evaluation.probabilities_reason}"
+    else:
+        yield f"top-2 accuracy {percent(evaluation.top2_accuracy)} %, {_calibration_text(evaluation)}"
     if evaluation.calibrated:
         temperature = evaluation.calibrated.temperature
-        yield f"with temperature {temperature:.2f}, fitted on validation: {_calibration_line(evaluation.calibrated)}"
+        yield f"with temperature {temperature:.2f}, fitted on validation: {_calibration_text(evaluation.calibrated)}"
     yield from _optional_lines(evaluation)
 
 
-def _calibration_line(scores: Metrics | Calibration) -> str:
+def _calibration_text(scores: Metrics | Calibration) -> str:
     return (
         f"log loss {scores.log_loss:.4f}, Brier score {scores.brier_score:.4f}, "
         f"expected calibration error {scores.expected_calibration_error:.4f}"
@@ -88,12 +88,17 @@ def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
         yield _accuracy_line(f"confidence of {kept.threshold:g} or more, {share}", kept)
     for name, row in (evaluation.agreement or {}).items():
         yield f"FER+ voters, {name}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
+    if other := evaluation.against:
+        yield (
+            f"against {other.other} ({percent(other.other_accuracy)} %): {100 * other.difference:+.2f} points "
+            f"(95 %: {_points(other.interval)}), McNemar's p = {other.p_value:.2g}"
+        )
     if by_group := evaluation.by_group:
         yield from (_accuracy_line(name, row) for name, row in by_group.groups.items())
         if gap := by_group.largest_gap:
             yield (
                 f"largest gap: {gap.higher} above {gap.lower} by {100 * gap.difference:.2f} points "
-                f"(95 %: {_range(gap.interval)})"
+                f"(95 %: {_points(gap.interval)})"
             )
 
 
@@ -101,6 +106,10 @@ def _accuracy_line(name: str, row: Metrics | AccuracyEstimate) -> str:
     if not row.accuracy_interval:
         return f"{name}: no images"
     return f"{name}: {percent(row.accuracy)} % (95 %: {_range(row.accuracy_interval)}) on {row.images:,} images"
+
+
+def _points(interval: Sequence[float]) -> str:
+    return " to ".join(f"{100 * bound:+.2f}" for bound in interval)
 
 
 def _range(interval: Sequence[float]) -> str:

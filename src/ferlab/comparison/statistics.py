@@ -9,6 +9,7 @@ import numpy as np
 
 from ferlab.comparison.entry import Difference, Entry, RankedRecipe
 from ferlab.evaluation.metrics import bootstrap_mean
+from ferlab.evaluation.paired import mcnemar_p_value
 from ferlab.results import Interval
 
 LEVEL = 0.05  # of significance, over all pairs of a comparison
@@ -98,11 +99,10 @@ def _compare(first: str, second: str, correct: Mapping[str, Sequence[np.ndarray]
     paired = one.mean(axis=0) - other.mean(axis=0)  # (N,), -1..1
     difference = float(paired.mean())
     interval, error = bootstrap_mean(paired, copies)
-    _, firsts = np.unique(copies, return_index=True)
     if len(one) == len(other) == 1:
-        p_value = mcnemar_p_value(one[0, firsts] > 0, other[0, firsts] > 0)
+        p_value = mcnemar_p_value(one[0] > 0, other[0] > 0, copies)
     else:
-        parts = [(error**2, len(firsts) - 1), *_seed_variances(one.mean(axis=1), other.mean(axis=1))]
+        parts = [(error**2, len(np.unique(copies)) - 1), *_seed_variances(one.mean(axis=1), other.mean(axis=1))]
         interval, p_value = welch_satterthwaite(difference, parts)
     several = min(len(one), len(other)) > 1
     return Difference(
@@ -133,11 +133,3 @@ def welch_satterthwaite(difference: float, variances: Sequence[tuple[float, int]
     error = math.sqrt(total)
     half = float(t.ppf(0.975, freedom)) * error
     return (difference - half, difference + half), float(2 * t.sf(abs(difference) / error, freedom))
-
-
-def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """Compute McNemar's exact test on the correct predictions `(N,)` bool of two models."""
-    from statsmodels.stats.contingency_tables import mcnemar
-
-    table = [[np.sum(one & other), np.sum(one & ~other)], [np.sum(~one & other), np.sum(~one & ~other)]]
-    return float(mcnemar(table, exact=True).pvalue)

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.data.exclude import notes_mention_exclusion
 from ferlab.data.splits import SPLIT_OFF_NOTE
-from ferlab.errors import DataError
+from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.metrics import (
     accuracy_by_group,
     brier_score,
@@ -25,9 +26,11 @@ from ferlab.evaluation.metrics import (
     safe_log,
     selective_prediction,
 )
+from ferlab.evaluation.paired import compare_predictions
+from ferlab.evaluation.predictions import is_prediction_file, read_predictions, write_predictions
 from ferlab.evaluation.scoring import score_split
-from ferlab.evaluation.trained_model import Classifier, TrainedModel, open_model
-from ferlab.results import AugmentedMetrics, Calibration, Evaluation, SplitMetrics
+from ferlab.evaluation.trained_model import Classifier, Provenance, open_model
+from ferlab.results import AugmentedMetrics, Calibration, Evaluation, PairedComparison, SplitMetrics
 from ferlab.runs import Predictions, RunFolder
 
 SHIFT = 2  # pixels, of the views for test-time augmentation
@@ -42,14 +45,16 @@ def evaluate(
     tta: bool = False,
     abstain: float | None = None,
     groups: Mapping[str, str] | None = None,
+    against: str | Path | None = None,
+    write: str | Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model on one split of a data set.
+    """Evaluate a model, or the predictions of any system, on one split of a data set.
 
     The metrics of a run folder on its own data are written into it.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
-            package.
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), `default` for the one in the package,
+            or a file of predictions (`.csv`, `.npz`); see `ferlab.evaluation.predictions`.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
         training: the training images, if `dataset` has none, in which copies of the scored images are searched.
@@ -57,14 +62,17 @@ def evaluate(
             two pixels, and mirrored.
         abstain: also score only the predictions whose confidence reaches this threshold, 0..1.
         groups: image name to group name: also score each group.
+        against: another model or file of predictions to compare with, image by image.
+        write: a file to write the predictions to, `.csv` or `.npz`.
 
     Returns:
-        The metrics. `calibrated` is set for a run folder whose validation split was scored before.
+        The metrics. `calibrated` is set for a run folder whose validation split was scored before. Where a file gives
+        classes without probabilities, the metrics that need probabilities are null.
 
     Raises:
-        DataError: if the split is empty, `groups` names unknown images, or `dataset` was split otherwise than when the
-            run was trained.
-        FerlabError: if the file is not a model, or has other classes.
+        DataError: if the split is empty, `groups` or a file of predictions names other images, or `dataset` was split
+            otherwise than when the run was trained.
+        FerlabError: if the file is not a model, has other classes, or cannot do what was asked for.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
         RunError: if the folder does not hold a finished run.
     """
@@ -72,36 +80,90 @@ def evaluate(
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     group_names = None if groups is None else _group_names(part, groups)
+    predicted = _predict(model, dataset, part, split)
+    probabilities, provenance = predicted.probabilities, predicted.provenance
+    copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
+    metrics = score_split(part, split, probabilities, training or dataset, provenance.fingerprints.get("train"))
+    if predicted.run and split != Split.VALIDATION:
+        metrics = dataclasses.replace(metrics, calibrated=_calibrated(predicted.run, part, probabilities))
+    recorded = _same_splits(provenance.fingerprints, dataset) and _record(
+        predicted.run, split, metrics, part, probabilities
+    )
+    if write:
+        write_predictions(write, part.names, probabilities, part.class_names)
+    evaluation = Evaluation(
+        **vars(metrics),
+        model=str(model),
+        split=split.label,
+        selected_on=provenance.selected_on,
+        recorded=recorded,
+        tta=_score_views(predicted, part, copies) if tta else None,
+        abstained=None if abstain is None else selective_prediction(part.labels, probabilities, copies, abstain),
+        by_group=None if group_names is None else accuracy_by_group(correct, copies, group_names),
+        against=_compare(against, dataset, part, split, correct, copies) if against else None,
+    )
+    return evaluation if predicted.has_probabilities else _without_probabilities(evaluation)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Predicted:
+    """Predictions on the images of one split, and where they come from."""
+
+    probabilities: np.ndarray
+    provenance: Provenance
+    has_probabilities: bool = True
+    run: RunFolder | None = None
+    classify: Classifier | None = None
+    seconds: float = 0.0
+
+
+def _predict(model: str | Path, dataset: Dataset, part: Dataset, split: Split) -> _Predicted:
+    """Run a model on the images of a split, or read the predictions on them."""
+    if is_prediction_file(model):
+        found = read_predictions(model)
+        return _Predicted(
+            probabilities=found.aligned(part), provenance=Provenance(), has_probabilities=found.has_probabilities
+        )
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
     if opened.run:
         _refuse_other_split(opened.run, dataset, split)
     started = time.perf_counter()
     probabilities = opened(part.images)
-    seconds = time.perf_counter() - started
-    copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
-    fingerprints = opened.provenance.fingerprints
-    metrics = score_split(part, split, probabilities, training or dataset, fingerprints.get("train"))
-    if opened.run and split != Split.VALIDATION:
-        metrics = dataclasses.replace(metrics, calibrated=_calibrated(opened.run, part, probabilities))
-    recorded = _same_splits(fingerprints, dataset) and _record(opened, split, metrics, part, probabilities)
-    return Evaluation(
-        **vars(metrics),
-        model=str(model),
-        split=split.label,
-        selected_on=opened.provenance.selected_on,
-        recorded=recorded,
-        tta=_score_views(opened, part, copies, seconds) if tta else None,
-        abstained=None if abstain is None else selective_prediction(part.labels, probabilities, copies, abstain),
-        by_group=None if group_names is None else accuracy_by_group(correct, copies, group_names),
+    return _Predicted(
+        probabilities=probabilities,
+        provenance=opened.provenance,
+        run=opened.run,
+        classify=opened,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _compare(
+    other: str | Path, dataset: Dataset, part: Dataset, split: Split, correct: np.ndarray, copies: np.ndarray
+) -> PairedComparison:
+    probabilities = _predict(other, dataset, part, split).probabilities
+    return compare_predictions(str(other), correct, probabilities.argmax(axis=1) == part.labels, copies)
+
+
+def _without_probabilities(evaluation: Evaluation) -> Evaluation:
+    return dataclasses.replace(
+        evaluation,
+        top2_accuracy=None,
+        log_loss=None,
+        brier_score=None,
+        expected_calibration_error=None,
+        reliability=(),
+        risk_coverage=(),
+        abstained=None,
+        probabilities_reason="the file has classes without probabilities",
     )
 
 
 def _record(
-    opened: TrainedModel, split: Split, metrics: SplitMetrics, part: Dataset, probabilities: np.ndarray
+    run: RunFolder | None, split: Split, metrics: SplitMetrics, part: Dataset, probabilities: np.ndarray
 ) -> bool:
-    """Write the metrics into the run folder, if the model has one."""
-    run = opened.run
+    """Write the metrics into the run folder, if there is one."""
     if run is None:
         return False
     run.write_predictions(split.label, Predictions.on(part, probabilities))
@@ -148,11 +210,13 @@ def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> Cal
     )
 
 
-def _score_views(classify: Classifier, part: Dataset, copies: np.ndarray, seconds: float) -> AugmentedMetrics:
+def _score_views(predicted: _Predicted, part: Dataset, copies: np.ndarray) -> AugmentedMetrics:
     """Score the mean prediction over all views."""
+    if predicted.classify is None:
+        raise FerlabError("Test-time augmentation needs a model: a file of predictions has no other views.")
     started = time.perf_counter()
-    predictions = [classify(view) for view in views(part.images)]
-    ratio = (time.perf_counter() - started) / max(seconds, 1e-9)
+    predictions = [predicted.classify(view) for view in views(part.images)]
+    ratio = (time.perf_counter() - started) / max(predicted.seconds, 1e-9)
     metrics = compute_metrics(part.labels, np.mean(predictions, axis=0), part.class_names, copies)
     return AugmentedMetrics(**vars(metrics), views=len(predictions), seconds_ratio=ratio)
 

@@ -1,0 +1,233 @@
+"""Files of predictions: write those of a model, and read those of any system, to score them.
+
+A CSV file has a column `name` and either one column per class with its probability, or a column `class`. An `.npz` file
+has the arrays `names` `(N,)`, `class_names` `(K,)` and `probabilities` `(N, K)`. Names are those of the data set, or
+their last parts, such as `PublicTest_10116449.jpg`.
+"""
+
+import csv
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ferlab.data import Dataset
+from ferlab.errors import DataError
+from ferlab.files import write_atomically
+
+SUFFIXES = (".csv", ".npz")
+CLASS_COLUMNS = ("class", "emotion", "label")
+NAME_COLUMNS = ("name", "source")  # `ferlab predict` writes `source`
+SUM_TOLERANCE = 0.01  # of the probabilities of an image: enough for float16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictionFile:
+    """Predictions for named images.
+
+    Args:
+        path: of the file.
+        names: `(N,)` str.
+        probabilities: `(N, K)` float64, 0..1; where only classes are known, 1 for the predicted class.
+        class_names: K names.
+        has_probabilities: whether the probabilities are more than a class.
+    """
+
+    path: Path
+    names: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+    has_probabilities: bool
+
+    def aligned(self, part: Dataset) -> np.ndarray:
+        """Return the probabilities `(N, K)` in the order of a data set's images and classes.
+
+        Raises:
+            DataError: if the classes differ, or names are unknown, missing or not unique.
+        """
+        if self.has_probabilities and self.class_names != part.class_names:
+            raise DataError(
+                f"{self.path} has the classes {', '.join(self.class_names)}; {part.source} has "
+                f"{', '.join(part.class_names)}. They must be the same, in the same order."
+            )
+        positions = _positions(self.path, self.names.tolist(), part)
+        if self.has_probabilities:
+            return self.probabilities[positions]
+        columns = [_class_index(self.path, name, part.class_names) for name in self.class_names]
+        aligned = np.zeros((len(part), len(part.class_names)))
+        aligned[:, columns] = self.probabilities[positions]
+        return aligned
+
+
+def _class_index(path: Path, name: str, class_names: Sequence[str]) -> int:
+    if name not in class_names:
+        raise DataError(f"{path} predicts the unknown class '{name}'. The data has {', '.join(class_names)}.")
+    return class_names.index(name)
+
+
+def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
+    """The position in the file of each image of a data set."""
+    wanted = part.names.astype(str).tolist()
+    short = [PurePosixPath(name).name for name in wanted]
+    if not set(names) & set(wanted) and len(set(short)) == len(short):
+        wanted, names = short, [PurePosixPath(name).name for name in names]
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: there are {count} predictions for the image '{name}'. Keep one of them.")
+    if unknown := sorted(set(names) - set(wanted)):
+        raise DataError(
+            f"{path}: the image '{unknown[0]}' is not in this split of {part.source} ({len(unknown):,} names are "
+            f"unknown). Its names look like '{wanted[0]}'. Name the split that was predicted with --split."
+        )
+    if missing := sorted(set(wanted) - set(names)):
+        raise DataError(
+            f"{path}: there is no prediction for the image '{missing[0]}' ({len(missing):,} of {len(wanted):,} are "
+            "missing). Every image of the split needs one."
+        )
+    position = {name: index for index, name in enumerate(names)}
+    return np.array([position[name] for name in wanted])
+
+
+def is_prediction_file(path: str | Path) -> bool:
+    """Whether a path has the suffix of a prediction file."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def read_predictions(path: str | Path) -> PredictionFile:
+    """Read a file of predictions.
+
+    Raises:
+        DataError: with file, row and column, if it cannot be read or does not hold predictions.
+    """
+    path = Path(path)
+    found = _read_npz(path) if path.suffix.lower() == ".npz" else _read_csv(path)
+    if not len(found.names):
+        raise DataError(f"{path} holds no predictions.")
+    _check_probabilities(found)
+    return found
+
+
+def _check_probabilities(found: PredictionFile) -> None:
+    probabilities = found.probabilities
+    bad = ~np.isfinite(probabilities).all(axis=1) | (probabilities < 0).any(axis=1) | (probabilities > 1).any(axis=1)
+    if bad.any():
+        raise DataError(
+            f"{found.path}: the probabilities of '{found.names[bad.argmax()]}' are not all between 0 and 1. Give "
+            "probabilities, not logits or percentages."
+        )
+    sums = probabilities.sum(axis=1)
+    wrong = np.abs(sums - 1) > SUM_TOLERANCE
+    if wrong.any():
+        name, total = found.names[wrong.argmax()], sums[wrong.argmax()]
+        raise DataError(f"{found.path}: the probabilities of '{name}' sum to {total:.3f}, not to 1.")
+
+
+def _read_npz(path: Path) -> PredictionFile:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as an .npz file: {error}.") from None
+    if missing := {"names", "class_names", "probabilities"} - arrays.keys():
+        raise DataError(f"{path} has no array '{min(missing)}'. It needs names, class_names and probabilities.")
+    names, class_names = arrays["names"].astype(str), tuple(arrays["class_names"].astype(str).tolist())
+    probabilities = arrays["probabilities"]
+    if names.ndim != 1 or probabilities.shape != (len(names), len(class_names)):
+        raise DataError(
+            f"{path}: probabilities have the shape {probabilities.shape}, and there are {len(names)} names and "
+            f"{len(class_names)} classes. Expected (names, classes)."
+        )
+    return PredictionFile(
+        path=path,
+        names=names,
+        probabilities=probabilities.astype(np.float64),
+        class_names=class_names,
+        has_probabilities=True,
+    )
+
+
+def _read_csv(path: Path) -> PredictionFile:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a CSV file: {error}.") from None
+    name_column = next((column for column in NAME_COLUMNS if column in columns), None)
+    if name_column is None:
+        raise DataError(f"{path} has no column 'name'. Its columns are: {', '.join(columns) or 'none'}.")
+    names = np.array([row[name_column] or "" for row in rows], np.str_)
+    class_column = next((column for column in CLASS_COLUMNS if column in columns), None)
+    if class_column:
+        return _from_classes(path, names, [row[class_column] or "" for row in rows])
+    class_names = tuple(column for column in columns if column != name_column)
+    probabilities = [_numbers(path, number, row, class_names) for number, row in enumerate(rows, start=2)]
+    return PredictionFile(
+        path=path,
+        names=names,
+        probabilities=np.array(probabilities).reshape(len(rows), len(class_names)),
+        class_names=class_names,
+        has_probabilities=True,
+    )
+
+
+def _from_classes(path: Path, names: np.ndarray, classes: list[str]) -> PredictionFile:
+    if "" in classes:
+        raise DataError(f"{path}, line {classes.index('') + 2}: there is no class.")
+    class_names = tuple(sorted(set(classes)))
+    one_hot = np.eye(len(class_names))[[class_names.index(name) for name in classes]]
+    return PredictionFile(
+        path=path, names=names, probabilities=one_hot, class_names=class_names, has_probabilities=False
+    )
+
+
+def _numbers(path: Path, line: int, row: dict[str, str], columns: Iterable[str]) -> list[float]:
+    numbers = []
+    for column in columns:
+        try:
+            numbers.append(float(row[column]))
+        except (TypeError, ValueError):
+            raise DataError(f"{path}, line {line}, column {column}: '{row[column]}' is not a number.") from None
+    return numbers
+
+
+def write_predictions(
+    path: str | Path, names: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Write predictions as `.npz` (float16) or `.csv`.
+
+    Args:
+        path: the file.
+        names: `(N,)` str, names of the images.
+        probabilities: `(N, K)`, 0..1.
+        class_names: K names.
+
+    Raises:
+        DataError: if the suffix is neither.
+        OutputError: if the file cannot be written.
+    """
+    path = Path(path)
+    if not is_prediction_file(path):
+        raise DataError(f"{path}: predictions are written as {' or '.join(SUFFIXES)}. Choose such a name.")
+    if path.suffix.lower() == ".npz":
+        write_atomically(
+            path,
+            lambda file: np.savez_compressed(
+                file,
+                names=names.astype(np.str_),
+                class_names=np.array(class_names, np.str_),
+                probabilities=probabilities.astype(np.float16),
+            ),
+        )
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", *class_names])
+    writer.writerows(
+        [name, *(f"{share:.6f}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
+    )
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
