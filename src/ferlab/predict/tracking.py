@@ -14,6 +14,8 @@ MAX_GAP = 1.0  # seconds after which an unseen face is dropped
 
 @dataclass(kw_only=True)
 class _Track:
+    """The last known state of a face."""
+
     number: int
     box: Box
     last_seen: float  # seconds
