@@ -1,8 +1,8 @@
-"""Seconds to load FER2013: ferlab, cold and from its cache, against a plain Pillow loop over an unpacked folder.
+"""Measure the time to load FER2013 with ferlab, with and without its cache, and with a Pillow loop over a folder.
 
-ferlab reads the zip in place. The Pillow loop opens the same pictures as files, unpacked beforehand, and is not charged
-for the unpacking. Each measurement is a process of its own; imports are not counted; the best of the repeats stands.
-Cold means without ferlab's cache: the files themselves may well be in the system's memory, for both sides.
+ferlab reads the zip in place. The Pillow loop reads the same images from an unpacked folder; unpacking is not counted.
+Each measurement runs in a separate process, without the time for imports; the best of all repeats is reported. Cold
+means without ferlab's cache; the files may still be in the page cache of the system, in both cases.
 
     python benchmarks/loading.py --data fer2013.zip --json loading.json
 """
@@ -20,11 +20,11 @@ from machine import report
 
 
 def main() -> None:
-    """Parses the arguments, and measures the three ways in turns."""
+    """Parse the arguments and measure the three ways alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a zip in the Kaggle layout (default: made from the demo data)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats (default: 3)")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure(way: str, path: Path, cache: str) -> tuple[float, float]:
-    """Seconds and peak memory in MB of one way in a process of its own, with a cache of its own."""
+    """Measure seconds and peak memory in MB of one way, in a separate process with a separate cache."""
     command = [sys.executable, __file__, "--way", way, "--path", str(path)]
     environment = os.environ | {"XDG_CACHE_HOME": cache}
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
@@ -56,7 +56,7 @@ def measure(way: str, path: Path, cache: str) -> tuple[float, float]:
 
 
 def write_demo_zip(path: Path) -> Path:
-    """The demo data in the Kaggle layout."""
+    """Write the demo data in the Kaggle layout."""
     import cv2
 
     from ferlab import Split, load_dataset
@@ -75,14 +75,14 @@ def write_demo_zip(path: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """The pictures of a zip as files."""
+    """Unpack a zip."""
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder)
     return folder
 
 
 def pillow_loop(folder: Path) -> tuple[float, float]:
-    """What people write: open, convert, append."""
+    """Load a folder as people usually do: open, convert, append."""
     import numpy as np
     from PIL import Image
 
@@ -97,7 +97,7 @@ def pillow_loop(folder: Path) -> tuple[float, float]:
 
 
 def ferlab_cold(archive: Path) -> tuple[float, float]:
-    """The zip, decoded."""
+    """Load the zip without the cache."""
     from ferlab import load_dataset
     from ferlab.data import formats
 
@@ -108,7 +108,7 @@ def ferlab_cold(archive: Path) -> tuple[float, float]:
 
 
 def ferlab_warm(archive: Path) -> tuple[float, float]:
-    """The decoded copy in the cache."""
+    """Load the decoded images from the cache."""
     from ferlab import load_dataset
 
     started = time.perf_counter()
@@ -117,7 +117,7 @@ def ferlab_warm(archive: Path) -> tuple[float, float]:
 
 
 def peak_memory() -> float:
-    """Of this process so far, in MB."""
+    """Return the peak memory of this process in MB."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

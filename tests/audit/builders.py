@@ -1,4 +1,4 @@
-"""A small data set in which every kind of fault is planted at a known place."""
+"""Build a small dataset with every kind of fault at a known index."""
 
 import cv2
 import numpy as np
@@ -6,19 +6,19 @@ import numpy as np
 from ferlab import Dataset, Split
 from ferlab.emotions import EMOTIONS
 
-SIZE = 120  # of pictures without a fault
+SIZE = 120  # number of images without a fault
 
 
 def textured(generator: np.random.Generator, number: int) -> np.ndarray:
-    """Pictures of large and small random blots, none like another: `(number, 48, 48)` uint8."""
+    """Build distinct images of large and small random blobs: `(number, 48, 48)` uint8."""
     noise = generator.normal(size=(number, 48, 48)).astype(np.float32)
     smooth = np.stack([cv2.GaussianBlur(image, (0, 0), 2) + 4 * cv2.GaussianBlur(image, (0, 0), 6) for image in noise])
     low, high = smooth.min(axis=(1, 2), keepdims=True), smooth.max(axis=(1, 2), keepdims=True)
     return (255 * (smooth - low) / (high - low)).astype(np.uint8)
 
 
-def cut_again(image: np.ndarray) -> np.ndarray:
-    """The same picture, shifted by a pixel, brighter, and with a mark on it."""
+def retouched(image: np.ndarray) -> np.ndarray:
+    """Shift an image by one pixel, brighten it, and draw a mark on it."""
     moved = np.roll(image, (1, 1), axis=(0, 1))
     marked = cv2.putText(moved.copy(), "'", (12, 44), cv2.FONT_HERSHEY_PLAIN, 0.6, 255)
     return np.clip(marked.astype(int) + 10, 0, 255).astype(np.uint8)
@@ -27,12 +27,12 @@ def cut_again(image: np.ndarray) -> np.ndarray:
 def dataset(
     images: np.ndarray, labels: list[int] | np.ndarray, splits: list[int] | np.ndarray, **others: np.ndarray
 ) -> Dataset:
-    """A data set of FER2013's classes, with names `picture 0` and so on."""
+    """Build a dataset with the classes of FER2013 and the names `image 0` and so on."""
     return Dataset(
         images=images,
         labels=np.array(labels, np.int64),
         splits=np.array(splits, np.uint8),
-        names=np.array([f"picture {index}" for index in range(len(images))]),
+        names=np.array([f"image {index}" for index in range(len(images))]),
         class_names=EMOTIONS,
         source="planted",
         **others,
@@ -40,11 +40,11 @@ def dataset(
 
 
 def planted() -> Dataset:
-    """Faults from picture 120 on; the pictures before them are sound, a third in each split in turns.
+    """Build a dataset with faults from image 120 on. The images before have no faults and cycle through the splits.
 
     120 equals 0 (both train); 121, validation, equals 3 (train); 122, test, equals 4 (validation), with another label;
-    123 mirrors 6; 124 is 9 cut again; 125, test, is 12 (train) mirrored and cut again; 126 is gray all over; 127 is a
-    white page with a word on it.
+    123 mirrors 6; 124 is 9 retouched; 125, test, is 12 (train) mirrored and retouched; 126 is uniformly gray; 127 is a
+    white page with a word.
     """
     images = textured(np.random.default_rng(0), SIZE)
     labels, splits = list(np.arange(SIZE) % 7), list(np.arange(SIZE) % 3)
@@ -54,8 +54,8 @@ def planted() -> Dataset:
         (images[3], labels[3], Split.VALIDATION),
         (images[4], labels[4] + 1, Split.TEST),
         (images[6][:, ::-1], labels[6], Split.TRAIN),
-        (cut_again(images[9]), labels[9], Split.TRAIN),
-        (cut_again(images[12])[:, ::-1], labels[12], Split.TEST),
+        (retouched(images[9]), labels[9], Split.TRAIN),
+        (retouched(images[12])[:, ::-1], labels[12], Split.TEST),
         (np.full((48, 48), 128, np.uint8), 0, Split.TRAIN),
         (page, 0, Split.TRAIN),
     ]

@@ -1,4 +1,4 @@
-"""The audit finds what was planted, and nothing else."""
+"""The audit finds every planted fault and nothing else."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from ferlab import Dataset, FerlabError, Split, load_dataset
 from ferlab.audit import REASONS, Audit, audit
-from ferlab.audit.audit import describe_groups
+from ferlab.audit.summary import Across, ExactDuplicates, count_exact
 from tests.artifacts import linear_artifact
 from tests.audit.builders import SIZE, dataset, planted, textured
 
@@ -17,6 +17,10 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 @pytest.fixture(scope="module")
 def found() -> Audit:
     return audit(planted())
+
+
+def across(train_validation: int | None, train_test: int | None, validation_test: int | None) -> Across:
+    return {"train-validation": train_validation, "train-test": train_test, "validation-test": validation_test}
 
 
 def positions(found: Audit, reason: str) -> list[tuple[int, int | None]]:
@@ -31,9 +35,9 @@ def positions(found: Audit, reason: str) -> list[tuple[int, int | None]]:
         ("conflicting labels", [(4, 122), (122, 4)]),
         ("mirrored copy", [(123, 6)]),
         ("blank", [(126, None)]),
-        ("no photograph", [(127, None)]),
+        ("not a photo", [(127, None)]),
         ("not a face", []),
-        ("label without a vote", []),
+        ("label without votes", []),
         ("likely label error", []),
     ],
 )
@@ -42,56 +46,50 @@ def test_each_planted_fault_is_found(found: Audit, reason: str, expected: list[t
 
 
 def test_near_copies_are_found_with_their_similarity(found: Audit) -> None:
-    """The mirror image of picture 6 is a near copy as well, of similarity 1."""
+    """The mirror image of image 6 is also a near copy, with similarity 1."""
     assert sorted(positions(found, "near copy")) == [(123, 6), (124, 9), (125, 12)]
     scores = {item.index: item.score for item in found.suspicions if item.reason == "near copy"}
     assert scores[123] == pytest.approx(1, abs=1e-5)
     assert 0.6 <= min(scores[124], scores[125]) <= max(scores[124], scores[125]) < 0.999
 
 
-def test_counts(found: Audit) -> None:
+def test_the_summary_counts_the_findings(found: Audit) -> None:
     summary = found.summary
-    assert summary["images"] == SIZE + 8
-    assert summary["exact_duplicates"] == {
-        "groups": 3,
-        "surplus": 3,
-        "conflicting_groups": 1,
-        "across": {"train-validation": 1, "train-test": 0, "validation-test": 1},
-    }
-    assert summary["mirrored_duplicates"]["groups"] == 1
-    assert summary["mirrored_duplicates"]["images"] == 2
-    assert summary["near_duplicates"]["across"] == {"train-validation": 0, "train-test": 1, "validation-test": 0}
-    assert summary["near_duplicates"]["mirrored_pairs"] == 2
-    assert sum(summary["suspicions"].values()) == len(found.suspicions)
-    assert set(summary["suspicions"]) == set(REASONS)
-    assert summary["classes"]["train"]["angry"]["images"] == summary["splits"]["train"]["classes"]["angry"]
+    assert summary.images == SIZE + 8
+    assert summary.exact_duplicates == ExactDuplicates(
+        groups=3, surplus=3, conflicting_groups=1, across=across(1, 0, 1)
+    )
+    assert summary.mirrored_duplicates.groups == 1
+    assert summary.mirrored_duplicates.images == 2
+    assert summary.near_duplicates.across == across(0, 1, 0)
+    assert summary.near_duplicates.mirrored_pairs == 2
+    assert sum(summary.suspicions.values()) == len(found.suspicions)
+    assert set(summary.suspicions) == set(REASONS)
+    assert summary.classes["train"]["angry"].images == found.dataset.take(Split.TRAIN).class_counts()["angry"]
 
 
-def test_groups_against_a_count_by_hand() -> None:
-    """Groups a a b b b c, of which the second b has another label; absent splits are null."""
+def test_counts_of_groups_match_a_count_by_hand() -> None:
+    """Groups a a b b b c, where the second b has another label; counts of absent splits are None."""
     images = np.zeros((6, 48, 48), np.uint8)
     data = dataset(images, [0, 0, 1, 2, 1, 3], [0, 1, 0, 1, 1, 1])
-    assert describe_groups(data, np.array([0, 0, 1, 1, 1, 2])) == {
-        "groups": 2,
-        "surplus": 3,
-        "conflicting_groups": 1,
-        "across": {"train-validation": 3, "train-test": None, "validation-test": None},
-    }
+    assert count_exact(data, np.array([0, 0, 1, 1, 1, 2])) == ExactDuplicates(
+        groups=2, surplus=3, conflicting_groups=1, across=across(3, None, None)
+    )
 
 
-def test_nothing_is_found_among_different_pictures() -> None:
+def test_nothing_is_found_among_distinct_images() -> None:
     data = dataset(textured(np.random.default_rng(1), 90), np.arange(90) % 7, np.arange(90) % 3)
     assert not audit(data).suspicions
 
 
-def test_a_data_set_of_one_image_or_none() -> None:
+def test_a_dataset_of_at_most_one_image() -> None:
     for number in (0, 1):
         data = dataset(textured(np.random.default_rng(1), 1)[:number], [0] * number, [1] * number)
-        assert audit(data).summary["exact_duplicates"]["surplus"] == 0
+        assert audit(data).summary.exact_duplicates.surplus == 0
 
 
-def test_a_model_disputes_labels_that_it_cannot_have_learned(tmp_path: Path) -> None:
-    """Each picture is drawn so that the model is sure of its class; then a few labels are changed."""
+def test_a_model_disputes_labels_that_it_was_not_trained_on(tmp_path: Path) -> None:
+    """The model is confident about the class of each image; then a few labels are changed."""
     weights = linear_artifact(tmp_path / "linear.onnx")
     labels, splits = np.arange(300) % 7, np.full(300, Split.VALIDATION)
     signs = np.sign(weights - weights.mean(axis=1, keepdims=True))[:, labels].T.reshape(300, 48, 48)
@@ -101,15 +99,15 @@ def test_a_model_disputes_labels_that_it_cannot_have_learned(tmp_path: Path) -> 
     wrong = np.array([5, 50, 100, 199, 250])
     labels[wrong] = (labels[wrong] + 3) % 7
     found = audit(dataset(images, labels, splits), tmp_path / "linear.onnx")
-    # Of the training image 250, and of 199, which is a copy of one, the model is not asked.
+    # The model does not predict the training image 250 and image 199, which is a copy of a training image.
     assert {index for index, _ in positions(found, "likely label error")} == {5, 50, 100}
-    assert found.summary["label_errors"]["images"] == 199
-    assert found.summary["label_errors"]["voters"] is None
+    assert found.summary.label_errors.images == 199
+    assert found.summary.label_errors.voters is None
     suggested = {item.index: item.suggested for item in found.suspicions if item.reason == "likely label error"}
     assert suggested == {5: "surprise", 50: "disgust", 100: "fear"}
 
 
-def test_a_model_needs_images_that_it_did_not_learn(tmp_path: Path) -> None:
+def test_a_model_needs_images_that_it_was_not_trained_on(tmp_path: Path) -> None:
     linear_artifact(tmp_path / "linear.onnx")
     data = dataset(textured(np.random.default_rng(1), 5), [0] * 5, [0] * 5)
     with pytest.raises(FerlabError, match="only training images"):
@@ -119,15 +117,16 @@ def test_a_model_needs_images_that_it_did_not_learn(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def fer2013() -> Dataset:
     if not (SHARED / "fer2013.zip").exists():
-        pytest.skip("FER2013 is not at hand")
+        pytest.skip("needs FER2013 in ../shared/data")
     return load_dataset(SHARED / "fer2013.zip", ferplus=SHARED / "fer2013new.csv")
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_what_is_known_of_fer2013(fer2013: Dataset) -> None:
+def test_known_duplicates_of_fer2013(fer2013: Dataset) -> None:
     summary = audit(fer2013).summary
-    exact = summary["exact_duplicates"]
-    assert (exact["surplus"], exact["conflicting_groups"], exact["across"]["train-validation"]) == (1531, 47, 280)
-    assert summary["near_duplicates"]["across"]["train-validation"] > 300
-    assert summary["votes"]["validation"]["not_a_face"] == 10
+    exact = summary.exact_duplicates
+    assert (exact.surplus, exact.conflicting_groups, exact.across["train-validation"]) == (1531, 47, 280)
+    near = summary.near_duplicates.across["train-validation"]
+    assert near and near > 300
+    assert summary.votes and summary.votes["validation"].not_a_face == 10

@@ -1,4 +1,4 @@
-"""The commands of docs/own-images.md, run as they stand there, on small pictures of three classes."""
+"""The commands of docs/own-images.md, run on small images of three classes."""
 
 import json
 import os
@@ -21,8 +21,8 @@ def commands() -> list[str]:
     return re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def write_pictures(demo: Dataset, folder: Path) -> None:
-    """70 synthetic faces of each class as JPEGs of many sizes, every third one in color."""
+def write_images(demo: Dataset, folder: Path) -> None:
+    """Write 70 synthetic faces of each class as JPEGs of many sizes, every third one in color."""
     generator = np.random.default_rng(0)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
@@ -31,17 +31,17 @@ def write_pictures(demo: Dataset, folder: Path) -> None:
             width, height = (int(length) for length in generator.integers(90, 200, 2))
             face = cv2.resize(demo.images[index], (min(width, height),) * 2, interpolation=cv2.INTER_CUBIC)
             beside, above = (width - len(face), height - len(face))
-            picture = cv2.copyMakeBorder(
+            image = cv2.copyMakeBorder(
                 face, above // 2, above - above // 2, beside // 2, beside - beside // 2, cv2.BORDER_REPLICATE
             )
             if number % 3 == 0:
-                picture = cv2.applyColorMap(picture, cv2.COLORMAP_BONE)
-            cv2.imwrite(str(folder / name / f"{number}.jpg"), picture)
+                image = cv2.applyColorMap(image, cv2.COLORMAP_BONE)
+            cv2.imwrite(str(folder / name / f"{number}.jpg"), image)
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Where `ferlab` is the package under test, whichever one is installed."""
+    """Return environment variables in which the command `ferlab` runs the package under test."""
     script = tmp_path / "bin" / "ferlab"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ferlab "$@"\n')
@@ -50,8 +50,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page(demo: Dataset, tmp_path: Path, environment: dict[str, str]) -> None:
-    write_pictures(demo, tmp_path / "pictures")
+def test_the_commands_of_the_page_run(demo: Dataset, tmp_path: Path, environment: dict[str, str]) -> None:
+    write_images(demo, tmp_path / "images")
     results = []
     for command in commands():
         finished = subprocess.run(
@@ -60,15 +60,13 @@ def test_the_commands_of_the_page(demo: Dataset, tmp_path: Path, environment: di
         assert finished.returncode == 0, f"{command}\n{finished.stderr}"
         results.append(finished)
     info, faces, _, scored, _ = results
-    note = (
-        "validation and test: 15 % each of the pictures, stratified by class, seed 0, identical pictures kept together"
-    )
+    note = "validation and test: 15 % each of the images, stratified by class, seed 0, identical images kept together"
     assert info.stderr.splitlines() == [note, "contact sheet: sheet.png"]
-    assert "faces: the largest face of each picture" in faces.stderr
+    assert "faces: the largest face in each image" in faces.stderr
     for sheet in ("sheet.png", "faces.png"):
         assert cv2.imread(str(tmp_path / sheet)).shape[0] == len(CLASSES) * 48
 
-    recorded = json.loads((tmp_path / "runs" / "pictures" / "environment.json").read_text())["dataset"]
+    recorded = json.loads((tmp_path / "runs" / "images" / "environment.json").read_text())["dataset"]
     assert (recorded["class_names"], recorded["notes"]) == (list(CLASSES), [note])
     assert [line.split()[0] for line in scored.stdout.splitlines()[-3:]] == list(CLASSES)
     comparison = json.loads((tmp_path / "comparison" / "comparison.json").read_text())

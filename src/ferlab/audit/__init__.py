@@ -1,7 +1,17 @@
-"""The audit of a data set: copies, leaks across splits, pictures that are none, doubtful labels."""
+"""Audit a dataset: copies, leaks across splits, non-face images, doubtful labels."""
 
 from ferlab.audit.audit import REASONS, Audit, Suspicion, audit
 from ferlab.audit.audit_report import write_audit
 from ferlab.audit.exclude_list import images_to_exclude, write_exclude
+from ferlab.audit.summary import AuditSummary
 
-__all__ = ["REASONS", "Audit", "Suspicion", "audit", "images_to_exclude", "write_audit", "write_exclude"]
+__all__ = [
+    "REASONS",
+    "Audit",
+    "AuditSummary",
+    "Suspicion",
+    "audit",
+    "images_to_exclude",
+    "write_audit",
+    "write_exclude",
+]

@@ -1,4 +1,4 @@
-"""Which images are better left out, as a list that `load_dataset(..., exclude=FILE)` reads."""
+"""List images to exclude, in the format that `load_dataset(..., exclude=FILE)` reads."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,29 +12,29 @@ from ferlab.data.exclude import COMMENT
 from ferlab.files import write_atomically
 
 Keep = Literal["train", "test"]
-NO_PICTURES = ("blank", "no photograph", "not a face")
+NON_FACES = ("blank", "not a photo", "not a face")
 
 
 def images_to_exclude(found: Audit, keep: Keep = "test") -> dict[str, np.ndarray]:
-    """Chooses images, so that what remains has no copies, no leaks and no pictures without a face.
+    """Choose images so that the rest has no copies, no leaks across splits and no non-face images.
 
-    Likely label errors stay: whether a label is wrong is for people to say.
+    Likely label errors are kept, because people must decide whether a label is wrong.
 
     Args:
-        found: an audit.
-        keep: which side keeps an image that two splits share. `test`: it leaves training, or validation where it is in
-            the test split too, so that the test split stays as large as it can. `train`: it leaves the others.
+        found: The result of an audit.
+        keep: The split that keeps an image that occurs in several splits. `test` keeps it in the last of train,
+            validation and test, so that the test split stays as large as possible; `train` keeps it in the first.
 
     Returns:
-        Reason -> positions; an image is listed once, under its first reason.
+        Reason -> indices of images. An image is listed once, under its first reason.
     """
     reasons = {
-        "no picture of a face": [item.index for item in found.suspicions if item.reason in NO_PICTURES],
-        "equal pixel by pixel, with different labels": [
+        "non-face image": [item.index for item in found.suspicions if item.reason in NON_FACES],
+        "identical images with conflicting labels": [
             item.index for item in found.suspicions if item.reason == "conflicting labels"
         ],
-        f"has a copy, a near copy or a mirror image in a split that keeps it (--keep {keep})": _shared(found, keep),
-        "copy within its split": [item.index for item in found.suspicions if item.reason == "exact copy"],
+        f"copy, near copy or mirror image of an image in another split (--keep {keep})": _shared(found, keep),
+        "copy within a split": [item.index for item in found.suspicions if item.reason == "exact copy"],
     }
     listed: set[int] = set()
     chosen = {}
@@ -45,10 +45,10 @@ def images_to_exclude(found: Audit, keep: Keep = "test") -> dict[str, np.ndarray
 
 
 def _shared(found: Audit, keep: Keep) -> list[int]:
-    """Images with a relative in a split that comes before their own: in the order in which splits keep theirs."""
+    """List images with a copy, near copy or mirror image in a split that takes precedence over their own."""
     order = list(Split) if keep == "train" else list(Split)[::-1]
     ranks = np.array([order.index(split) for split in Split])[found.dataset.splits]
-    highest: dict[int, int] = {}  # group -> rank of the first split that holds one of it or of its relatives
+    highest: dict[int, int] = {}  # group -> rank of the first split with an image of this or a related group
     for group, rank in zip(found.groups.tolist(), ranks.tolist(), strict=True):
         highest[group] = min(rank, highest.get(group, rank))
     own = dict(highest)
@@ -59,7 +59,7 @@ def _shared(found: Audit, keep: Keep) -> list[int]:
 
 
 def _related(found: Audit) -> list[tuple[int, int]]:
-    """Pairs of groups whose images are near copies or mirror images of each other."""
+    """List pairs of groups whose images are near copies or mirror images of each other."""
     near = found.near.where(found.near.similarity >= THRESHOLD)
     pairs = list(zip(found.groups[near.first].tolist(), found.groups[near.second].tolist(), strict=True))
     for item in found.suspicions:
@@ -69,18 +69,18 @@ def _related(found: Audit) -> list[tuple[int, int]]:
 
 
 def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
-    """Writes the names of those images, a line each, under their reasons.
+    """Write the names of the images to exclude, one per line, grouped by reason.
 
     Args:
-        found: an audit.
-        path: the text file.
-        keep: see `images_to_exclude`.
+        found: The result of an audit.
+        path: The text file to write.
+        keep: See `images_to_exclude`.
 
     Returns:
-        How many there are.
+        The number of images.
     """
     chosen = images_to_exclude(found, keep)
-    lines = [f"{COMMENT} Images of {found.summary['source']} to leave out: ferlab ... --exclude {Path(path).name}"]
+    lines = [f"{COMMENT} Images of {found.summary.source} to exclude: ferlab ... --exclude {Path(path).name}"]
     for reason, indices in chosen.items():
         lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *found.dataset.names[indices].tolist()]
     write_atomically(Path(path), lambda file: file.write(("\n".join(lines) + "\n").encode()))

@@ -1,30 +1,40 @@
-"""What pixels alone tell: brightness, contrast, sharpness, and pictures that are no photographs."""
+"""Image statistics: brightness, contrast, sharpness, and images that are blank or not photos."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ferlab.data import Dataset, Split
 
-BLANK = 5.0  # gray levels: standard deviation below which a picture shows nothing
-ONE_GRAY = 0.4  # share of pixels of a single gray level, from which a picture is a drawing, a text or a placeholder
-PLAIN_ROWS = 0.25  # share of rows without any change, from which it is one, or was cut short
-PLAIN = 2  # gray levels from the darkest to the brightest pixel of such a row
+BLANK = 5.0  # gray levels; images with a smaller standard deviation are blank
+ONE_GRAY = 0.4  # share of pixels of one gray level above which an image is not a photo
+PLAIN_ROWS = 0.25  # share of uniform rows above which an image is not a photo, or truncated
+PLAIN = 2  # gray levels between the darkest and the brightest pixel of a uniform row
 
 MEASURES = ("brightness", "contrast", "sharpness")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassStatistics:
+    """Number of images of a class, and their mean statistics, see `measure`; None without images."""
+
+    images: int
+    brightness: float | None
+    contrast: float | None
+    sharpness: float | None
+
+
 def measure(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures each picture.
+    """Compute the statistics of each image.
 
     Args:
-        images: `(N, H, W)` uint8.
+        images: Grayscale images, `(N, H, W)` uint8.
 
     Returns:
-        Arrays `(N,)` float64: `brightness`, the mean gray 0..255; `contrast`, the standard deviation of the grays;
-        `sharpness`, the variance of the Laplacian (https://doi.org/10.1109/ICPR.2000.903548); `one_gray`, the share of
-        the most frequent gray level, 0..1; `plain_rows`, the share of rows without change, 0..1.
+        Arrays `(N,)` float64: `brightness`, the mean gray value, 0..255; `contrast`, the standard deviation of the
+        gray values; `sharpness`, the variance of the Laplacian (https://doi.org/10.1109/ICPR.2000.903548);
+        `one_gray`, the share of the most frequent gray level, 0..1; `plain_rows`, the share of uniform rows, 0..1.
     """
     rows = []
     for image in images:
@@ -41,18 +51,18 @@ def measure(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def blank(measures: dict[str, np.ndarray]) -> np.ndarray:
-    """Which pictures show nothing at all: `(N,)` bool."""
+    """Return which images have almost no contrast: `(N,)` bool."""
     return measures["contrast"] < BLANK
 
 
-def no_photograph(measures: dict[str, np.ndarray]) -> np.ndarray:
-    """Which pictures look like drawings, texts or placeholders, or cut short, and are not blank: `(N,)` bool."""
+def not_a_photo(measures: dict[str, np.ndarray]) -> np.ndarray:
+    """Return which images look like drawings, text or placeholders, or are truncated: `(N,)` bool."""
     plain = (measures["one_gray"] > ONE_GRAY) | (measures["plain_rows"] > PLAIN_ROWS)
     return plain & ~blank(measures)
 
 
-def describe_classes(dataset: Dataset, measures: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """By split and class: number of `images`, and the mean of each measure (null where there is no image)."""
+def describe_classes(dataset: Dataset, measures: dict[str, np.ndarray]) -> dict[str, dict[str, ClassStatistics]]:
+    """Compute the mean statistics by split and class."""
     return {
         split.label: {
             name: _describe((dataset.splits == split) & (dataset.labels == label), measures)
@@ -63,6 +73,6 @@ def describe_classes(dataset: Dataset, measures: dict[str, np.ndarray]) -> dict[
     }
 
 
-def _describe(mask: np.ndarray, measures: dict[str, np.ndarray]) -> dict[str, Any]:
+def _describe(mask: np.ndarray, measures: dict[str, np.ndarray]) -> ClassStatistics:
     means = {name: float(measures[name][mask].mean()) if mask.any() else None for name in MEASURES}
-    return {"images": int(mask.sum()), **means}
+    return ClassStatistics(images=int(mask.sum()), **means)

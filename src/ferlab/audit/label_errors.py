@@ -1,8 +1,8 @@
-"""Labels that a model disputes, by confident learning (https://arxiv.org/abs/1911.00068)."""
+"""Find likely label errors with a model, by confident learning (https://arxiv.org/abs/1911.00068)."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,30 +12,64 @@ from ferlab.data.votes import majority_agrees, own_votes
 from ferlab.errors import DataError, MissingExtraError
 from ferlab.evaluation.trained_model import open_model
 
-TOP = 100  # of the ranking, beside which the voters' opinion is put
+TOP = 100  # of the ranking are compared with the votes of FER+
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteComparison:
+    """FER+ votes on the most likely label errors.
+
+    Args:
+        top: Number of labels that were compared.
+        label_outvoted: How many of these have another answer with more votes than the label.
+        model_confirmed: For how many the predicted class has the most votes.
+        label_outvoted_share_of_all: Share of all labels that are outvoted, 0..1, as the base rate.
+    """
+
+    top: int
+    label_outvoted: int
+    model_confirmed: int
+    label_outvoted_share_of_all: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelErrors:
+    """Counts of likely label errors.
+
+    Args:
+        model: Name of the model.
+        images: Number of images that the model predicted.
+        likely_errors: Number of likely label errors.
+        by_class: The same by class of the label.
+        voters: Comparison with the votes of FER+; None without votes.
+    """
+
+    model: str
+    images: int
+    likely_errors: int
+    by_class: dict[str, int]
+    voters: VoteComparison | None
 
 
 def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
-    """What a model says of the images that it cannot have learned from.
-
-    Those are the images of the validation and test splits without a copy in training.
+    """Predict the images that the model was not trained on: validation and test images without a copy in training.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact, or `default`.
-        dataset: with a validation or a test split.
+        model: A run folder, a `.keras` file, an artifact, or `default`.
+        dataset: A dataset with validation or test images.
 
     Returns:
-        `(N, K)`, with NaN in the rows of all other images.
+        Probabilities, `(N, K)`; NaN for all other images.
 
     Raises:
-        DataError: if there are no such images.
-        FerlabError: if the model is none, or was made for other classes.
+        DataError: If there are no such images.
+        FerlabError: If the file is not a model, or the model has other classes.
     """
-    learned = dataset.take(Split.TRAIN).images
-    unseen = (dataset.splits != Split.TRAIN) & ~has_copy_in(dataset.images, learned)
+    training = dataset.take(Split.TRAIN).images
+    unseen = (dataset.splits != Split.TRAIN) & ~has_copy_in(dataset.images, training)
     if not unseen.any():
         raise DataError(
-            f"{dataset.source} has only training images, from which the model may have learned: leave out --model."
+            f"{dataset.source} has only training images, which the model may have been trained on. Remove --model."
         )
     probabilities = np.full((len(dataset), len(dataset.class_names)), np.nan)
     opened = open_model(model)
@@ -45,17 +79,17 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
 
 
 def likely_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Finds labels that are probably wrong.
+    """Find labels that are probably wrong.
 
     Args:
-        labels: `(N,)` int64.
-        probabilities: `(N, K)` of a model that was not trained on these images.
+        labels: Labels, `(N,)` int64.
+        probabilities: Predictions of a model that was not trained on these images, `(N, K)`.
 
     Returns:
-        Their positions `(M,)`, the least probable label first.
+        Indices of the likely label errors, `(M,)`, the least probable label first.
 
     Raises:
-        MissingExtraError: if cleanlab is not installed.
+        MissingExtraError: If cleanlab is not installed.
     """
     try:
         from cleanlab.filter import find_label_issues
@@ -64,42 +98,37 @@ def likely_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     if len(np.unique(labels)) < 2:
         return np.empty(0, np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that classes with few images keep at least five of them
+        warnings.simplefilter("ignore", UserWarning)  # classes with few images keep at least five of them
         ranked = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     return np.asarray(ranked, np.int64)
 
 
-def describe_errors(part: Dataset, probabilities: np.ndarray, errors: np.ndarray) -> dict[str, Any]:
-    """How many likely errors there are, by class, and what FER+'s voters say of the first hundred.
+def describe_errors(part: Dataset, probabilities: np.ndarray, errors: np.ndarray, model: str) -> LabelErrors:
+    """Count likely label errors, and compare the most likely ones with the votes of FER+.
 
     Args:
-        part: the images that were looked at.
-        probabilities: `(N, K)` of the model on them.
-        errors: positions, as `likely_errors` ranks them.
-
-    Returns:
-        `images, likely_errors, by_class`, and `voters`: null without votes, else `top` (how many of the ranking were
-        compared), `label_outvoted` (of those, where another answer has more votes than the label), `model_confirmed`
-        (where the model's class has the most votes), and `label_outvoted_share_of_all`, the base rate.
+        part: The images that the model predicted.
+        probabilities: Predictions of the model, `(N, K)`.
+        errors: Indices of the likely errors, as returned by `likely_errors`.
+        model: Name of the model.
     """
     counts = np.bincount(part.labels[errors], minlength=len(part.class_names))
-    return {
-        "images": len(part),
-        "likely_errors": len(errors),
-        "by_class": {name: int(count) for name, count in zip(part.class_names, counts, strict=True)},
-        "voters": None if part.votes is None else _voters(part, probabilities, errors[:TOP]),
-    }
+    return LabelErrors(
+        model=model,
+        images=len(part),
+        likely_errors=len(errors),
+        by_class={name: int(count) for name, count in zip(part.class_names, counts, strict=True)},
+        voters=None if part.votes is None else _compare_with_votes(part, part.votes, probabilities, errors[:TOP]),
+    )
 
 
-def _voters(part: Dataset, probabilities: np.ndarray, top: np.ndarray) -> dict[str, Any]:
-    assert part.votes is not None
+def _compare_with_votes(part: Dataset, votes: np.ndarray, probabilities: np.ndarray, top: np.ndarray) -> VoteComparison:
     outvoted = ~majority_agrees(part)
-    votes = own_votes(part.votes, part.class_names)
-    suggested = votes[np.arange(len(part)), probabilities.argmax(axis=1)]
-    confirmed = (suggested > 0) & (suggested == part.votes.max(axis=1))
-    return {
-        "top": len(top),
-        "label_outvoted": int(outvoted[top].sum()),
-        "model_confirmed": int(confirmed[top].sum()),
-        "label_outvoted_share_of_all": float(outvoted.mean()),
-    }
+    suggested = own_votes(votes, part.class_names)[np.arange(len(part)), probabilities.argmax(axis=1)]
+    confirmed = (suggested > 0) & (suggested == votes.max(axis=1))
+    return VoteComparison(
+        top=len(top),
+        label_outvoted=int(outvoted[top].sum()),
+        model_confirmed=int(confirmed[top].sum()),
+        label_outvoted_share_of_all=float(outvoted.mean()),
+    )

@@ -10,6 +10,7 @@ from ferlab.cli.options import (
     DataOptions,
     JsonOption,
     PluginOption,
+    ShowImagesOption,
     SourceArgument,
     load_plugins,
 )
@@ -22,39 +23,37 @@ def audit(
     source: SourceArgument,
     model: Annotated[
         str | None,
-        typer.Option(help="Let a model dispute labels: a run folder, .keras or .onnx file, or `default`."),
+        typer.Option(help="Find label errors with a model: a run folder, .keras or .onnx file, or `default`."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of audit.html, audit.csv and audit.json.")] = Path("audit"),
+    out: Annotated[Path, typer.Option(help="Output folder for audit.html, audit.csv and audit.json.")] = Path("audit"),
     write_exclude: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="List the images that are better left out, for `--exclude`.")
+        Path | None, typer.Option(metavar="FILE", help="Write a list of images to exclude, for `--exclude`.")
     ] = None,
     keep: Annotated[
-        Literal["test", "train"], typer.Option(help="Which side keeps an image that two splits share.")
+        Literal["test", "train"], typer.Option(help="Split that keeps an image found in several splits.")
     ] = "test",
-    pictures: Annotated[
-        bool, typer.Option(help="Show images of the data set. FER2013's terms forbid passing them on.")
-    ] = True,
+    images: ShowImagesOption = True,
     json_: JsonOption = False,
     *,
     reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
-    """Look for copies, leaks across splits, pictures that are none, and doubtful labels.
+    """Find copies, leaks across splits, non-face images, and doubtful labels.
 
         ferlab audit fer2013.zip --ferplus fer2013new.csv --model default --write-exclude exclude.txt
 
-    Train and score without what it found, by `--exclude exclude.txt` on every other command.
+    To train and score without these images, pass `--exclude exclude.txt` to the other commands.
     """
     from ferlab import audit as auditing
 
     load_plugins(plugin)
     found = auditing.audit(reading.load(source), model)
-    page = auditing.write_audit(found, out, images=pictures)
+    page = auditing.write_audit(found, out, images=images)
     if write_exclude:
         number = auditing.write_exclude(found, write_exclude, keep)
-        console().print(f"{number:,} images to leave out: {write_exclude}", markup=False)
+        console().print(f"{number:,} images to exclude: {write_exclude}", markup=False)
     if json_:
-        print(json.dumps({"schema": SCHEMA, **found.summary}))
+        print(json.dumps({"schema": SCHEMA, **found.summary.as_dict()}))
         return
     print_audit(found.summary)
     print(f"\nReport: {page}")

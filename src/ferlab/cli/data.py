@@ -14,11 +14,11 @@ from ferlab.cli.options import (
 )
 from ferlab.cli.output import print_splits
 from ferlab.data import Dataset
-from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.progress import console
 from ferlab.results import SCHEMA, to_json
 
 SHEET_COLUMNS = 16  # images of each class on a contact sheet
+MAX_LABEL_LENGTH = 30  # characters
 
 
 def data_info(
@@ -32,7 +32,7 @@ def data_info(
     dataset = reading.load(source)
     summary = dataset.summary()
     if sheet:
-        write_contact_sheet(sheet, [_row(dataset, label) for label in range(len(dataset.class_names))])
+        write_sheet(dataset, sheet)
         console().print(f"contact sheet: {sheet}")
     if json_:
         splits = to_json(summary)["splits"]
@@ -41,11 +41,16 @@ def data_info(
     print_splits(summary)
 
 
-def _row(dataset: Dataset, label: int) -> Row:
-    """Choose images of a class, evenly spaced over the dataset."""
-    indices = np.flatnonzero(dataset.labels == label)
-    chosen = np.linspace(0, len(indices) - 1, min(SHEET_COLUMNS, len(indices))).astype(int)
-    return Row(label=dataset.class_names[label][:30], images=list(dataset.images[indices[chosen]]))
+def write_sheet(dataset: Dataset, path: Path) -> None:
+    """Write a contact sheet with images of each class, evenly spaced over the dataset."""
+    from ferlab.images.contact_sheet import Row, write_contact_sheet
+
+    rows = []
+    for label, name in enumerate(dataset.class_names):
+        indices = np.flatnonzero(dataset.labels == label)
+        chosen = np.linspace(0, len(indices) - 1, min(SHEET_COLUMNS, len(indices))).astype(int)
+        rows.append(Row(label=name[:MAX_LABEL_LENGTH], images=list(dataset.images[indices[chosen]])))
+    write_contact_sheet(path, rows)
 
 
 def data_download() -> None:

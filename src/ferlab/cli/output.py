@@ -1,7 +1,7 @@
 """What the commands print on standard output, for people to read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferlab.audit import REASONS
+from ferlab.audit import REASONS, AuditSummary
 from ferlab.comparison.entry import Comparison
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
@@ -198,30 +198,29 @@ def print_splits(data: DatasetSummary) -> None:
     _print(table)
 
 
-def print_audit(summary: Mapping[str, Any]) -> None:
-    """What an audit found, as in audit.json."""
-    exact, near = summary["exact_duplicates"], summary["near_duplicates"]
+def print_audit(summary: AuditSummary) -> None:
+    """Print the counts of an audit."""
+    exact, near = summary.exact_duplicates, summary.near_duplicates
     print(
-        f"{summary['images']:,} images: {exact['groups']:,} groups of equal ones with {exact['surplus']:,} surplus "
-        f"copies, {exact['conflicting_groups']:,} groups with different labels"
+        f"{summary.images:,} images: {exact.surplus:,} exact copies in {exact.groups:,} groups of identical images, "
+        f"{exact.conflicting_groups:,} groups with conflicting labels"
     )
-    for pair, copies in exact["across"].items():
+    for pair, copies in exact.across.items():
         if copies is not None:
             first, second = pair.split("-")
-            share = copies / summary["splits"][second]["images"]
+            share = copies / summary.splits[second].images
             print(
-                f"{second}: {copies:,} images ({100 * share:.1f} %) have an identical copy in {first}, "
-                f"{near['across'][pair]:,} more a near copy"
+                f"{second}: {copies:,} images ({100 * share:.1f} %) have an exact copy in {first}, "
+                f"{near.across[pair]:,} more have a near copy"
             )
-    table = Table("reason", "images", "what it means", box=None)
+    table = Table("reason", "images", "meaning", box=None)
     for reason, meaning in REASONS.items():
-        table.add_row(reason, f"{summary['suspicions'][reason]:,}", meaning)
+        table.add_row(reason, f"{summary.suspicions[reason]:,}", meaning)
     _print(table)
-    voters = (summary["label_errors"] or {}).get("voters")
-    if voters:
+    if summary.label_errors and (voters := summary.label_errors.voters):
         print(
-            f"Of the {voters['top']} labels that the model disputes most, FER+'s voters outvote "
-            f"{voters['label_outvoted']} ({100 * voters['label_outvoted_share_of_all']:.0f} % of all)."
+            f"Of the {voters.top} labels that the model disputes most, FER+ annotators prefer another label for "
+            f"{voters.label_outvoted} ({100 * voters.label_outvoted_share_of_all:.0f} % of all labels)."
         )
 
 

@@ -1,6 +1,6 @@
 """Compare the labels of FER2013 with the votes of FER+."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +9,29 @@ from ferlab.data.ferplus import VOTES
 from ferlab.emotions import FERPLUS
 
 NOT_A_FACE = VOTES.index("NF")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteSummary:
+    """Agreement of the votes with the labels of a split, and with each other.
+
+    Args:
+        images: Number of images.
+        majority_agrees: Share of images whose label has the most votes, 0..1; ties count.
+        majority_agrees_by_class: The same by class; None for classes without images.
+        median_entropy_bits: Median entropy of the votes of an image.
+        unanimous: Number of images whose votes all agree with each other.
+        nobody_voted_for_label: Number of images without a vote for their label.
+        not_a_face: Number of images that most annotators marked as not a face.
+    """
+
+    images: int
+    majority_agrees: float
+    majority_agrees_by_class: dict[str, float | None]
+    median_entropy_bits: float
+    unanimous: int
+    nobody_voted_for_label: int
+    not_a_face: int
 
 
 def own_votes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
@@ -67,26 +90,27 @@ def agreement_classes(part: Dataset) -> dict[str, np.ndarray]:
     }
 
 
-def describe_votes(dataset: Dataset) -> dict[str, dict[str, Any]]:
+def describe_votes(dataset: Dataset) -> dict[str, VoteSummary]:
     """Summarize for each split how well the votes agree with the labels and with each other."""
     return {split.label: _describe(dataset.take(split)) for split in Split if dataset.has(split)}
 
 
-def _describe(part: Dataset) -> dict[str, Any]:
+def _describe(part: Dataset) -> VoteSummary:
     agrees = majority_agrees(part)
     by_class = {
         name: float(agrees[part.labels == label].mean()) if np.any(part.labels == label) else None
         for label, name in enumerate(part.class_names)
     }
-    return {
-        "images": len(part),
-        "majority_agrees": float(agrees.mean()),
-        "majority_agrees_by_class": by_class,
-        "median_entropy_bits": float(np.median(entropy(_votes(part)))),
-        "unanimous": int(np.sum(entropy(_votes(part)) == 0)),
-        "nobody_voted_for_label": int(nobody_voted_for_label(part).sum()),
-        "not_a_face": int(not_a_face(part).sum()),
-    }
+    entropies = entropy(_votes(part))
+    return VoteSummary(
+        images=len(part),
+        majority_agrees=float(agrees.mean()),
+        majority_agrees_by_class=by_class,
+        median_entropy_bits=float(np.median(entropies)),
+        unanimous=int(np.sum(entropies == 0)),
+        nobody_voted_for_label=int(nobody_voted_for_label(part).sum()),
+        not_a_face=int(not_a_face(part).sum()),
+    )
 
 
 def _votes(dataset: Dataset) -> np.ndarray:

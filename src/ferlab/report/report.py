@@ -1,38 +1,40 @@
-"""The two forms of a report: one HTML file that needs nothing else, and Markdown with pictures beside it."""
+"""`write_report`: a comparison as one self-contained HTML file, and as Markdown with images beside it."""
 
-import base64
 import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ferlab.errors import MissingExtraError
 from ferlab.files import write_atomically
-from ferlab.formatting import count, duration, percent
+from ferlab.report import html
+
+if TYPE_CHECKING:
+    from ferlab.report.figures import Figure
 
 TEMPLATES = Path(__file__).with_name("templates")
-PICTURES = "report-files"  # folder of the Markdown report's pictures
+IMAGES = "report-files"  # folder of the Markdown report's images
 
-# What the browser runs: each chart is drawn into its place.
+# Run by the browser: draws each chart into its place.
 SCRIPT = """
 for (const [id, spec] of Object.entries(window.charts)) vegaEmbed('#' + id, spec, {renderer: 'svg', actions: false});
 """
 
 
-def write_report(folder: Path, *, images: bool = True) -> Path:
-    """Writes `report.html` and `report.md` from `comparison.json` and the run folders that it names.
+def write_report(folder: str | Path, *, images: bool = True) -> Path:
+    """Write `report.html` and `report.md` from `comparison.json` and the run folders that it names.
 
     Args:
-        folder: of a comparison.
-        images: include images of the data set; not in a report that is published where its terms forbid that.
+        folder: of the comparison.
+        images: include images of the data set. Leave them out of a report that is published where the terms of the
+            data forbid that, as FER2013's do.
 
     Returns:
-        The HTML file. The Markdown file's charts and images lie in `report-files`.
+        The HTML file. The charts and images of the Markdown file are in `report-files`.
 
     Raises:
         RunError: if there is no comparison.
@@ -40,104 +42,80 @@ def write_report(folder: Path, *, images: bool = True) -> Path:
     """
     try:
         import altair  # noqa: F401
-        import jinja2
         import vl_convert
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluate", error.name or "altair") from None
     from ferlab.report.contents import gather
 
+    folder = Path(folder)
     contents = gather(folder, images)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=jinja2.select_autoescape(["html.jinja"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "count": count, "duration": duration, "data_url": _data_url}
+    templates = html.environment(TEMPLATES)
     specs: dict[str, Mapping[str, Any]] = {}
-    page = environment.get_template("report.html.jinja").render(
+    page = templates.get_template("report.html.jinja").render(
         report=contents,
         place=partial(_place, specs),
         specs=lambda: _json_for_script(specs),
         vega=vl_convert.javascript_bundle(SCRIPT),
     )
-    _remove_pictures(folder)
-    files: dict[str, str] = {}
+    files = _MarkdownImages(folder)
     markdown = (
-        environment.overlay(finalize=_in_markdown)
+        templates.overlay(finalize=_escape_markdown)
         .get_template("report.md.jinja")
-        .render(
-            report=contents, chart=partial(_chart_file, folder, files), picture=partial(_picture_file, folder, files)
-        )
+        .render(report=contents, chart=files.chart, picture=files.image)
     )
-    _write(folder / "report.html", page.encode())
-    _write(folder / "report.md", markdown.encode())
+    write_atomically(folder / "report.html", lambda file: file.write(page.encode()))
+    write_atomically(folder / "report.md", lambda file: file.write(markdown.encode()))
     return folder / "report.html"
 
 
-def _remove_pictures(folder: Path) -> None:
-    """Those of an earlier report, which may have shown more."""
-    for suffix in (".svg", ".png"):
-        for file in (folder / PICTURES).glob(f"*{suffix}"):
-            file.unlink()
-
-
-def _in_markdown(value: Any) -> Any:
-    """Text as Markdown shows it, in a table too; what a template calls safe is left as it is."""
+def _escape_markdown(value: Any) -> Any:
+    """Escape text for Markdown, tables included, unless the template marks it as safe."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return re.sub(r"([\\`*<>\[\]|])", r"\\\1", value.replace("\n", " "))
 
 
-def _place(specs: dict[str, Mapping[str, Any]], chart: Any) -> str:
-    """Takes note of a chart, and returns the id of its place."""
+def _place(specs: dict[str, Mapping[str, Any]], figure: "Figure") -> str:
+    """Record a chart, and return the id of its place in the page."""
     name = f"chart-{len(specs)}"
-    specs[name] = chart.spec
+    specs[name] = figure.spec
     return name
 
 
 def _json_for_script(values: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element in which it stands."""
+    """Convert to JSON that cannot end the script element around it."""
     return json.dumps(values).replace("<", "\\u003c")
 
 
-def _chart_file(folder: Path, files: dict[str, str], chart: Any) -> str:
-    from ferlab.report.charts import render_svg
-
-    return _beside(folder, files, chart.name, ".svg", render_svg(chart.spec).encode())
-
-
-def _picture_file(folder: Path, files: dict[str, str], name: str, image: np.ndarray) -> str:
-    return _beside(folder, files, name, ".png", _png(image))
-
-
-def _beside(folder: Path, files: dict[str, str], name: str, suffix: str, content: bytes) -> str:
-    """Writes a picture of the Markdown report, and returns its address there.
+class _MarkdownImages:
+    """The images beside the Markdown report. Those of an earlier report are removed: it may have shown more.
 
     Args:
         folder: of the report.
-        files: names by address, of all pictures so far: two names that look alike as addresses get a number each.
-        name: of the picture.
-        suffix: of the file.
-        content: of the file.
     """
-    slug, number = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80], 1
-    address = f"{PICTURES}/{slug}{suffix}"
-    while files.setdefault(address, name) != name:
-        number += 1
-        address = f"{PICTURES}/{slug}-{number}{suffix}"
-    _write(folder / address, content)
-    return address
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: dict[str, str] = {}  # by address: two names with the same address get a number each
+        for suffix in (".svg", ".png"):
+            for file in (folder / IMAGES).glob(f"*{suffix}"):
+                file.unlink()
 
-def _data_url(image: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(image)).decode()
+    def chart(self, figure: "Figure") -> str:
+        """Write a chart as SVG, and return its address."""
+        from ferlab.report.charts import render_svg
 
+        return self._write(figure.name, ".svg", render_svg(figure.spec).encode())
 
-def _png(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image)[1].tobytes()
+    def image(self, name: str, image: np.ndarray) -> str:
+        """Write an image as PNG, and return its address."""
+        return self._write(name, ".png", html.png(image))
 
-
-def _write(path: Path, content: bytes) -> None:
-    write_atomically(path, lambda file: file.write(content))
+    def _write(self, name: str, suffix: str, content: bytes) -> str:
+        slug, number = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80], 1
+        address = f"{IMAGES}/{slug}{suffix}"
+        while self.names.setdefault(address, name) != name:
+            number += 1
+            address = f"{IMAGES}/{slug}-{number}{suffix}"
+        write_atomically(self.folder / address, lambda file: file.write(content))
+        return address
