@@ -1,4 +1,4 @@
-"""Plugins: the examples of CONTRIBUTING as a user runs them, and what is said of every mistake."""
+"""Tests of plugins: the examples of CONTRIBUTING as a user runs them, and the message for every mistake."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from ferlab import Dataset, FerlabError, compare, load_plugin, train
 from ferlab.errors import PluginError
-from ferlab.models import build_model, model_names
+from ferlab.models import build_model, model_names, model_options
 from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin
 from ferlab.recipes import get_recipe, recipe_groups
@@ -46,7 +46,7 @@ def write(folder: Path, text: str, name: str = "tiny.py") -> Path:
 
 
 def examples() -> dict[str, str]:
-    """The Python files of CONTRIBUTING by their names, which stand in the line before each block."""
+    """The Python files of CONTRIBUTING by name; the line before each block contains the name."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     return dict(re.findall(r"`([a-z_]+\.py)`[^\n]*:\n\n```python\n(.*?)```", text, re.DOTALL))
 
@@ -80,8 +80,24 @@ def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path,
     assert [entry["recipe"] for entry in comparison["entries"] if entry["run"]] == ["tiny_quick"]
 
 
-def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
-    """And options of any kind are listed: none by default, a tuple, whatever else."""
+def test_every_annotated_function_of_a_plugin_is_an_architecture(tmp_path: Path) -> None:
+    functions = """
+def wide(num_classes, *, width=8) -> keras.Model:
+    return build(num_classes, width=width)
+
+def block(x) -> keras.Model: ...
+
+def _private(num_classes) -> "keras.Model": ...
+"""
+    before = model_names()
+    load_plugin(write(tmp_path, GOOD + functions))
+    assert sorted({*model_names()} - {*before}) == ["tiny", "wide"]
+    assert model_options("wide") == {"width": 8}
+    assert build_model("wide", 3).output_shape == (None, 3)
+
+
+def test_output_of_a_plugin_goes_to_standard_error(tmp_path: Path) -> None:
+    """Options with any default are listed: None, a tuple, and others."""
     text = GOOD.replace("width=4):", 'width=4, kind=None, sizes=(1, 2), **others):\n    print("building")')
     path = write(tmp_path, "print('importing')\n" + text.replace("-> Recipe", '-> "ferlab.recipes.Recipe"'))
     finished = as_a_user("models", "--json", "--plugin", str(path))
@@ -92,7 +108,7 @@ def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
     assert changed.model == {"kind": "wide", "sizes": (3, 4), "width": 8}
 
 
-def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
+def test_a_run_can_be_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
     load_plugin(write(tmp_path, GOOD))
     finished = train("tiny_quick", small, tmp_path / "run")
     unload_plugin("tiny")
@@ -101,7 +117,7 @@ def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> Non
         get_recipe("tiny_quick")
 
 
-# What is wrong with a file, the line that is named, and the contract.
+# The content of a file, the line in the message, and the message.
 MISTAKES = {
     "syntax": ("x = 1\ndef build(:\n", 2, "SyntaxError"),
     "import": ("x = 1\n\nx.missing\n", 3, "AttributeError"),
@@ -137,10 +153,10 @@ def test_mistakes_in_a_file(case: str, tmp_path: Path) -> None:
         load_plugin(path)
     assert str(raised.value).startswith(f"{path}, line {line}: ")
     assert (model_names(), recipe_groups()) == before
-    assert "ferlab_plugin_tiny" not in sys.modules, "a file that is mended can be loaded"
+    assert "ferlab_plugin_tiny" not in sys.modules, "a corrected file can be loaded"
 
 
-# What is wrong with a network, which shows when it is built.
+# Mistakes that show when the network is built: what to replace, the replacement, the line and the message.
 LAST = 'keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))'
 NETWORKS = {
     "no model": (LAST, "None", 4, "must return a keras.Model, not NoneType"),
@@ -169,7 +185,7 @@ def test_mistakes_in_a_network(case: str, tmp_path: Path) -> None:
     assert str(raised.value).startswith(f"{path}, line {line}: ")
 
 
-def test_names_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_and_duplicate_names(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="does not exist"):
         load_plugin(tmp_path / "missing.py")
     with pytest.raises(PluginError, match="must be named with a Python identifier"):
@@ -182,7 +198,7 @@ def test_names_that_cannot_be(tmp_path: Path) -> None:
         load_plugin(write(tmp_path / "other", GOOD))
 
 
-def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
+def test_the_command_line_prints_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "def build(:\n")
     finished = as_a_user("recipes", "--plugin", str(path))
     assert finished.returncode == 1
