@@ -2,13 +2,16 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ferlab import Dataset, FerlabError, compare, load_plugin, train
-from ferlab.errors import PluginError
+from ferlab import Dataset, FerlabError, compare, data, load_dataset, load_plugin, train
+from ferlab.errors import DataError, PluginError
+from ferlab.images.detectors import Detector
 from ferlab.models import build_model, model_names, model_options
 from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin
@@ -17,6 +20,7 @@ from ferlab.recipes.model_stats import model_stats
 from tests.cli.test_cli import as_a_user, run
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = ["tiny.py", "no_dropout.py"]
 QUICK = ["--set", "epochs=1", "--set", "steps_per_epoch=2", "--set", "batch_size=8"]
 
 GOOD = """import keras
@@ -53,8 +57,9 @@ def examples() -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_examples_of_contributing(tmp_path: Path) -> None:
-    assert list(examples()) == ["tiny.py", "no_dropout.py"]
-    for name, text in examples().items():
+    assert list(examples()) == [*PLUGINS, "npz.py", "center.py"]
+    for name in PLUGINS:
+        text = examples()[name]
         assert len([line for line in text.splitlines() if line.strip()]) < 15
         path = str(write(tmp_path, text, name))
         listed = as_a_user("recipes", "--plugin", path)
@@ -64,6 +69,31 @@ def test_the_examples_of_contributing(tmp_path: Path) -> None:
         assert trained.returncode == 0, trained.stderr
         scored = as_a_user("evaluate", out, "--data", "demo")
         assert scored.stdout.startswith("accuracy: "), scored.stderr
+
+
+def test_the_data_format_of_contributing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, examples()["npz.py"], "npz.py")
+    monkeypatch.setattr(data, "__path__", [*data.__path__, str(tmp_path)])
+    images, labels, splits = np.zeros((3, 48, 48), np.uint8), np.array([0, 9, 6]), np.array([0, 0, 1])
+    np.savez(tmp_path / "faces.npz", images=images, labels=labels, splits=splits)
+    try:
+        dataset = load_dataset(tmp_path / "faces.npz", skip_bad=True)
+        with pytest.raises(DataError, match="row 1: unknown label 9"):
+            load_dataset(tmp_path / "faces.npz")
+    finally:
+        sys.modules.pop("ferlab.data.npz", None)
+        vars(data).pop("npz", None)
+    assert dataset.labels.tolist() == [0, 6]
+    assert [item.name for item in dataset.skipped] == ["row 1"]
+
+
+@pytest.mark.skipif(not hasattr(Detector, "_detect"), reason="the example uses the new name of the method")
+def test_the_detector_of_contributing() -> None:
+    """In a process of its own, because a subclass of Detector stays registered."""
+    use = 'print(open_detector("center").detect(np.zeros((200, 300, 3), np.uint8)))'
+    script = f"{examples()['center.py']}\nfrom ferlab.images.detectors import open_detector\n{use}"
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "box=(100.0, 50.0, 100.0, 100.0)" in finished.stdout, finished.stderr
 
 
 def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path, small: Dataset) -> None:
