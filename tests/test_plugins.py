@@ -1,15 +1,18 @@
-"""Plugins: the examples of CONTRIBUTING as a user runs them, and what is said of every mistake."""
+"""Tests of plugins: the examples of CONTRIBUTING as a user runs them, and the message for every mistake."""
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ferlab import Dataset, FerlabError, compare, load_plugin, train
-from ferlab.errors import PluginError
-from ferlab.models import build_model, model_names
+from ferlab import Dataset, FerlabError, compare, data, load_dataset, load_plugin, train
+from ferlab.errors import DataError, PluginError
+from ferlab.images.detectors import Detector
+from ferlab.models import build_model, model_names, model_options
 from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin
 from ferlab.recipes import get_recipe, recipe_groups
@@ -17,6 +20,7 @@ from ferlab.recipes.model_stats import model_stats
 from tests.cli.test_cli import as_a_user, run
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = ["tiny.py", "no_dropout.py"]
 QUICK = ["--set", "epochs=1", "--set", "steps_per_epoch=2", "--set", "batch_size=8"]
 
 GOOD = """import keras
@@ -46,15 +50,16 @@ def write(folder: Path, text: str, name: str = "tiny.py") -> Path:
 
 
 def examples() -> dict[str, str]:
-    """The Python files of CONTRIBUTING by their names, which stand in the line before each block."""
+    """The Python files of CONTRIBUTING by name; the line before each block contains the name."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     return dict(re.findall(r"`([a-z_]+\.py)`[^\n]*:\n\n```python\n(.*?)```", text, re.DOTALL))
 
 
 @pytest.mark.slow
 def test_the_examples_of_contributing(tmp_path: Path) -> None:
-    assert list(examples()) == ["tiny.py", "no_dropout.py"]
-    for name, text in examples().items():
+    assert list(examples()) == [*PLUGINS, "npz.py", "center.py"]
+    for name in PLUGINS:
+        text = examples()[name]
         assert len([line for line in text.splitlines() if line.strip()]) < 15
         path = str(write(tmp_path, text, name))
         listed = as_a_user("recipes", "--plugin", path)
@@ -64,6 +69,31 @@ def test_the_examples_of_contributing(tmp_path: Path) -> None:
         assert trained.returncode == 0, trained.stderr
         scored = as_a_user("evaluate", out, "--data", "demo")
         assert scored.stdout.startswith("accuracy: "), scored.stderr
+
+
+def test_the_data_format_of_contributing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, examples()["npz.py"], "npz.py")
+    monkeypatch.setattr(data, "__path__", [*data.__path__, str(tmp_path)])
+    images, labels, splits = np.zeros((3, 48, 48), np.uint8), np.array([0, 9, 6]), np.array([0, 0, 1])
+    np.savez(tmp_path / "faces.npz", images=images, labels=labels, splits=splits)
+    try:
+        dataset = load_dataset(tmp_path / "faces.npz", skip_bad=True)
+        with pytest.raises(DataError, match="row 1: unknown label 9"):
+            load_dataset(tmp_path / "faces.npz")
+    finally:
+        sys.modules.pop("ferlab.data.npz", None)
+        vars(data).pop("npz", None)
+    assert dataset.labels.tolist() == [0, 6]
+    assert [item.name for item in dataset.skipped] == ["row 1"]
+
+
+@pytest.mark.skipif(not hasattr(Detector, "_detect"), reason="the example uses the new name of the method")
+def test_the_detector_of_contributing() -> None:
+    """In a process of its own, because a subclass of Detector stays registered."""
+    use = 'print(open_detector("center").detect(np.zeros((200, 300, 3), np.uint8)))'
+    script = f"{examples()['center.py']}\nfrom ferlab.images.detectors import open_detector\n{use}"
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "box=(100.0, 50.0, 100.0, 100.0)" in finished.stdout, finished.stderr
 
 
 def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path, small: Dataset) -> None:
@@ -80,8 +110,24 @@ def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path,
     assert [entry["recipe"] for entry in comparison["entries"] if entry["run"]] == ["tiny_quick"]
 
 
-def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
-    """And options of any kind are listed: none by default, a tuple, whatever else."""
+def test_every_annotated_function_of_a_plugin_is_an_architecture(tmp_path: Path) -> None:
+    functions = """
+def wide(num_classes, *, width=8) -> keras.Model:
+    return build(num_classes, width=width)
+
+def block(x) -> keras.Model: ...
+
+def _private(num_classes) -> "keras.Model": ...
+"""
+    before = model_names()
+    load_plugin(write(tmp_path, GOOD + functions))
+    assert sorted({*model_names()} - {*before}) == ["tiny", "wide"]
+    assert model_options("wide") == {"width": 8}
+    assert build_model("wide", 3).output_shape == (None, 3)
+
+
+def test_output_of_a_plugin_goes_to_standard_error(tmp_path: Path) -> None:
+    """Options with any default are listed: None, a tuple, and others."""
     text = GOOD.replace("width=4):", 'width=4, kind=None, sizes=(1, 2), **others):\n    print("building")')
     path = write(tmp_path, "print('importing')\n" + text.replace("-> Recipe", '-> "ferlab.recipes.Recipe"'))
     finished = as_a_user("models", "--json", "--plugin", str(path))
@@ -92,7 +138,7 @@ def test_what_a_plugin_prints_stays_out_of_the_results(tmp_path: Path) -> None:
     assert changed.model == {"kind": "wide", "sizes": (3, 4), "width": 8}
 
 
-def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
+def test_a_run_can_be_read_without_its_plugin(tmp_path: Path, small: Dataset) -> None:
     load_plugin(write(tmp_path, GOOD))
     finished = train("tiny_quick", small, tmp_path / "run")
     unload_plugin("tiny")
@@ -101,7 +147,7 @@ def test_a_run_is_read_without_its_plugin(tmp_path: Path, small: Dataset) -> Non
         get_recipe("tiny_quick")
 
 
-# What is wrong with a file, the line that is named, and the contract.
+# The content of a file, the line in the message, and the message.
 MISTAKES = {
     "syntax": ("x = 1\ndef build(:\n", 2, "SyntaxError"),
     "import": ("x = 1\n\nx.missing\n", 3, "AttributeError"),
@@ -137,10 +183,10 @@ def test_mistakes_in_a_file(case: str, tmp_path: Path) -> None:
         load_plugin(path)
     assert str(raised.value).startswith(f"{path}, line {line}: ")
     assert (model_names(), recipe_groups()) == before
-    assert "ferlab_plugin_tiny" not in sys.modules, "a file that is mended can be loaded"
+    assert "ferlab_plugin_tiny" not in sys.modules, "a corrected file can be loaded"
 
 
-# What is wrong with a network, which shows when it is built.
+# Mistakes that show when the network is built: what to replace, the replacement, the line and the message.
 LAST = 'keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))'
 NETWORKS = {
     "no model": (LAST, "None", 4, "must return a keras.Model, not NoneType"),
@@ -169,7 +215,7 @@ def test_mistakes_in_a_network(case: str, tmp_path: Path) -> None:
     assert str(raised.value).startswith(f"{path}, line {line}: ")
 
 
-def test_names_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_and_duplicate_names(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="does not exist"):
         load_plugin(tmp_path / "missing.py")
     with pytest.raises(PluginError, match="must be named with a Python identifier"):
@@ -182,7 +228,7 @@ def test_names_that_cannot_be(tmp_path: Path) -> None:
         load_plugin(write(tmp_path / "other", GOOD))
 
 
-def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
+def test_the_command_line_prints_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "def build(:\n")
     finished = as_a_user("recipes", "--plugin", str(path))
     assert finished.returncode == 1

@@ -1,4 +1,4 @@
-"""Which Keras backend, which numeric policy, on which device: settled before Keras is imported."""
+"""Choose the Keras backend and dtype policy, and describe the machine."""
 
 import importlib.metadata
 import logging
@@ -18,16 +18,16 @@ FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags in /proc/cpuinfo
 
 
 def start_keras(backend: str | None = None) -> str:
-    """Imports Keras on a backend.
+    """Import Keras with a backend.
 
     Args:
-        backend: `tensorflow` or `jax`; None leaves it to the environment variable KERAS_BACKEND, else TensorFlow.
+        backend: `tensorflow` or `jax`; None for the one in the environment variable KERAS_BACKEND, or TensorFlow.
 
     Returns:
-        The name of the backend in use.
+        The name of the backend.
 
     Raises:
-        FerlabError: if Keras already runs on another backend, or the backend is unknown.
+        FerlabError: if the backend is unknown, or Keras already runs on another one in this process.
         MissingExtraError: if Keras or the backend is not installed.
     """
     wanted = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -36,51 +36,54 @@ def start_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each model after the fifth in a process
+        logging.getLogger("tensorflow").setLevel(
+            logging.ERROR
+        )  # hides a warning for each model after the fifth in a process
     try:
         with quiet_start():
             import keras
 
-            keras.ops.zeros(1)  # the first tensor looks for devices
+            keras.ops.zeros(1)  # creating the first tensor initializes the devices
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", error.name or "keras") from None
     if keras.config.backend() != wanted:
         raise FerlabError(
-            f"Keras already runs on {keras.config.backend()} in this process, and {wanted} was asked for."
+            f"Cannot use the backend {wanted}: Keras already runs on {keras.config.backend()} in this process. Choose "
+            "the backend before anything imports Keras."
         )
     return wanted
 
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Silences what C++ code writes straight to the file of standard error, such as TensorFlow's as it starts."""
+    """Silence C++ code that writes to standard error directly, such as TensorFlow at startup."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
+    original = os.dup(2)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)
 
 
 def resolve_policy(policy: str) -> str:
-    """Turns `auto` into `mixed_bfloat16` where the processor or GPU is fast at it, else into `float32`."""
+    """Resolve `auto` to `mixed_bfloat16` if the GPU or CPU supports bfloat16 natively, else to `float32`."""
     if policy != "auto":
         return policy
     return "mixed_bfloat16" if has_gpu() or _cpu_has_bfloat16() else "float32"
 
 
 def jit_setting() -> bool | str:
-    """Keras's own choice on JAX; off under TensorFlow, whose XLA was measured four times slower on a CPU."""
+    """Return `jit_compile` for `compile`: `auto` on JAX; off on TensorFlow, whose XLA is four times slower on a CPU."""
     import keras
 
     return "auto" if keras.config.backend() == "jax" else False
 
 
 def describe() -> dict[str, Any]:
-    """The device and the versions that a result depends on."""
+    """Describe the device and the versions that a result depends on."""
     import keras
     import numpy
 
@@ -98,7 +101,7 @@ def describe() -> dict[str, Any]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The processor, what else it had to do, and the versions that run models here. Loads none of them."""
+    """Describe the CPU, its load, and the installed versions of packages that run models, without importing them."""
     versions = {}
     for package in ("numpy", "onnxruntime", "ai-edge-litert", "tensorflow", "jax", "keras"):
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -106,7 +109,9 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cpu": _processor_name(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1) if sys.platform != "win32" else None,  # cores busy in the last minute
+        "load": round(os.getloadavg()[0], 1)
+        if sys.platform != "win32"
+        else None,  # mean number of busy cores in the last minute
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,
@@ -114,7 +119,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit that this package is checked out at, or None where it is installed otherwise."""
+    """Return the commit of the source checkout, or None if the package is installed in another way."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
@@ -123,7 +128,7 @@ def _commit() -> str | None:
 
 
 def has_gpu() -> bool:
-    """Whether Keras's backend has a GPU."""
+    """Return whether the Keras backend has a GPU."""
     import keras
 
     if keras.config.backend() == "jax":
@@ -156,7 +161,7 @@ def _processor_name() -> str:
 
 
 def _cpu_info(key: str) -> str:
-    """What Linux says of the first core under a key; empty elsewhere."""
+    """Read a value of the first core from /proc/cpuinfo; empty on systems other than Linux."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next((line.split(":", 1)[1].strip() for line in file if line.startswith(key)), "")

@@ -1,4 +1,4 @@
-"""The errors that ferlab raises on purpose. Each message says what is wrong, where, and what to do next."""
+"""Exceptions of ferlab. Each message says what is wrong, where, and what to do next."""
 
 import difflib
 import traceback
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class FerlabError(Exception):
-    """Base class: the command line prints the message alone, without a traceback, and exits with 1."""
+    """Base class of all errors. The command line prints the message without a traceback and exits with 1."""
 
 
 class DataError(FerlabError):
@@ -16,7 +16,7 @@ class DataError(FerlabError):
 
 
 class UnknownNameError(FerlabError):
-    """A name that no registry knows."""
+    """The name does not exist. The message suggests the closest match and lists all names."""
 
     def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
         names = sorted(available)
@@ -26,7 +26,7 @@ class UnknownNameError(FerlabError):
 
 
 class RecipeError(FerlabError):
-    """A recipe whose parts do not fit together."""
+    """A recipe has an invalid value, or values that contradict each other."""
 
 
 class ProtocolError(FerlabError):
@@ -62,26 +62,26 @@ class TrainingError(FerlabError):
 
 
 class MissingExtraError(FerlabError):
-    """A command whose optional dependencies are not installed."""
+    """An optional dependency is not installed."""
 
     def __init__(self, extra: str, module: str) -> None:
         super().__init__(
-            f"This needs '{module}', which is not installed. Install it with: pip install 'ferlab[{extra}]'"
+            f"The package '{module}' is required but not installed. Install it with: pip install 'ferlab[{extra}]'"
         )
 
 
 class PluginError(FerlabError):
-    """A plugin that cannot be run or breaks a contract. The message begins with its file and line."""
+    """A plugin cannot be run or breaks a contract. The message begins with its file and line."""
 
     @classmethod
     def at(cls, function: Callable[..., Any], contract: str) -> "PluginError":
-        """One about a function that breaks a contract."""
+        """Create the error for a function that breaks a contract."""
         code = function.__code__
         return cls(f"{code.co_filename}, line {code.co_firstlineno}: {function.__name__}: {contract}.")
 
     @classmethod
     def caused_by(cls, error: BaseException, path: str | Path, contract: str) -> "PluginError":
-        """One about an exception, at the innermost line of the plugin that it came from."""
+        """Create the error for an exception, at the innermost line of the plugin in its traceback."""
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [1])[-1]
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""

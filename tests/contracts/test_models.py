@@ -1,4 +1,4 @@
-"""What every architecture must do, run over all of them as they are found."""
+"""The contract of architectures, tested for every registered one."""
 
 from pathlib import Path
 
@@ -28,8 +28,8 @@ def float32_afterwards():
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_contract(name: str, tmp_path: Path) -> None:
-    """Images 48x48x1 in, K float32 logits out, the same before and after saving in safe mode."""
+def test_every_architecture_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    """48x48x1 images in, K float32 logits out, and equal logits after saving and loading in safe mode."""
     model = build_model(name, num_classes=5)
     assert model.input_shape == (None, 48, 48, 1)
     assert model.input.dtype == "float32"
@@ -68,8 +68,8 @@ def test_multiply_adds_by_hand() -> None:
     assert count_multiply_adds(build_model("newmodel")) == convolutions + 4608 * 256 + 256 * 512 + 512 * 7
 
 
-def test_multiply_adds_of_parts_within_parts() -> None:
-    """A separable convolution in a model within the model: 46x46x9 by depth, 46x46x5 across; a dense layer on rows."""
+def test_multiply_adds_of_nested_models() -> None:
+    """A separable convolution in a nested model, 46x46x9 depthwise and 46x46x5 pointwise; a dense layer on rows."""
     inner = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.SeparableConv2D(5, 3)])
     images = keras.Input((48, 48, 1))
     rows = keras.layers.Reshape((46, 230))(inner(images))
@@ -78,7 +78,7 @@ def test_multiply_adds_of_parts_within_parts() -> None:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_fernet_s_keeps_within_its_limits(mirrored: bool) -> None:
+def test_fernet_s_stays_within_its_size_limits(mirrored: bool) -> None:
     model = build_model("fernet", size="s", mirrored=mirrored)
     assert count_parameters(model)[0] <= 1_500_000
     assert count_multiply_adds(model) <= 45_000_000
@@ -89,8 +89,8 @@ def test_an_unknown_size_is_a_clear_error() -> None:
         build_model("fernet", size="m")
 
 
-def test_a_face_and_its_mirror_image_get_the_same_answer_of_a_mirrored_fernet() -> None:
-    """Whatever has been learned; and plain layers compute what the paired ones do that were trained."""
+def test_mirrored_fernet_predicts_the_same_for_a_face_and_its_mirror_image() -> None:
+    """This holds for any weights, and the plain layers compute the same as the paired layers that were trained."""
     trained, model = build_trainable("fernet", mirrored=True), build_model("fernet", mirrored=True)
     generator = np.random.default_rng(0)
     for weight in trained.weights:
@@ -99,18 +99,18 @@ def test_a_face_and_its_mirror_image_get_the_same_answer_of_a_mirrored_fernet() 
     logits = predict_logits(model, IMAGES)
     np.testing.assert_allclose(predict_logits(model, IMAGES[:, :, ::-1]), logits, rtol=1e-3)
     np.testing.assert_allclose(predict_logits(trained, IMAGES), logits, rtol=1e-3)
-    assert np.ptp(logits, axis=0).min() > 0.1, "other pictures get other answers"
+    assert np.ptp(logits, axis=0).min() > 0.1, "different images have different logits"
     assert count_multiply_adds(model) <= 45_000_000
     assert sum(weight.size for weight in model.get_weights()) > 1.9 * sum(one.size for one in trained.get_weights())
 
 
-def test_brightness_and_contrast_do_not_count_for_fernet() -> None:
+def test_fernet_is_invariant_to_brightness_and_contrast() -> None:
     model, images = build_model("fernet"), IMAGES // 4
     np.testing.assert_allclose(predict_logits(model, images * 3 + 20), predict_logits(model, images), atol=1e-2)
 
 
-def test_pixels_reach_the_backbone_as_its_weights_expect() -> None:
-    """White is 1 for MobileNetV2, and 255 less the ImageNet means for ResNet50."""
+def test_backbones_get_pixels_in_the_range_that_their_weights_expect() -> None:
+    """White is 1 for MobileNetV2, and 255 minus the ImageNet means for ResNet50."""
     white = np.full((1, 48, 48, 1), 255, np.float32)
     for name, expected in (("mobilenetv2", [1.0, 1.0, 1.0]), ("resnet50", [151.061, 138.221, 131.32])):
         model = build_model(name, input_size=64)
@@ -120,7 +120,7 @@ def test_pixels_reach_the_backbone_as_its_weights_expect() -> None:
         np.testing.assert_allclose(prepared[0, 32, 32], expected, atol=1e-3)
 
 
-def test_frozen_backbones_do_not_learn_and_keep_their_statistics() -> None:
+def test_frozen_backbones_keep_weights_and_moving_statistics() -> None:
     model = build_model("mobilenetv2", trainable_backbone=False)
     before = [np.array(weight) for weight in model.weights]
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -132,9 +132,8 @@ def test_frozen_backbones_do_not_learn_and_keep_their_statistics() -> None:
     assert set(changed) <= {"logits/kernel", "logits/bias"}
 
 
-@pytest.mark.slow
-def test_weights_from_a_file(tmp_path: Path) -> None:
-    """The file of the plain network, as keras.applications writes it, ends up in ours."""
+def test_pretrained_weights_are_loaded_from_a_file(tmp_path: Path) -> None:
+    """A weights file of the plain keras.applications network is loaded into our model."""
     plain = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
     plain.save_weights(tmp_path / "plain.weights.h5")
     model = build_model("mobilenetv2", weights=str(tmp_path / "plain.weights.h5"))
@@ -142,7 +141,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.get_layer(name).kernel, plain.get_layer(name).kernel)
 
 
-def test_wrong_weights_are_clear_errors(tmp_path: Path) -> None:
+def test_invalid_weights_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(FerlabError, match="weights file 'nowhere.h5' does not exist"):
         build_model("vgg16", weights="nowhere.h5")
     (tmp_path / "broken.weights.h5").write_bytes(b"nothing")
@@ -152,7 +151,7 @@ def test_wrong_weights_are_clear_errors(tmp_path: Path) -> None:
         build_model("resnet5")
 
 
-def test_imagenet_without_a_network_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_download_names_the_alternatives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a port where nothing listens
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path), raising=False)

@@ -1,4 +1,4 @@
-"""Augmentation does what it says, and no more."""
+"""Tests of augmentation."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ def changed(**settings: float) -> np.ndarray:
     return augment(IMAGES, Augmentation(**settings), np.random.default_rng(1))
 
 
-def test_off_is_a_copy() -> None:
+def test_augmentation_that_is_off_returns_a_copy() -> None:
     copy = changed()
     np.testing.assert_array_equal(copy, IMAGES)
     assert copy is not IMAGES
@@ -25,7 +25,7 @@ def test_the_same_generator_gives_the_same_images() -> None:
     assert changed(**everything).dtype == np.uint8
 
 
-def test_flip_mirrors_about_half_exactly() -> None:
+def test_flip_mirrors_about_half_of_the_images() -> None:
     flipped = changed(flip=True)
     same = (flipped == IMAGES).all(axis=(1, 2))
     mirrored = (flipped == IMAGES[:, :, ::-1]).all(axis=(1, 2))
@@ -36,8 +36,8 @@ def test_flip_mirrors_about_half_exactly() -> None:
 @pytest.mark.parametrize(
     ("settings", "limit"), [({"shift": 0.125}, 6.0), ({"rotation": 10}, 0.2), ({"zoom": 0.2}, 0.2)]
 )
-def test_geometry_stays_about_the_center(settings: dict, limit: float) -> None:
-    """The brightest spot, at the center, moves by the shift alone."""
+def test_only_shifts_move_the_center(settings: dict, limit: float) -> None:
+    """A bright spot at the center moves by the shift only."""
     spot = np.zeros((64, 48, 48), np.uint8)
     spot[:, 23:25, 23:25] = 255
     moved = augment(spot, Augmentation(**settings), np.random.default_rng(0)).astype(float)
@@ -46,7 +46,7 @@ def test_geometry_stays_about_the_center(settings: dict, limit: float) -> None:
     assert np.abs(rows - 23.5).max() >= limit / 2 or limit < 1
 
 
-def test_rotation_turns_by_up_to_its_limit() -> None:
+def test_rotation_is_bounded_by_its_limit() -> None:
     line = np.zeros((200, 48, 48), np.uint8)
     line[:, 4:44, 23:25] = 255
     turned = augment(line, Augmentation(rotation=20), np.random.default_rng(0))
@@ -58,12 +58,12 @@ def test_rotation_turns_by_up_to_its_limit() -> None:
     assert -21 <= min(angles) < -15
 
 
-def test_contrast_keeps_the_range() -> None:
+def test_contrast_raises_and_lowers_the_standard_deviation() -> None:
     stronger = changed(contrast=0.9)
     assert stronger.std(axis=(1, 2)).max() > IMAGES.std() > stronger.std(axis=(1, 2)).min()
 
 
-def test_erasing_fills_one_rectangle_of_its_share() -> None:
+def test_erasing_fills_a_bounded_rectangle_in_some_images() -> None:
     erased = changed(erase=0.5)
     touched = (erased != IMAGES).mean(axis=(1, 2))
     assert 16 < (touched > 0).sum() < 48

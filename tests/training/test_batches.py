@@ -1,4 +1,4 @@
-"""The stream of batches depends on seed and step alone."""
+"""Tests of the batch stream, which depends on seed and step only."""
 
 from itertools import islice
 
@@ -19,24 +19,24 @@ def stream(seed: int = 0, weights: np.ndarray = WEIGHTS, **settings: object) -> 
     return BatchStream(IMAGES, TARGETS, weights, batch_size=4, augmentation=augmentation, seed=seed, **settings)
 
 
-def test_each_pass_sees_every_image_once_in_a_new_order() -> None:
+def test_each_pass_contains_every_image_once_in_a_new_order() -> None:
     passes = [np.concatenate([stream().indices(step) for step in range(start, start + 3)]) for start in (0, 3)]
     assert [sorted(order) for order in passes] == [list(range(10))] * 2
     assert not np.array_equal(*passes)
 
 
-def test_beginning_in_the_middle_gives_the_same_batches() -> None:
+def test_starting_in_the_middle_gives_the_same_batches() -> None:
     whole = list(islice(stream().iterate(0), 9))
     late = list(islice(stream().iterate(5), 4))
     for (expected, _, _), (images, _, _) in zip(whole[5:], late, strict=True):
         np.testing.assert_array_equal(images, expected)
 
 
-def test_another_seed_gives_other_batches() -> None:
+def test_different_seeds_give_different_batches() -> None:
     assert not np.array_equal(stream(0).batch(0)[0], stream(1).batch(0)[0])
 
 
-def test_batches_are_what_a_model_takes() -> None:
+def test_batches_have_the_shapes_and_dtypes_of_model_inputs() -> None:
     images, targets, weights = stream().batch(0)
     assert (images.shape, images.dtype, images.min() >= 0, images.max() <= 255) == (
         (4, 48, 48, 1),
@@ -49,14 +49,14 @@ def test_batches_are_what_a_model_takes() -> None:
     assert (targets.dtype, weights.dtype) == (np.float32, np.float32)
 
 
-def test_features_pass_unchanged() -> None:
+def test_features_are_not_augmented() -> None:
     features = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     plain = BatchStream(features, TARGETS, WEIGHTS, batch_size=4, augmentation=Augmentation(), seed=0)
     np.testing.assert_array_equal(plain.batch(1)[0], features[plain.indices(1)])
 
 
-def test_mixup_mixes_images_and_targets_alike() -> None:
-    """One weight for the batch, found again from the targets, explains the images."""
+def test_mixup_uses_the_same_weight_for_images_and_targets() -> None:
+    """The weight recovered from the targets reproduces the images."""
     plain, mixed = stream(), stream(weights=EQUAL_WEIGHTS, mixup=0.5)
     images, targets, _ = mixed.batch(0)
     whole = plain.inputs(0)
@@ -68,7 +68,7 @@ def test_mixup_mixes_images_and_targets_alike() -> None:
     np.testing.assert_array_equal(mixed.inputs(0), whole)
 
 
-def test_clean_images_are_mirrored_at_most() -> None:
+def test_clean_images_are_only_flipped() -> None:
     clean, changed = stream(mixup=0.5, clean_from=2), stream(mixup=0.5)
     np.testing.assert_array_equal(clean.batch(1)[0], changed.batch(1)[0])
     images, targets, weights = clean.batch(2)
@@ -80,22 +80,22 @@ def test_clean_images_are_mirrored_at_most() -> None:
     np.testing.assert_array_equal(weights, WEIGHTS[clean.indices(2)])
 
 
-def test_mixed_images_keep_their_own_weights() -> None:
-    """The loss is that of both images, each with its weight, whatever the network answers."""
+def test_mixup_keeps_sample_weights() -> None:
+    """The loss is the mix of both images' weighted losses for any prediction."""
     images, targets, weights = stream(mixup=0.5).batch(0)
     whole, indices = stream().inputs(0), stream().indices(0)
     difference = whole - whole[::-1]
     share = np.sum((images - whole[::-1]) * difference) / np.sum(difference**2)
-    answers = np.log(np.random.default_rng(0).dirichlet(np.ones(7), len(images)))
-    own = -WEIGHTS[indices] * (TARGETS[indices] * answers).sum(axis=1)
-    others = -WEIGHTS[indices][::-1] * (TARGETS[indices][::-1] * answers).sum(axis=1)
+    log_probabilities = np.log(np.random.default_rng(0).dirichlet(np.ones(7), len(images)))
+    own = -WEIGHTS[indices] * (TARGETS[indices] * log_probabilities).sum(axis=1)
+    others = -WEIGHTS[indices][::-1] * (TARGETS[indices][::-1] * log_probabilities).sum(axis=1)
     np.testing.assert_allclose(
-        -weights * (targets * answers).sum(axis=1), share * own + (1 - share) * others, rtol=1e-4
+        -weights * (targets * log_probabilities).sum(axis=1), share * own + (1 - share) * others, rtol=1e-4
     )
     assert len(set(WEIGHTS[indices])) > 1
 
 
-def test_a_teacher_sees_the_very_images_and_gets_its_share() -> None:
+def test_the_teacher_sees_the_mixed_images_and_contributes_its_weight() -> None:
     def teacher(images: np.ndarray) -> np.ndarray:
         seen.append(images)
         return np.full((len(images), 7), 1 / 7, np.float32)

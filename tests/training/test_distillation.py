@@ -14,7 +14,7 @@ from ferlab.models import build_model, predict_logits
 from ferlab.predict import Artifact
 from ferlab.recipes import Recipe
 from ferlab.runs import RunFolder
-from ferlab.training.batches import as_input
+from ferlab.training.batches import to_model_input
 from ferlab.training.distillation import check_teachers, load_teachers
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
@@ -36,7 +36,7 @@ def test_several_teachers_say_their_mean(small: Dataset, tmp_path: Path) -> None
     images = small.images[:8]
     models = [keras.models.load_model(RunFolder(Path(path)).model_file) for path in paths]
     expected = np.mean([np.exp(log_softmax(predict_logits(model, images))) for model in models], axis=0)
-    np.testing.assert_allclose(load_teachers(paths)(as_input(images)), expected, atol=1e-5)
+    np.testing.assert_allclose(load_teachers(paths)(to_model_input(images)), expected, atol=1e-5)
 
 
 def test_a_student_learns_from_a_teacher_and_resumes(small: Dataset, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_files_teach_as_runs_do(small: Dataset, tmp_path: Path) -> None:
     linear_artifact(path, fingerprints=fingerprints, protocol={"selected_on": "validation"})
     check_teachers(taught_by(path), small)
     expected = Artifact(path).probabilities(small.images[:8])
-    np.testing.assert_allclose(load_teachers((str(path),))(as_input(small.images[:8])), expected, atol=1e-6)
+    np.testing.assert_allclose(load_teachers((str(path),))(to_model_input(small.images[:8])), expected, atol=1e-6)
     linear_artifact(path, fingerprints=fingerprints, protocol={"selected_on": "validation+test"})
     with pytest.raises(ProtocolError, match="test split"):
         check_teachers(taught_by(path), small)

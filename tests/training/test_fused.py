@@ -1,4 +1,4 @@
-"""The fused kernels give Keras's numbers."""
+"""Tests that the fused kernels compute the same as Keras."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from ferlab.training.fused import (  # noqa: E402
     make_sgd,
 )
 
-pytestmark = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="fused by TensorFlow's kernel only")
+pytestmark = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the fused kernels require TensorFlow")
 
 
 @pytest.mark.parametrize("shape", [(16, 6, 6, 5), (32, 7)])
@@ -34,7 +34,7 @@ def test_a_training_step_equals_keras(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(np.asarray(plain(inputs)), np.asarray(fused(inputs)), atol=1e-5)
 
 
-def test_a_copy_computes_the_same_and_learns_the_same() -> None:
+def test_a_fused_copy_predicts_and_trains_like_the_original() -> None:
     plain = build_model("newmodel", dropout=0.0)
     fused = fuse_batch_normalization(plain)
     assert any(isinstance(layer, FusedBatchNormalization) for layer in fused.layers)
@@ -49,7 +49,7 @@ def test_a_copy_computes_the_same_and_learns_the_same() -> None:
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.02)  # rounding grows from step to step
 
 
-def test_what_the_kernel_cannot_do_is_left_to_keras() -> None:
+def test_unsupported_layers_are_left_to_keras() -> None:
     images = keras.Input((6, 6, 4))
     layers = keras.layers
     x = layers.BatchNormalization(axis=3, name="last")(images)
@@ -61,7 +61,7 @@ def test_what_the_kernel_cannot_do_is_left_to_keras() -> None:
     assert np.isfinite(np.asarray(model(np.ones((2, 6, 6, 4), np.float32), training=True))).all()
 
 
-def test_a_frozen_layer_keeps_its_statistics() -> None:
+def test_a_frozen_layer_keeps_its_moving_statistics() -> None:
     layer = FusedBatchNormalization(trainable=False)
     before = [*layer(np.ones((2, 3), np.float32), training=True).shape, *np.concatenate(layer.get_weights())]
     layer(np.full((2, 3), 9, np.float32), training=True)
@@ -73,7 +73,7 @@ def plain_sgd(**settings: Any) -> keras.optimizers.Optimizer:
 
 
 @pytest.mark.parametrize(("plain", "fused"), [(keras.optimizers.Adam, make_adam), (plain_sgd, make_sgd)])
-def test_an_optimizer_equals_keras(plain: Any, fused: Any) -> None:
+def test_fused_optimizers_equal_keras(plain: Any, fused: Any) -> None:
     schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=30)
     settings = {"learning_rate": schedule, "weight_decay": 0.5, "use_ema": True, "ema_momentum": 0.9}
     generator = np.random.default_rng(0)

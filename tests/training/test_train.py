@@ -21,7 +21,7 @@ from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.models import build_model, count_parameters, predict_logits
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder, read_arrays
-from ferlab.training.batches import BatchStream, as_input
+from ferlab.training.batches import BatchStream, to_model_input
 from ferlab.training.callbacks import Selection
 from ferlab.training.train import make_optimizer, split_frozen_backbone
 
@@ -144,7 +144,7 @@ def test_frozen_backbone_features_give_the_same_result(small: Dataset) -> None:
         keras.utils.set_random_seed(0)
         model = build_model("vgg16", scaling="symmetric", trainable_backbone=False, dense_units=16)
         backbone, head = split_frozen_backbone(model)
-        trained, inputs = (head, predict_logits(backbone, images)) if on_features else (model, as_input(images))
+        trained, inputs = (head, predict_logits(backbone, images)) if on_features else (model, to_model_input(images))
         trained.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         trained.fit(inputs, labels, batch_size=16, epochs=3, shuffle=False, verbose=0)
         results.append(predict_logits(model, images))

@@ -1,10 +1,10 @@
-"""Batch normalization and optimizers by TensorFlow's fused kernels, for training.
+"""Batch normalization and optimizers with TensorFlow's fused kernels, for faster training.
 
-Keras writes them as dozens of small operations, each a pass over memory and a node of the graph to be built; batch
-normalization in float32 at that. TensorFlow has one kernel for each, which works on bfloat16 activations:
+Keras implements them as dozens of small operations. Each is a pass over memory and a node of the graph, and batch
+normalization runs in float32. TensorFlow has a single kernel for each, which supports bfloat16 activations:
 https://www.tensorflow.org/api_docs/python/tf/raw_ops/FusedBatchNormV3, .../ResourceApplyAdam and
-.../ResourceApplyKerasMomentum. The numbers are the same to rounding. Only the training has such parts; what is saved is
-made of Keras's own.
+.../ResourceApplyKerasMomentum. Results are equal up to rounding. Only models in training use these classes; saved
+models consist of Keras's own layers.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ import keras
 
 
 def fuse_batch_normalization(model: keras.Model) -> keras.Model:
-    """A copy of a model, with the same weights, whose batch normalization trains faster.
+    """Copy a model and replace its batch normalization layers with `FusedBatchNormalization`.
 
-    On other backends than TensorFlow the model itself is returned: they fuse such layers by themselves.
+    Other backends than TensorFlow fuse these layers themselves; there, the function returns the model itself.
     """
     if keras.config.backend() != "tensorflow":
         return model
@@ -30,7 +30,7 @@ def fuse_batch_normalization(model: keras.Model) -> keras.Model:
 
 
 def _has_kernel(layer: keras.Layer) -> bool:
-    """Whether the fused kernel does what a layer does: batch normalization of the last axis, with scale and offset."""
+    """Return whether the fused kernel supports a layer: batch normalization of the last axis with scale and offset."""
     if type(layer) is not keras.layers.BatchNormalization:
         return False
     over_last_axis = layer.axis in (-1, layer.input_spec.ndim - 1)
@@ -38,22 +38,22 @@ def _has_kernel(layer: keras.Layer) -> bool:
 
 
 def make_adam(**settings: Any) -> keras.optimizers.Adam:
-    """Keras's Adam, fused where the backend is TensorFlow."""
+    """Create Keras's Adam; on TensorFlow, the fused version."""
     kind = FusedAdam if keras.config.backend() == "tensorflow" else keras.optimizers.Adam
     return kind(**settings)
 
 
 def make_sgd(**settings: Any) -> keras.optimizers.SGD:
-    """Keras's SGD with Nesterov momentum 0.9, fused where the backend is TensorFlow."""
+    """Create Keras's SGD with Nesterov momentum 0.9; on TensorFlow, the fused version."""
     kind = FusedSGD if keras.config.backend() == "tensorflow" else keras.optimizers.SGD
     return kind(momentum=0.9, nesterov=True, **settings)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, over the last axis, with one TensorFlow kernel for a training step."""
+    """Keras's batch normalization over the last axis, with a single TensorFlow kernel in training."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalizes `(..., C)`: by the batch while it trains, else by the moving statistics, as Keras does."""
+        """Normalize `(..., C)` with the statistics of the batch in training, else with the moving statistics."""
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -70,41 +70,41 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             is_training=True,
         )
         count = tf.cast(tf.size(inputs) / inputs.shape[-1], "float32")
-        biased = variance * (count - 1) / count  # Keras's moving variance has no Bessel correction
+        biased = variance * (count - 1) / count  # Keras applies no Bessel correction to the moving variance
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, biased)):
             moving.assign(moving * self.momentum + batch * (1 - self.momentum))
         return tf.reshape(outputs, shape)
 
 
 class _FusedSteps(keras.optimizers.Optimizer):
-    """Weight decay and averages of weights in one kernel for each variable, from a learning rate computed once."""
+    """Weight decay and EMA with one kernel per variable."""
 
     def _apply_weight_decay(self, variables: Any) -> None:
         import tensorflow as tf
 
         if self.weight_decay is None:
             return
-        share = tf.cast(self.learning_rate, "float32") * self.weight_decay
+        rate = tf.cast(self.learning_rate, "float32") * self.weight_decay
         for value in (variable.value for variable in variables):
             if self._use_weight_decay(value):
-                tf.raw_ops.ResourceApplyGradientDescent(var=value.handle, alpha=share, delta=value)
+                tf.raw_ops.ResourceApplyGradientDescent(var=value.handle, alpha=rate, delta=value)
 
     def _update_model_variables_moving_average(self, variables: Any) -> None:
         import tensorflow as tf
 
         if not self.use_ema:
             return
-        share = tf.where(tf.equal(self.iterations, 0), 1.0, 1 - self.ema_momentum)  # the first average is the weights
+        alpha = tf.where(tf.equal(self.iterations, 0), 1.0, 1 - self.ema_momentum)  # the EMA starts at the weights
         for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
             difference = average.value - variable.value
-            tf.raw_ops.ResourceApplyGradientDescent(var=average.value.handle, alpha=share, delta=difference)
+            tf.raw_ops.ResourceApplyGradientDescent(var=average.value.handle, alpha=alpha, delta=difference)
 
 
 class FusedSGD(_FusedSteps, keras.optimizers.SGD):
-    """Keras's optimizer with Nesterov momentum, with one TensorFlow kernel for each variable."""
+    """Keras's SGD with Nesterov momentum, with one TensorFlow kernel per variable."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one TensorFlow variable and its momentum."""
+        """Update one TensorFlow variable and its momentum."""
         import tensorflow as tf
 
         tf.raw_ops.ResourceApplyKerasMomentum(
@@ -118,10 +118,10 @@ class FusedSGD(_FusedSteps, keras.optimizers.SGD):
 
 
 class FusedAdam(_FusedSteps, keras.optimizers.Adam):
-    """Keras's optimizer, with one TensorFlow kernel for each variable."""
+    """Keras's Adam, with one TensorFlow kernel per variable."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one TensorFlow variable and its two moments."""
+        """Update one TensorFlow variable and its two moments."""
         import tensorflow as tf
 
         index = self._get_variable_index(variable)

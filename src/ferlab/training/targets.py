@@ -1,4 +1,4 @@
-"""What is to be learned of each training image: its label, smoothed, and what FER+'s voters say of it."""
+"""Training targets: smoothed labels, FER+ votes and sample weights."""
 
 import numpy as np
 
@@ -8,31 +8,31 @@ from ferlab.recipes import Recipe
 
 
 def check_votes(recipe: Recipe, dataset: Dataset) -> None:
-    """Checks that votes are there for a recipe that learns from them.
+    """Check that the dataset has votes if the recipe uses them.
 
     Raises:
-        DataError: if they are not.
+        DataError: if it has none.
     """
     if recipe.votes and dataset.votes is None:
         raise DataError(
-            f"{recipe.name or recipe.architecture} learns from FER+'s votes as well, and they are not given: add "
-            "--ferplus fer2013new.csv, or --set votes=0 to learn from the labels alone."
+            f"{recipe.name or recipe.architecture} trains on FER+ votes, but the dataset has none. Add --ferplus "
+            "fer2013new.csv, or --set votes=0 to train on labels only."
         )
 
 
 def image_targets(recipe: Recipe, training: Dataset) -> np.ndarray:
-    """The probabilities that a network is to learn.
+    """Compute the target probabilities of the training images.
 
-    FER2013 has one label a picture. The ten votes of FER+ (https://arxiv.org/abs/1608.01041) are another target, but
-    tell which other labels the picture might have got. So they soften it, each picture in its own way, where label
-    smoothing treats all alike. What they say of labels is learned on the training images.
+    FER2013 has one label per image. The ten votes of FER+ (https://arxiv.org/abs/1608.01041) were collected separately,
+    but they predict which other labels an image could have received. So they soften the label of each image
+    individually, whereas label smoothing treats all images alike.
 
     Args:
-        recipe: its `label_smoothing`, and its `votes`, their share.
+        recipe: uses `label_smoothing` and `votes`, the weight of the votes.
         training: the training images.
 
     Returns:
-        `(N, K)` float32, rows of sum 1.
+        `(N, K)` float32; rows sum to 1.
     """
     num_classes = len(training.class_names)
     labels = np.eye(num_classes)[training.labels]
@@ -43,20 +43,20 @@ def image_targets(recipe: Recipe, training: Dataset) -> np.ndarray:
 
 
 def label_probabilities(training: Dataset) -> np.ndarray:
-    """What the votes on an image say of its label, by logistic regression of all labels on their votes.
+    """Predict the label of each image from its votes, with a logistic regression fitted on the training images.
 
     Args:
         training: the training images, with votes.
 
     Returns:
-        `(N, K)` probabilities, rows of sum 1.
+        Probabilities `(N, K)`; rows sum to 1.
     """
     from sklearn.linear_model import LogisticRegression
 
     assert training.votes is not None
     shares = training.votes / np.maximum(training.votes.sum(axis=1, keepdims=True), 1)
-    most = training.votes == training.votes.max(axis=1, keepdims=True)
-    inputs = np.hstack([shares, np.sqrt(shares), most])
+    is_top = training.votes == training.votes.max(axis=1, keepdims=True)
+    inputs = np.hstack([shares, np.sqrt(shares), is_top])
     model = LogisticRegression(max_iter=2000).fit(inputs, training.labels)
     probabilities = np.zeros((len(training), len(training.class_names)))
     probabilities[:, model.classes_] = model.predict_proba(inputs)
@@ -64,7 +64,7 @@ def label_probabilities(training: Dataset) -> np.ndarray:
 
 
 def image_weights(recipe: Recipe, training: Dataset) -> np.ndarray:
-    """The weight of each image in the loss, `(N,)` float32: 1, or inversely proportional to its class's frequency."""
+    """Compute sample weights `(N,)` float32: 1, or inversely proportional to the frequency of the class."""
     labels, num_classes = training.labels, len(training.class_names)
     weights = np.ones(num_classes)
     if recipe.class_weights == "balanced":
