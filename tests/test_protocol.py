@@ -1,4 +1,4 @@
-"""The guard: nothing selects, stops or calibrates on the test split."""
+"""Test the guard of the protocol: nothing selects, stops or calibrates on the test split."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,28 +9,34 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, compare, train
 from ferlab.cli import app
-from ferlab.errors import FerlabError, ProtocolError, RunError
+from ferlab.errors import ProtocolError, RunError
 from ferlab.export import export
-from ferlab.protocol import calibration_images, check_recipe, selection_splits
+from ferlab.protocol import calibration_images, check_origin, check_recipe, selection_splits
 from ferlab.recipes import Recipe, get_recipe, recipe_groups
+from ferlab.results import Result
 from ferlab.runs import RunFolder
-from ferlab.training.distillation import check_teachers
+from ferlab.training.distillation import open_teachers
 from tests.comparisons import write_run
 
 
-def test_the_study_alone_may_select_on_the_test_folder(small: Dataset) -> None:
-    for names in recipe_groups().values():
+def test_only_study_recipes_select_on_the_test_folder(small: Dataset) -> None:
+    for group, names in recipe_groups().items():
         for name in names:
-            expected = [Split.VALIDATION, Split.TEST] if name.startswith("study_") else [Split.VALIDATION]
+            expected = (Split.VALIDATION, Split.TEST) if group == "study" else (Split.VALIDATION,)
             assert selection_splits(get_recipe(name), small) == expected
     check_recipe(get_recipe("study_newmodel").changed({"selection": "validation"}))
-    with pytest.raises(ProtocolError, match="says nothing about new images"):
+    with pytest.raises(ProtocolError, match="would say nothing about new images"):
         check_recipe(get_recipe("fair_newmodel").changed({"selection": "test_folder"}))
 
 
-def test_commands_refuse_it_before_anything_is_written(small: Dataset, tmp_path: Path) -> None:
+def test_splits_that_are_absent_select_nothing(small: Dataset) -> None:
+    without_test = small.take(Split.TRAIN, Split.VALIDATION)
+    assert selection_splits(get_recipe("study_newmodel"), without_test) == (Split.VALIDATION,)
+
+
+def test_commands_refuse_selection_on_the_test_split_before_writing(small: Dataset, tmp_path: Path) -> None:
     for start in (train, lambda *arguments, **changes: compare([arguments[0]], *arguments[1:], **changes)):
-        with pytest.raises(ProtocolError, match="by the test split"):
+        with pytest.raises(ProtocolError, match="on the test split"):
             start("fair_newmodel", small, tmp_path / "out", selection="test_folder")
     arguments = ["--data", "demo", "--out", str(tmp_path / "out"), "--set", "selection=test_folder"]
     result = CliRunner().invoke(app, ["train", "fair_newmodel", *arguments])
@@ -38,14 +44,14 @@ def test_commands_refuse_it_before_anything_is_written(small: Dataset, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recipe_of_ones_own_may_not_either(small: Dataset, tmp_path: Path) -> None:
-    """Whatever it is made from, for its results would stand beside those of others."""
+def test_custom_recipes_may_not_select_on_the_test_split(small: Dataset, tmp_path: Path) -> None:
+    """A recipe derived from one of the study's is not a study recipe."""
     own = replace(get_recipe("study_newmodel"), name="own", group="own")
     with pytest.raises(ProtocolError, match="own: selection=test_folder"):
         train(own, small, tmp_path / "run")
 
 
-def test_without_validation_images_nothing_is_trained_or_calibrated(small: Dataset, tmp_path: Path) -> None:
+def test_training_and_calibration_need_validation_images(small: Dataset, tmp_path: Path) -> None:
     without = small.take(Split.TRAIN, Split.TEST)
     with pytest.raises(ProtocolError, match="no validation images, and the best epoch"):
         train("fair_newmodel", without, tmp_path / "run")
@@ -53,7 +59,12 @@ def test_without_validation_images_nothing_is_trained_or_calibrated(small: Datas
         calibration_images(without, None)
 
 
-def test_no_artifact_is_calibrated_on_other_images_than_the_runs(small: Dataset, tmp_path: Path) -> None:
+def test_calibration_takes_the_validation_images(small: Dataset) -> None:
+    validation = calibration_images(small, small.summary())
+    assert validation.fingerprints == {"validation": small.fingerprints["validation"]}
+
+
+def test_artifacts_are_calibrated_only_on_the_validation_images_of_the_run(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5))
     run.model_file.touch()
     test = small.take(Split.TEST)
@@ -69,33 +80,54 @@ def test_no_artifact_is_calibrated_on_other_images_than_the_runs(small: Dataset,
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_teacher_that_the_test_split_chose_is_refused(small: Dataset, tmp_path: Path) -> None:
-    run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
-    run.model_file.touch()
-    with pytest.raises(FerlabError, match="it brings what it knows of the test split"):
-        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5), small)
+def test_models_selected_on_a_test_split_are_refused_under_any_name_of_the_split(small: Dataset) -> None:
+    known = small.fingerprints
+    check_origin("teacher", Path("run"), ["validation"], known, small)
+    for selected_on, fingerprints in (
+        (["validation", "test"], {}),
+        (["validation"], known | {"validation": known["test"]}),
+    ):
+        with pytest.raises(ProtocolError, match=f"The teacher run was selected on {' and '.join(selected_on)}, so"):
+            check_origin("teacher", Path("run"), selected_on, fingerprints, small)
 
 
-def test_a_teacher_that_calls_the_test_split_otherwise_is_refused(small: Dataset, tmp_path: Path) -> None:
-    """Both test splits have changed places in the data that it was trained on."""
+def test_teachers_selected_on_the_test_split_are_refused(small: Dataset, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on=("validation", "test"))
+    save_model(tmp_path / "run")
+    with pytest.raises(ProtocolError, match="it has seen the images of the test split"):
+        open_teachers(student_of(tmp_path / "run"), small)
+
+
+def test_teachers_selected_on_the_test_split_under_another_name_are_refused(small: Dataset, tmp_path: Path) -> None:
+    """Validation and test split are exchanged in the data that the teacher was trained on."""
     exchanged = np.select(
         [small.splits == Split.VALIDATION, small.splits == Split.TEST], [Split.TEST, Split.VALIDATION]
     )
     other = replace(small, splits=np.where(small.splits == Split.TRAIN, small.splits, exchanged))
-    run = RunFolder(write_run(tmp_path / "run", other, "fernet_s", 0, 0.5))
-    run.model_file.touch()
-    student = Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5)
-    with pytest.raises(ProtocolError, match="it brings what it knows of the test split"):
-        check_teachers(student, small)
-    check_teachers(student, other)
+    write_run(tmp_path / "run", other, "fernet_s", 0, 0.5)
+    save_model(tmp_path / "run")
+    with pytest.raises(ProtocolError, match="it has seen the images of the test split"):
+        open_teachers(student_of(tmp_path / "run"), small)
+    (teacher,) = open_teachers(student_of(tmp_path / "run"), other)
+    assert teacher.provenance.selected_on == ("validation",)
 
 
-def test_a_run_that_failed_is_no_teacher_and_no_artifact(small: Dataset, tmp_path: Path) -> None:
-    """It has a model of its last good epoch, but nothing says any longer what chose that."""
-    run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on="validation+test"))
+def test_failed_runs_are_neither_teachers_nor_artifacts(small: Dataset, tmp_path: Path) -> None:
+    """A failed run has the model of its last good epoch, but no record of the splits that selected it."""
+    run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on=("validation", "test")))
     run.model_file.touch()
-    run.write("result", {"status": "failed", "reason": "the loss is nan", "recipe": "study_newmodel", "seed": 0})
-    with pytest.raises(RunError, match="holds no trained model"):
-        check_teachers(Recipe(architecture="newmodel", teachers=(str(run.path),), distillation=0.5), small)
-    with pytest.raises(RunError, match="holds no trained model"):
+    run.write_result(Result(status="failed", reason="the loss is nan", recipe="study_newmodel", seed=0))
+    with pytest.raises(RunError, match="does not hold a trained model"):
+        open_teachers(student_of(run.path), small)
+    with pytest.raises(RunError, match="does not hold a trained model"):
         export(run, small, tmp_path / "model.onnx")
+
+
+def save_model(run: Path) -> None:
+    """Give a run folder a model, which is not checked."""
+    RunFolder(run).model_file.touch()
+
+
+def student_of(run: Path) -> Recipe:
+    """Build a recipe that learns from the model of a run."""
+    return Recipe(architecture="newmodel", teachers=(str(run),), distillation=0.5)
