@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from ferlab import Dataset, Split
-from ferlab.comparison.findings import findings
-from ferlab.comparison.statistics import add_ties, differences, rank
 from ferlab.emotions import EMOTIONS
 from ferlab.evaluation.scoring import score_split
 from ferlab.recipes import get_recipe
-from ferlab.runs import RunFolder
+from ferlab.results import Environment, Epoch, Result
+from ferlab.runs import Predictions, RunFolder
 
 NUM_IMAGES = 4000
 
@@ -43,6 +42,8 @@ MAJORITY = entry("baseline_majority", 0.25, None)
 
 
 def comparison(*entries: dict[str, Any], ranked_on: str = "validation") -> dict[str, Any]:
+    from ferlab.comparison.statistics import add_ties, differences, rank
+
     ranking = rank(entries, ranked_on)
     hits: dict[str, list[np.ndarray]] = {}
     for row in ranking:
@@ -68,6 +69,8 @@ def answers(accuracy: float, number: int) -> np.ndarray:
 
 
 def found(*entries: dict[str, Any], ranked_on: str = "validation", **histories: list) -> list[str]:
+    from ferlab.comparison.findings import findings
+
     made = comparison(*entries, ranked_on=ranked_on)
     return findings(made, {f"runs/{name}-seed0": history for name, history in histories.items()})
 
@@ -91,23 +94,47 @@ def write_run(
     seed: int,
     accuracy: float,
     epochs: int = 4,
-    selected_on: str = "validation",
+    selected_on: tuple[str, ...] = ("validation",),
 ) -> Path:
-    """A run folder as a training leaves it, with answers of a given accuracy."""
+    """Write a run folder as a training leaves it, without its model, with predictions of a given accuracy."""
     run, generator = RunFolder(path), np.random.default_rng(seed)
-    run.write("config", {"recipe": get_recipe(recipe).changed({"epochs": epochs}).as_dict(), "seed": seed})
-    machine = {"device": "a machine", "cores": 2, "policy": "float32", "python": "3.12", "ferlab": "0", "commit": None}
-    run.write("environment", machine | {"versions": {"keras": "3"}, "seed": seed, "dataset": data.describe()})
+    changed = get_recipe(recipe).changed({"epochs": epochs})
+    run.write_config(changed, seed)
+    run.write_environment(
+        Environment(
+            ferlab="0",
+            commit=None,
+            python="3.12",
+            versions={"keras": "3"},
+            device="a machine",
+            cores=2,
+            policy="float32",
+            seed=seed,
+            dataset=data.summary(),
+        )
+    )
     measures = {"accuracy": 0.3, "val_accuracy": 0.3, "loss": 1.9, "val_loss": 1.8, "seconds": 2.0}
-    run.write_history([{"epoch": number, **measures} for number in range(1, epochs + 1)])
-    scores = {}
+    run.write_history([Epoch(epoch=number, **measures) for number in range(1, epochs + 1)])
+    result = Result(
+        status="completed",
+        recipe=recipe,
+        seed=seed,
+        architecture=changed.architecture,
+        parameters=10_000 * (seed + 1),
+        trainable_parameters=10_000,
+        multiply_adds=1_000_000,
+        epochs=epochs,
+        best_epoch=epochs,
+        seconds_per_epoch=2.0,
+        seconds=8.0,
+        selected_on=selected_on,
+        selection_accuracy=0.3,
+    )
     for split in (Split.VALIDATION, Split.TEST):
         part = data.take(split)
-        answers = np.where(generator.random(len(part)) < accuracy, part.labels, (part.labels + 1) % 7)
-        probabilities = np.full((len(part), 7), 0.05) + 0.65 * np.eye(7)[answers]
-        run.write_predictions(split.label, probabilities, part)
-        scores[split.label] = score_split(part, split, probabilities, data)
-    sizes = {"parameters": 10_000 * (seed + 1), "trainable_parameters": 10_000, "multiply_adds": 1_000_000}
-    times = {"status": "completed", "epochs": epochs, "seconds_per_epoch": 2.0, "seconds": 8.0}
-    run.write("result", {"recipe": recipe, "seed": seed, "selected_on": selected_on, **times, **sizes, **scores})
+        predicted = np.where(generator.random(len(part)) < accuracy, part.labels, (part.labels + 1) % 7)
+        probabilities = np.full((len(part), 7), 0.05) + 0.65 * np.eye(7)[predicted]
+        run.write_predictions(split.label, Predictions.on(part, probabilities))
+        result = result.with_metrics(split.label, score_split(part, split, probabilities, data))
+    run.write_result(result)
     return path
