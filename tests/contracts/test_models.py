@@ -132,6 +132,7 @@ def test_frozen_backbones_keep_weights_and_moving_statistics() -> None:
     assert set(changed) <= {"logits/kernel", "logits/bias"}
 
 
+@pytest.mark.slow
 def test_pretrained_weights_are_loaded_from_a_file(tmp_path: Path) -> None:
     """A weights file of the plain keras.applications network is loaded into our model."""
     plain = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
