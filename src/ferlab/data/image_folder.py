@@ -29,14 +29,7 @@ SPLIT_FOLDERS = {
     "valid": Split.VALIDATION,
     "test": Split.TEST,
 }
-UNSUPPORTED_SUFFIXES = (
-    ".avif",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".tif",
-    ".tiff",
-)  # unsupported images, which are reported rather than ignored
+UNSUPPORTED_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".tif", ".tiff")  # of images; reported, not ignored
 LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
 FACES_NOTE = "faces: the largest face in each image was cropped, found with OpenCV's frontal-face cascade"
 
