@@ -14,7 +14,7 @@ from ferlab.models import model_names
 from ferlab.models.registry import find_functions, plugin_modules
 from ferlab.recipes.recipe import Recipe
 
-RESERVED_PREFIX = "baseline_"  # of the baselines in a comparison
+BASELINE = "baseline"  # group of the baselines in a comparison, and first word of their names
 
 RecipeFunction = Callable[[], Recipe]
 
@@ -67,8 +67,8 @@ def check_plugin_recipes(plugin: str) -> bool:
     if plugin in functions and len(functions) > 1:
         raise PluginError.at(functions[plugin], "its name is the file's, which is the name of the whole group")
     for name, function in functions.items():
-        if name.startswith(RESERVED_PREFIX):
-            raise PluginError.at(function, f"names that begin with {RESERVED_PREFIX} are reserved for baselines")
+        if BASELINE in (plugin, name.partition("_")[0]):
+            raise PluginError.at(function, f"'{BASELINE}' and names that begin with it are reserved for baselines")
         for used in (name, plugin):
             if used in taken:
                 raise PluginError.at(function, f"a recipe or group named '{used}' already exists")
