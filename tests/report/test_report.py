@@ -22,7 +22,7 @@ from tests.comparisons import write_run
 RECIPES = {"fair_newmodel": 0.7, "fair_mobilenetv2": 0.6, "study_newmodel": 0.5}
 HEADINGS = (
     "Summary", "Learning curves", "Cost of accuracy", "Confusion matrices", "Predictions on random test images",
-    "Most confident mistakes", "Deviations from good practice", "Reproduce",
+    "Most confident mistakes", "Deviations from good practice", "Reproduce the runs",
 )  # fmt: skip
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 NUM_CURVES, NUM_COSTS, NUM_CLASS_CHARTS, NUM_CALIBRATION = 2, 3, 1, 2  # charts that every report has
@@ -103,7 +103,7 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert "fair_newmodel\\u2020" not in charts
     assert "study_newmodel†" in text
     for form in (page, text):
-        assert "† was selected on the test split, too" in form
+        assert "† The recipe was selected on the test split, too" in form
         assert "validation, test" in form
     assert comparison.row("study_newmodel").selected_on == ("validation", "test")
 
