@@ -154,7 +154,10 @@ def test_slow_but_steady_rise_of_the_loss_is_overfitting_too() -> None:
 
 def test_still_improving() -> None:
     rising = history(FALLING, [1.5, 1.3, 1.2, 1.1], [0.4, 0.5, 0.55, 0.58])
-    assert about(found(MAJORITY, entry("a", 0.58), a=rising), "still improving when its training ended, by 3.0 points over the last epoch:")
+    assert about(
+        found(MAJORITY, entry("a", 0.58), a=rising),
+        "still improving when its training ended, by 3.0 points over the last epoch:",
+    )
     level = history(FALLING, [1.5, 1.3, 1.2, 1.2], [0.4, 0.5, 0.58, 0.581])
     assert not about(found(MAJORITY, entry("a", 0.58), a=level), "still improving")
 
