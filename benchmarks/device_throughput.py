@@ -1,7 +1,7 @@
-"""Images per second of a training on a GPU: ferlab as it trains, against the same steps on images that lie there.
+"""Measure training throughput on a GPU: ferlab's training loop compared with bare steps on data in device memory.
 
-What is missing to 100 % is the share of time that the device waits: for pictures to be changed and brought to it, for
-losses to be looked at after each step, and for Keras. JAX alone, as on GPUs.
+The difference to 100 % is the fraction of time in which the device waits for augmentation, data transfer, the check of
+the loss after each step, and Keras. The benchmark uses JAX, the backend for GPUs.
 
     KERAS_BACKEND=jax python benchmarks/device_throughput.py --recipe fernet_l --data fer2013.zip
 """
@@ -20,18 +20,18 @@ from ferlab.recipes import Recipe, get_recipe
 from ferlab.training.batches import Batch, BatchStream
 from ferlab.training.targets import image_targets, image_weights
 
-UNCOUNTED = 5  # steps at the beginning
+WARMUP_STEPS = 5
 
 
 def main() -> None:
-    """Parses the arguments, and measures both sides in turns."""
+    """Parse the arguments and measure both alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="demo", help="a ferlab source (default: demo)")
     parser.add_argument("--recipe", default="fernet_l", help="default: fernet_l")
     parser.add_argument("--batch-size", type=int, help="default: the recipe's")
-    parser.add_argument("--steps", type=int, default=200, help="counted steps (default: 200)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--steps", type=int, default=200, help="measured steps (default: 200)")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     start_keras("jax")
     changes = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
@@ -43,13 +43,13 @@ def main() -> None:
         for name, side in sides.items():
             rates[name].append(recipe.batch_size * arguments.steps / side(recipe, batches, arguments.steps))
     medians = {name: float(np.median(values)) for name, values in rates.items()}
-    medians["making batches, one thread"] = batches_alone(batches, arguments.steps)
+    medians["batch preparation, one thread"] = preparation_rate(batches, arguments.steps)
     ratios = {"ferlab / on the device": medians["ferlab"] / medians["on the device"]}
     report("device_throughput", medians, "images/s", ratios, arguments.json)
 
 
 def stream_of(recipe: Recipe, source: str) -> BatchStream:
-    """The training batches, as `ferlab train` makes them."""
+    """Create the training batches as `ferlab train` does."""
     training = load_dataset(source).require(Split.TRAIN).take(Split.TRAIN)
     return BatchStream(
         training.images,
@@ -63,7 +63,7 @@ def stream_of(recipe: Recipe, source: str) -> BatchStream:
 
 
 def compiled(recipe: Recipe, num_classes: int) -> Any:
-    """The recipe's model, as `ferlab train` compiles it."""
+    """Build and compile the model as `ferlab train` does."""
     import keras
 
     from ferlab.backend import jit_setting
@@ -79,29 +79,29 @@ def compiled(recipe: Recipe, num_classes: int) -> Any:
     return model
 
 
-def whole_batches(batches: BatchStream) -> Any:
-    """Those of full size: another one would be compiled for itself."""
+def full_batches(batches: BatchStream) -> Any:
+    """Yield full batches only; another size would trigger a compilation."""
     return (batch for batch in batches.iterate(0) if len(batch[1]) == batches.batch_size)
 
 
 def ferlab_side(recipe: Recipe, batches: BatchStream, steps: int) -> float:
-    """Seconds of `fit`, with the loss looked at after each step as `ferlab train` does."""
+    """Return the seconds of `fit`, with the loss read after each step as in `ferlab train`."""
     import keras
 
-    moments: list[float] = []
+    times: list[float] = []
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             float(logs["loss"])
-            moments.append(time.perf_counter())
+            times.append(time.perf_counter())
 
     model = compiled(recipe, batches.targets.shape[1])
-    model.fit(whole_batches(batches), steps_per_epoch=UNCOUNTED + steps, callbacks=[Clock()], verbose=0)
-    return moments[-1] - moments[UNCOUNTED - 1]
+    model.fit(full_batches(batches), steps_per_epoch=WARMUP_STEPS + steps, callbacks=[Clock()], verbose=0)
+    return times[-1] - times[WARMUP_STEPS - 1]
 
 
 def device_side(recipe: Recipe, batches: BatchStream, steps: int) -> float:
-    """Seconds of the bare steps on one batch that stays on the device."""
+    """Return the seconds of bare steps on one batch in device memory."""
     import jax
 
     model = compiled(recipe, batches.targets.shape[1])
@@ -119,10 +119,10 @@ def device_side(recipe: Recipe, batches: BatchStream, steps: int) -> float:
 
     kinds = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
     state: Any = tuple([variable.value for variable in variables] for variables in kinds)
-    batch: Batch = next(whole_batches(batches))
+    batch: Batch = next(full_batches(batches))
     images, targets = jax.device_put(batch[0]), jax.device_put(batch[1])
-    for number in range(UNCOUNTED + steps):
-        if number == UNCOUNTED:
+    for number in range(WARMUP_STEPS + steps):
+        if number == WARMUP_STEPS:
             jax.block_until_ready(state)
             started = time.perf_counter()
         state = step(state, images, targets)
@@ -130,8 +130,8 @@ def device_side(recipe: Recipe, batches: BatchStream, steps: int) -> float:
     return time.perf_counter() - started
 
 
-def batches_alone(batches: BatchStream, steps: int) -> float:
-    """Images per second of the thread that makes batches."""
+def preparation_rate(batches: BatchStream, steps: int) -> float:
+    """Return the images per second of batch preparation in one thread."""
     started = time.perf_counter()
     for number in range(steps):
         batches.batch(number)

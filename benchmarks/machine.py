@@ -1,4 +1,4 @@
-"""What every benchmark says of itself: the machine, the versions, the table and the JSON."""
+"""Print the results of a benchmark, and write them as JSON with the machine and the versions."""
 
 import importlib.metadata
 import json
@@ -8,7 +8,7 @@ from ferlab.backend import describe_machine
 
 
 def report(benchmark: str, rows: dict[str, float], unit: str, ratios: dict[str, float], file: Path | None) -> None:
-    """Prints the rows and ratios, and writes them as JSON where a file is named."""
+    """Print rows and ratios, and write them to a JSON file if one is given."""
     width = max(map(len, [*rows, *ratios]))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value:10.3f} {unit}")

@@ -1,4 +1,4 @@
-"""The original study's NewModel in its own pipeline: what its notebook builds, and how it reads its pictures."""
+"""The original study's NewModel and input pipeline, as in its notebook."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ EPOCHS = 15
 
 
 def write_jpegs(images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], folder: Path) -> None:
-    """Pictures as files in class folders, as the study had them."""
+    """Write images as JPEG files in class folders, the format that the study used."""
     import cv2
 
     for name in class_names:
@@ -21,7 +21,7 @@ def write_jpegs(images: np.ndarray, labels: np.ndarray, class_names: tuple[str, 
 
 
 def flipped_batches(folder: Path) -> Any:
-    """Endless batches `(64, 48, 48, 1)` float32, 0..255, mirrored at random, and one-hot labels, from the files."""
+    """Yield endless batches from the files: randomly flipped images `(64, 48, 48, 1)`, 0..255, and one-hot labels."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     return ImageDataGenerator(horizontal_flip=True).flow_from_directory(
@@ -30,7 +30,7 @@ def flipped_batches(folder: Path) -> Any:
 
 
 def compiled_model() -> Any:
-    """The network, float32, with its optimizer and loss."""
+    """Build and compile the float32 network."""
     from keras import Sequential, layers, optimizers
 
     model = Sequential([layers.Input((48, 48, 1))])

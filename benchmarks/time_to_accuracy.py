@@ -1,10 +1,10 @@
-"""Minutes of training until 64.6 % on PublicTest: FerNet by ferlab, against NewModel in the study's own pipeline.
+"""Measure training time to 64.6 % on PublicTest: FerNet in ferlab compared with NewModel in the study's pipeline.
 
-64.6 % is the best that the study reports, in 15 epochs of its NewModel. Both sides train on the same machine, one after
-the other, with nothing else running. Building graphs, reading files and scoring PublicTest after each epoch are part of
-the time.
+64.6 % is the best accuracy that the study reports, for 15 epochs of its NewModel. Both train on the same machine, one
+after the other, with nothing else running. The time includes building graphs, reading files and scoring PublicTest
+after each epoch.
 
-A side that was measured is kept in the folder and not run again.
+Curves that are already in the output folder are not measured again.
 
     python benchmarks/time_to_accuracy.py --data fer2013.zip --out time_to_accuracy
 """
@@ -23,14 +23,14 @@ from machine import describe_machine
 from study_pipeline import EPOCHS, compiled_model, flipped_batches, write_jpegs
 
 TARGET = 0.646
-Curve = list[dict[str, float]]  # of `minutes` since the start and `accuracy` on PublicTest, after each epoch
+Curve = list[dict[str, float]]  # after each epoch: `minutes` since the start, and `accuracy` on PublicTest
 
 
 def main() -> None:
-    """Parses the arguments, measures what is missing, and writes result and plot."""
+    """Parse the arguments, measure the missing curves, and write result and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="FER2013, as a ferlab source")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the curves, the result and the plot")
+    parser.add_argument("--out", type=Path, required=True, help="output folder for curves, result and plot")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -45,12 +45,12 @@ def main() -> None:
 
 
 def curve_file(folder: Path, side: str) -> Path:
-    """Where a side's curve is kept."""
+    """Return the file of a curve."""
     return folder / f"{side}.json"
 
 
 def study_side(arguments: argparse.Namespace) -> None:
-    """The study's notebook, with PublicTest alone as its validation data."""
+    """Train as the study's notebook does, but with PublicTest only as validation data."""
     import keras
 
     from ferlab import Split, load_dataset
@@ -77,7 +77,7 @@ def study_side(arguments: argparse.Namespace) -> None:
 
 
 def ferlab_side(arguments: argparse.Namespace) -> None:
-    """The recipe `fernet_s_quick`. Start-up is counted by the clock, epochs by their own time."""
+    """Train the recipe `fernet_s_quick`. Startup is measured by the clock; epochs report their own time."""
     started = time.perf_counter()
     import ferlab
 
@@ -88,9 +88,9 @@ def ferlab_side(arguments: argparse.Namespace) -> None:
         quiet=False,
     )
     if run.trained_result()["status"] != "completed":
-        sys.exit(f"{run.path} was interrupted, and only whole trainings are timed: remove it, and begin again.")
-    whole, history = time.perf_counter() - started, run.history()
-    elapsed = max(0.0, whole - sum(epoch["seconds"] for epoch in history))
+        sys.exit(f"{run.path} was interrupted, but only complete trainings can be timed. Remove it and start again.")
+    total, history = time.perf_counter() - started, run.history()
+    elapsed = max(0.0, total - sum(epoch["seconds"] for epoch in history))
     curve: Curve = []
     for epoch in history:
         elapsed += epoch["seconds"]
@@ -99,12 +99,12 @@ def ferlab_side(arguments: argparse.Namespace) -> None:
 
 
 def write_result(folder: Path, curves: dict[str, Curve]) -> None:
-    """Prints the ratio, and writes it with the curves and their plot."""
+    """Print the ratio, and write it with the curves and the plot."""
     reached = next((point["minutes"] for point in curves["ferlab"] if point["accuracy"] >= TARGET), None)
     needed = curves["study"][-1]["minutes"]
     best = max(point["accuracy"] for point in curves["study"])
     print(f"study: {len(curves['study'])} epochs in {needed:.1f} minutes, best {100 * best:.2f} %")
-    print(f"ferlab: {100 * TARGET:.1f} % after {reached:.1f} minutes" if reached else "ferlab: never reached it")
+    print(f"ferlab: {100 * TARGET:.1f} % after {reached:.1f} minutes" if reached else "ferlab: not reached")
     ratio = reached and needed / reached
     if ratio:
         print(f"study / ferlab: {ratio:.1f} x")
@@ -114,7 +114,7 @@ def write_result(folder: Path, curves: dict[str, Curve]) -> None:
 
 
 def plot(curves: dict[str, Curve]) -> str:
-    """Both curves as an SVG."""
+    """Plot both curves as an SVG."""
     import altair as alt
     import vl_convert
 
@@ -128,7 +128,7 @@ def plot(curves: dict[str, Curve]) -> str:
         alt.Chart(alt.Data(values=values))
         .mark_line(point=True)
         .encode(
-            x=alt.X("minutes:Q", title="minutes of training"),
+            x=alt.X("minutes:Q", title="training time, minutes"),
             y=alt.Y("accuracy:Q", title="PublicTest accuracy, %", scale=alt.Scale(zero=False)),
             color=alt.Color("side:N", title=None, scale=alt.Scale(range=["#D55E00", "#0072B2"])),
         )

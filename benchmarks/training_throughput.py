@@ -1,9 +1,9 @@
-"""Images per second of training `newmodel`: ferlab against the original study's own pipeline.
+"""Measure training throughput of `newmodel`: ferlab compared with the original study's pipeline.
 
-The study's pipeline is `ImageDataGenerator(horizontal_flip=True).flow_from_directory` on JPEG files, feeding a float32
-network of the same shape by `fit`. ferlab's is the recipe `study_newmodel` as `ferlab train` runs it: batches from
-memory, flipped by OpenCV, numeric policy `auto`. Both train for the same number of steps of 64 images, each in a
-process of its own, in turns; the first steps, in which graphs are built, are not counted.
+The study's pipeline is `ImageDataGenerator(horizontal_flip=True).flow_from_directory` on JPEG files and `fit` of the
+same network in float32. ferlab's is the recipe `study_newmodel` as `ferlab train` runs it: batches from memory, flipped
+by OpenCV, dtype policy `auto`. Both train for the same number of steps of 64 images, alternately and in separate
+processes. The first steps, in which graphs are built, are not counted.
 
     python benchmarks/training_throughput.py --data fer2013.zip --json throughput.json
 """
@@ -23,17 +23,17 @@ from study_pipeline import BATCH_SIZE, compiled_model, flipped_batches, write_jp
 
 from ferlab import Split, load_dataset
 
-UNCOUNTED = 5  # steps at the beginning
-MOST = 6400  # images written as files, about
+WARMUP_STEPS = 5
+MAX_IMAGES = 6400  # approximate number of images written as files
 
 
 def main() -> None:
-    """Parses the arguments, and measures both sides in turns."""
+    """Parse the arguments and measure both pipelines alternately."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="demo", help="a ferlab source (default: demo)")
-    parser.add_argument("--steps", type=int, default=40, help="counted steps of 64 images (default: 40)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--json", type=Path, help="write the result here as well")
+    parser.add_argument("--steps", type=int, default=40, help="measured steps of 64 images (default: 40)")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument("--side", choices=("study", "ferlab"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -42,7 +42,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         training = load_dataset(arguments.data).require(Split.TRAIN)
-        chosen = slice(None, None, max(1, len(training) // MOST))
+        chosen = slice(None, None, max(1, len(training) // MAX_IMAGES))
         write_jpegs(training.images[chosen], training.labels[chosen], training.class_names, Path(folder))
         rates: dict[str, list[float]] = {"study": [], "ferlab": []}
         for _ in range(arguments.repeats):
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(side: str, arguments: argparse.Namespace, folder: str) -> float:
-    """One side in a process of its own, so that policies and thread pools do not mix."""
+    """Measure one pipeline in a separate process, so that policies and thread pools do not interfere."""
     command = [sys.executable, __file__, "--side", side, "--folder", folder, "--data", arguments.data]
     command += ["--steps", str(arguments.steps)]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
@@ -63,26 +63,26 @@ def measure(side: str, arguments: argparse.Namespace, folder: str) -> float:
 
 
 def timed_fit(model: Any, batches: Any, steps: int) -> float:
-    """Images per second over the counted steps of one `fit`."""
+    """Return images per second over the measured steps of one `fit`."""
     import keras
 
-    moments: list[float] = []
+    times: list[float] = []
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            moments.append(time.perf_counter())
+            times.append(time.perf_counter())
 
-    model.fit(batches, steps_per_epoch=UNCOUNTED + steps, epochs=1, callbacks=[Clock()], verbose=0, shuffle=False)
-    return BATCH_SIZE * steps / (moments[-1] - moments[UNCOUNTED - 1])
+    model.fit(batches, steps_per_epoch=WARMUP_STEPS + steps, epochs=1, callbacks=[Clock()], verbose=0, shuffle=False)
+    return BATCH_SIZE * steps / (times[-1] - times[WARMUP_STEPS - 1])
 
 
 def study_side(arguments: argparse.Namespace) -> float:
-    """The study's pipeline, as its notebook has it."""
+    """Measure the study's pipeline, as in its notebook."""
     return timed_fit(compiled_model(), endless(flipped_batches(arguments.folder)), arguments.steps)
 
 
 def endless(batches: Any) -> Any:
-    """The batches of whole size, over and over: rates are counted in images."""
+    """Yield full batches only, so that every step has the same number of images."""
     while True:
         images, labels = next(batches)
         if len(images) == BATCH_SIZE:
@@ -90,7 +90,7 @@ def endless(batches: Any) -> Any:
 
 
 def ferlab_side(arguments: argparse.Namespace) -> float:
-    """The recipe `study_newmodel`, as `ferlab train` runs it."""
+    """Measure the recipe `study_newmodel`, as `ferlab train` runs it."""
     from ferlab.backend import jit_setting, resolve_policy, start_keras
     from ferlab.models import build_trainable
     from ferlab.recipes import get_recipe
@@ -116,8 +116,8 @@ def ferlab_side(arguments: argparse.Namespace) -> float:
     model = fuse_batch_normalization(build_trainable(recipe.architecture, **recipe.model))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile(make_optimizer(recipe, 1), loss, weighted_metrics=["accuracy"], jit_compile=jit_setting())
-    whole = (batch for batch in stream.iterate(0) if len(batch[1]) == BATCH_SIZE)
-    return timed_fit(model, whole, arguments.steps)
+    full_batches = (batch for batch in stream.iterate(0) if len(batch[1]) == BATCH_SIZE)
+    return timed_fit(model, full_batches, arguments.steps)
 
 
 SIDES = {"study": study_side, "ferlab": ferlab_side}

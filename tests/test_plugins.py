@@ -149,6 +149,13 @@ def test_a_run_can_be_read_without_its_plugin(tmp_path: Path, small: Dataset) ->
         get_recipe("tiny_quick")
 
 
+def test_a_model_named_like_a_group_does_not_hide_its_recipes(tmp_path: Path) -> None:
+    before = recipe_groups()
+    load_plugin(write(tmp_path, GOOD[: GOOD.index("def tiny_quick")], "fair.py"))
+    assert "fair" in model_names()
+    assert recipe_groups() == before
+
+
 # The content of a file, the line in the message, and the message.
 MISTAKES = {
     "syntax": ("x = 1\ndef build(:\n", 2, "SyntaxError"),

@@ -1,8 +1,8 @@
-"""Comparison: failures that stay alone, the files it leaves, and comparisons made of finished runs."""
+"""Test comparisons: isolated failures, the written files, and comparisons of finished runs."""
 
 import csv
 import json
-import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,73 +11,96 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, compare
-from ferlab.comparison.baselines import baseline_entries
+from ferlab.comparison.baselines import baseline_entries, majority_entry
 from ferlab.comparison.compare import compare_runs
+from ferlab.comparison.entry import Comparison, Entry, read_comparison
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
-ENTRY_KEYS = {
-    "recipe", "model", "seed", "status", "parameters", "trainable_parameters", "epochs", "seconds_per_epoch",
-    "validation", "test", "selected_on", "deviations",
-}  # fmt: skip
 TINY = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 32}
+PLAIN = {"ema": 0.0, "schedule": "constant", "policy": "float32"}
+
+
+@pytest.fixture(scope="module")
+def trained(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    """A comparison of two recipes, of which the first cannot be trained, and its folder."""
+    impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})
+    out = tmp_path_factory.mktemp("comparison") / "out"
+    return out, compare([impossible, "study_newmodel"], small, out, seeds=1, **TINY, **PLAIN)
+
+
+def entry_of(comparison: Comparison, recipe: str) -> Entry:
+    (entry,) = (entry for entry in comparison.entries if entry.recipe == recipe)
+    return entry
 
 
 @pytest.mark.slow
-def test_end_to_end_with_a_failure(small: Dataset, tmp_path: Path) -> None:
-    """One recipe cannot be trained: it is reported with its reason, and the others stand."""
-    impossible = get_recipe("fair_newmodel").changed({"learning_rate": 1e38, "optimizer": "sgd"})
-    recipes = [impossible, "study_newmodel"]
-    comparison = compare(recipes, small, tmp_path, seeds=1, **TINY, ema=0.0, schedule="constant", policy="float32")
-    by_recipe = {entry["recipe"]: entry for entry in comparison["entries"]}
-    assert set(by_recipe) == {"fair_newmodel", "study_newmodel", "baseline_majority", "baseline_pixels"}
-    assert all(set(entry) >= ENTRY_KEYS for entry in comparison["entries"])
-    assert by_recipe["fair_newmodel"]["status"] == "failed"
-    assert "diverged" in by_recipe["fair_newmodel"]["reason"]
-    study = by_recipe["study_newmodel"]
-    assert (study["status"], study["selected_on"]) == ("completed", "validation+test")
-    assert study["test"]["images"] == 70
-    assert comparison["ranked_on"] == "test"
-    assert [row["recipe"] for row in comparison["ranking"]].count("fair_newmodel") == 0
-    assert any("fair_newmodel (seed 0) failed" in sentence for sentence in comparison["findings"])
-    assert comparison["dataset"]["splits"]["train"]["fingerprint"] == small.fingerprints["train"]
+def test_failed_run_is_an_entry_with_its_reason(trained: tuple[Path, Comparison]) -> None:
+    out, comparison = trained
+    recipes = [entry.recipe for entry in comparison.entries]
+    assert recipes == ["fair_newmodel", "study_newmodel", "baseline_majority", "baseline_pixels"]
+    failed = entry_of(comparison, "fair_newmodel")
+    assert (failed.status, failed.validation, failed.test) == ("failed", None, None)
+    assert "diverged" in failed.reason
+    assert "fair_newmodel" not in [row.recipe for row in comparison.ranking]
+    assert any("fair_newmodel (seed 0) failed" in sentence for sentence in comparison.findings)
+    assert not RunFolder(out / failed.run).explanations()
 
-    explained = RunFolder(tmp_path / study["run"]).explanations()
-    assert (explained["maps"].shape, str(explained["split"])) == ((7, 6, 6), "validation")
-    assert 0 < explained["images"].max() <= 20
-    assert not RunFolder(tmp_path / "runs" / "fair_newmodel-seed0").explanations()
 
-    assert json.loads((tmp_path / "comparison.json").read_text()) == comparison
-    rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
-    assert {row["recipe"] for row in rows} == set(by_recipe)
-    report = (tmp_path / "report.html").read_text()
-    assert len(report) < 5e6
-    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", report), "the report needs the network"
-    assert "window.charts = {" in report
-    assert "Where the models look" in report
-    assert study["deviations"][0] in report
-    assert "validation+test" in report
+@pytest.mark.slow
+def test_other_runs_are_trained_scored_and_explained(trained: tuple[Path, Comparison], small: Dataset) -> None:
+    out, comparison = trained
+    study = entry_of(comparison, "study_newmodel")
+    assert (study.status, study.group, study.selected_on) == ("completed", "study", ("validation", "test"))
+    assert study.test.images == 70
+    assert study.deviations == get_recipe("study_newmodel").deviations
+    assert comparison.ranked_on == "test"
+    assert comparison.dataset.splits["train"].fingerprint == study.trained_on == small.fingerprints["train"]
+    explained = RunFolder(out / study.run).explanations()
+    assert (explained.maps.shape, str(explained.split)) == ((7, 6, 6), "validation")
+    assert 0 < explained.images.max() <= 20
 
+
+@pytest.mark.slow
+def test_comparison_is_written_as_json_and_csv_without_a_report(trained: tuple[Path, Comparison]) -> None:
+    out, comparison = trained
+    assert read_comparison(out) == comparison
+    rows = {row["recipe"]: row for row in csv.DictReader((out / "comparison.csv").read_text().splitlines())}
+    assert list(rows) == [entry.recipe for entry in comparison.entries]
+    study = entry_of(comparison, "study_newmodel")
+    assert rows["study_newmodel"]["selected_on"] == "validation; test"
+    assert rows["study_newmodel"]["group"] == "study"
+    assert float(rows["study_newmodel"]["test_accuracy"]) == study.test.accuracy
+    assert rows["study_newmodel"]["deviations"] == "; ".join(study.deviations)
+    assert "diverged" in rows["fair_newmodel"]["reason"]
+    assert not (out / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_resuming_trains_no_finished_run_again(
+    trained: tuple[Path, Comparison], small: Dataset, tmp_path: Path
+) -> None:
+    comparison, out = trained[1], shutil.copytree(trained[0], tmp_path / "out")
     with pytest.raises(RunError, match="already holds a comparison"):
-        compare(["study_newmodel"], small, tmp_path, **TINY)
-    stamp = (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns
-    compare(["study_newmodel"], small, tmp_path, resume=True, **TINY, ema=0.0, schedule="constant", policy="float32")
-    assert (tmp_path / study["run"] / "model.keras").stat().st_mtime_ns == stamp, "a finished run was trained again"
+        compare(["study_newmodel"], small, out, **TINY)
+    model = out / entry_of(comparison, "study_newmodel").run / "model.keras"
+    stamp = model.stat().st_mtime_ns
+    compare(["study_newmodel"], small, out, resume=True, **TINY, **PLAIN)
+    assert model.stat().st_mtime_ns == stamp
 
 
-def test_a_model_without_maps_is_none_the_worse_for_it(small: Dataset, tmp_path: Path) -> None:
+def test_model_without_a_feature_map_is_compared_without_explanations(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "runs" / "fair_newmodel-seed0", small, "fair_newmodel", 0, 0.6))
     dense = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
     dense.save(run.model_file)
     comparison = compare(["fair_newmodel"], small, tmp_path, resume=True, epochs=4)
-    assert comparison["entries"][0]["status"] == "completed"
+    assert comparison.entries[0].status == "completed"
     assert not run.explanations()
-    assert "Where the models look" not in (tmp_path / "report.html").read_text()
 
 
-def test_unknown_recipes_fail_before_anything_is_trained(small: Dataset, tmp_path: Path) -> None:
+def test_unknown_recipes_fail_before_training(small: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean"):
         compare(["fair_newmodle"], small, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -85,56 +108,103 @@ def test_unknown_recipes_fail_before_anything_is_trained(small: Dataset, tmp_pat
 
 def test_baselines(demo: Dataset) -> None:
     majority, pixels = baseline_entries(demo)
-    test = demo.take(Split.TEST)
-    commonest = max(demo.take(Split.TRAIN).class_counts(), key=demo.take(Split.TRAIN).class_counts().get)
-    assert majority["test"]["accuracy"] == pytest.approx(test.class_counts()[commonest] / len(test))
-    assert pixels["test"]["accuracy"] > majority["test"]["accuracy"] + 0.05
-    assert set(majority) >= ENTRY_KEYS
+    test, training = demo.take(Split.TEST), demo.take(Split.TRAIN).class_counts()
+    most_frequent = max(training, key=training.get)
+    assert majority.test.accuracy == pytest.approx(test.class_counts()[most_frequent] / len(test))
+    assert pixels.test.accuracy > majority.test.accuracy + 0.05
+    assert [entry.group for entry in (majority, pixels)] == ["baseline", "baseline"]
+    assert (pixels.parameters, pixels.seed, pixels.run) == (7 * (24 * 24 + 1), None, None)
 
 
-def test_a_comparison_of_finished_runs(demo: Dataset, tmp_path: Path) -> None:
+def test_baseline_without_a_test_split_has_no_test_metrics(small: Dataset) -> None:
+    majority = majority_entry(small.take(Split.TRAIN, Split.VALIDATION).summary())
+    assert majority.test is None
+    assert majority.validation.images == 70
+
+
+def test_comparison_of_finished_runs(demo: Dataset, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, demo, "fair_newmodel", seed, 0.6) for name, seed in (("a", 0), ("b", 1))]
     comparison = compare_runs(runs, tmp_path / "out")
-    assert {row["recipe"]: row["seeds"] for row in comparison["ranking"]} == {
-        "fair_newmodel": 2,
-        "baseline_majority": 1,
-    }
-    assert comparison["ranked_on"] == "test"
-    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == comparison
+    assert {row.recipe: row.seeds for row in comparison.ranking} == {"fair_newmodel": 2, "baseline_majority": 1}
+    assert comparison.ranked_on == "test"
+    assert [entry.run for entry in comparison.entries] == ["../a", "../b", None]
+    assert read_comparison(tmp_path / "out") == comparison
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["schema"] == 2
+
+
+def test_runs_of_a_changed_recipe_are_named_after_their_folders(demo: Dataset, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", demo, "fair_newmodel", 0, 0.6)
     longer = write_run(tmp_path / "longer", demo, "fair_newmodel", 0, 0.6, epochs=5)
-    mixed = compare_runs([runs[0], longer], tmp_path / "mixed")
-    assert {entry["recipe"] for entry in mixed["entries"]} >= {"fair_newmodel (a)", "fair_newmodel (longer)"}
+    comparison = compare_runs([run, longer], tmp_path / "mixed")
+    assert {entry.recipe for entry in comparison.entries} >= {"fair_newmodel (a)", "fair_newmodel (longer)"}
+    assert {entry.group for entry in comparison.entries} == {"fair", "baseline"}
 
 
-def test_runs_that_cannot_be_compared(demo: Dataset, tmp_path: Path) -> None:
+def test_folders_with_the_same_name_are_distinguished_by_their_paths(demo: Dataset, tmp_path: Path) -> None:
+    name = "runs/fair_newmodel-seed"
+    short = [write_run(tmp_path / "a" / f"{name}{seed}", demo, "fair_newmodel", seed, 0.6) for seed in (0, 1)]
+    long = write_run(tmp_path / "b" / f"{name}0", demo, "fair_newmodel", 0, 0.7, epochs=9)
+    ranking = compare_runs([*short, long], tmp_path / "out").ranking
+    named = {row.recipe: row.seeds for row in ranking if not row.is_baseline}
+    assert named == {f"fair_newmodel (a/{name}0)": 2, f"fair_newmodel (b/{name}0)": 1}
+
+
+def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6)
     other = write_run(tmp_path / "other", demo.where(np.arange(len(demo)) % 5 > 0), "fair_newmodel", 0, 0.6)
     renamed = replace(demo, class_names=tuple("abcdefg"))
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
-    for bad, message in ((other, "other test images"), (strange, "other classes"), (tmp_path, "no finished run")):
+    for bad, message in (
+        (other, "other test images"),
+        (strange, "other classes"),
+        (tmp_path, "does not hold a finished run"),
+        (run, "have the same recipe and seed"),
+    ):
         with pytest.raises(RunError, match=message):
             compare_runs([run, bad], tmp_path / "no")
+    with pytest.raises(RunError, match="No run folders given"):
+        compare_runs([], tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 
-def test_runs_in_another_order_of_images_are_compared_image_by_image(demo: Dataset, tmp_path: Path) -> None:
+def test_runs_scored_on_other_images_or_splits_are_refused(demo: Dataset, tmp_path: Path) -> None:
+    first, second = (write_run(tmp_path / str(seed), demo, "fair_newmodel", seed, 0.6) for seed in (0, 1))
+    other = write_run(tmp_path / "other", replace(demo, images=demo.images[::-1]), "fair_vgg16", 0, 0.6)
+    with pytest.raises(RunError, match="was scored on other test images"):
+        compare_runs([first, other], tmp_path / "out")
+    for run, split in ((first, "test"), (second, "validation")):
+        result = RunFolder(run).result()
+        RunFolder(run).write_result(replace(result, **{split: None}))
+    with pytest.raises(RunError, match="no split that all runs were scored on"):
+        compare_runs([first, second], tmp_path / "out")
+
+
+def test_runs_without_test_metrics_are_ranked_on_validation_images(demo: Dataset, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(seed), demo, "fair_newmodel", seed, 0.6) for seed in (0, 1)]
+    run = RunFolder(runs[1])
+    run.write_result(replace(run.result(), test=None))
+    assert compare_runs(runs, tmp_path / "out").ranked_on == "validation"
+
+
+def test_images_in_another_order_are_matched(demo: Dataset, tmp_path: Path) -> None:
     shuffled = demo.where(np.random.default_rng(0).permutation(len(demo)))
     shuffled = replace(shuffled, names=np.array([f"row {number}" for number in range(len(demo))]))
     one = write_run(tmp_path / "one", demo, "fair_newmodel", 0, 1.0)
     two = write_run(tmp_path / "two", shuffled, "study_newmodel", 0, 1.0)
-    hits = [RunFolder(path).predictions() for path in (one, two)]
-    assert list(hits[0]["test_keys"]) != list(hits[1]["test_keys"])
-    (difference,) = compare_runs([one, two], tmp_path / "out")["differences"]
-    assert (difference["difference"], difference["interval"]) == (0, [0, 0])
+    first, second = (RunFolder(path).predictions("test") for path in (one, two))
+    assert first.keys.tolist() != second.keys.tolist()
+    (difference,) = compare_runs([one, two], tmp_path / "out").differences
+    assert (difference.difference, difference.interval) == (0, (0, 0))
 
 
 def test_copies_with_different_labels_are_one_group(demo: Dataset, tmp_path: Path) -> None:
-    """Told apart by their keys, they are still drawn together."""
+    """Such images have different keys, but are resampled together."""
     test = np.flatnonzero(demo.splits == Split.TEST)
     images, labels = demo.images.copy(), demo.labels.copy()
     images[test] = np.repeat(images[test[::2]], 2, axis=0)
     labels[test[1::2]] = (labels[test[::2]] + 1) % 7
     run = RunFolder(write_run(tmp_path / "run", replace(demo, images=images, labels=labels), "fair_newmodel", 0, 0.6))
-    assert len(np.unique(run.scored_images("test"))) == len(test)
-    _, sizes = np.unique(run.copies("test"), return_counts=True)
+    predictions = run.predictions("test")
+    assert len(np.unique(predictions.keys)) == len(test)
+    _, sizes = np.unique(predictions.copies, return_counts=True)
     assert (len(sizes), set(sizes.tolist())) == (len(test) / 2, {2})

@@ -154,7 +154,10 @@ def test_slow_but_steady_rise_of_the_loss_is_overfitting_too() -> None:
 
 def test_still_improving() -> None:
     rising = history(FALLING, [1.5, 1.3, 1.2, 1.1], [0.4, 0.5, 0.55, 0.58])
-    assert about(found(MAJORITY, entry("a", 0.58), a=rising), "still improving")
+    assert about(
+        found(MAJORITY, entry("a", 0.58), a=rising),
+        "still improving when its training ended, by 3.0 points over the last epoch:",
+    )
     level = history(FALLING, [1.5, 1.3, 1.2, 1.2], [0.4, 0.5, 0.58, 0.581])
     assert not about(found(MAJORITY, entry("a", 0.58), a=level), "still improving")
 
@@ -201,8 +204,8 @@ def test_summary_of_a_comparison_without_conclusions_has_five_sentences_too() ->
     bare = summarize(comparison(MAJORITY, entry("a", 0.26)))
     assert len(bare) == 5
     assert "no winner" in bare[1]
-    assert "does not test the study's conclusion" in bare[2]
-    assert "does not show what a point of accuracy costs" in bare[3]
+    assert "This comparison does not test the study's conclusion" in bare[2]
+    assert "This comparison does not show what a point of accuracy costs" in bare[3]
 
 
 def test_summary_says_whether_the_test_accuracies_can_be_trusted() -> None:

@@ -56,7 +56,7 @@ def blank(measures: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def not_a_photo(measures: dict[str, np.ndarray]) -> np.ndarray:
-    """Return which images look like drawings, text or placeholders, or are truncated: `(N,)` bool."""
+    """Return which images look like drawings, text or placeholders, or are truncated, but not blank: `(N,)` bool."""
     plain = (measures["one_gray"] > ONE_GRAY) | (measures["plain_rows"] > PLAIN_ROWS)
     return plain & ~blank(measures)
 

@@ -12,19 +12,25 @@ from ferlab.cli.options import (
     DataOption,
     DataOptions,
     JsonOption,
-    ModelArgument,
     PluginOption,
     SplitOption,
     load_plugins,
 )
 from ferlab.cli.output import print_metrics
 from ferlab.data import Dataset, image_folder
+from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
 from ferlab.progress import console
-from ferlab.results import to_json
+from ferlab.results import SCHEMA, to_json
 
 
 def evaluate(
-    model: ModelArgument,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder, a .keras, .onnx or .tflite file, `default` for the model in the package, or a .csv or "
+            ".npz file of predictions."
+        ),
+    ],
     data: DataOption,
     split: SplitOption = "validation",
     out: Annotated[
@@ -69,6 +75,9 @@ def evaluate(
     from ferlab.evaluation.evaluate import read_groups
 
     load_plugins(plugin)
+    if is_unlabeled(data):
+        _predict_unlabeled(model, data, reading, write_predictions, json_)
+        return
     evaluation = ferlab.evaluate(
         model,
         reading.load(data),
@@ -90,6 +99,26 @@ def evaluate(
         from ferlab.report import write_evaluation
 
         write_evaluation(evaluation, out)
+
+
+def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path | None, json_: bool) -> None:
+    """Write predictions on images without labels, which cannot be scored."""
+    from ferlab.evaluation.evaluate import predict_unlabeled
+
+    if out is None:
+        raise typer.BadParameter(
+            f"{source} has no class folders, so its images have no labels to score. Write predictions for them with "
+            "--write-predictions FILE.",
+            param_hint="--data",
+        )
+    images = load_unlabeled(source, faces=reading.faces, skip_bad=reading.skip_bad)
+    predict_unlabeled(model, images, out)
+    reason = f"{source} has no labels"
+    if json_:
+        about = {"schema": SCHEMA, "model": model, "images": len(images.names), "predictions": str(out)}
+        print(json.dumps(about | {"accuracy": None, "accuracy_reason": reason}))
+        return
+    print(f"Predictions for {len(images.names):,} images: {out}\nNo metrics: {reason}.")
 
 
 def _load_training(source: str, reading: DataOptions) -> Dataset:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ferlab.audit import REASONS, AuditSummary
 from ferlab.comparison.entry import Comparison
+from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import Robustness
@@ -38,6 +39,20 @@ def print_ranking(comparison: Comparison) -> None:
     _print(table)
     for sentence in comparison.findings:
         print(f"- {sentence}")
+
+
+def print_leaderboard(board: Leaderboard) -> None:
+    """Print a leaderboard."""
+    columns = ("95 % interval", "not significantly different from", "without copies", "macro F1", "selected on")
+    table = Table("", "system", f"{board.split} accuracy", *columns, box=None)
+    for row in board.standings:
+        ties, selected_on = escape(", ".join(row.tied_with)), ", ".join(row.selected_on) or "unknown"
+        leak_free = "" if row.leak_free_accuracy is None else f"{percent(row.leak_free_accuracy)} %"
+        table.add_row(
+            str(row.rank), escape(row.name), f"{percent(row.accuracy)} %", _range(row.interval), ties, leak_free,
+            f"{row.macro_f1:.3f}", selected_on,
+        )  # fmt: skip
+    _print(table)
 
 
 def print_metrics(evaluation: Evaluation) -> None:

@@ -239,9 +239,9 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
     ranked_on = _common_split(folders)
     for run in folders[1:]:
         _check_comparable(folders[0], run, ranked_on)
+    named, data = _named(folders), folders[0].dataset()
     make_folder(out)
-    data = folders[0].dataset()
-    entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in _named(folders)]
+    entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in named]
     return _conclude([*entries, majority_entry(data)], data, ranked_on, out)
 
 

@@ -42,8 +42,8 @@ def summarize(comparison: Comparison) -> list[str]:
     return [
         _setting(comparison),
         leads[0] if leads else "Fewer than two models are clearly better than chance, so there is no winner.",
-        conclusions[0] if conclusions else "It does not test the study's conclusion.",
-        costs[0] if costs else "It does not show what a point of accuracy costs.",
+        conclusions[0] if conclusions else "This comparison does not test the study's conclusion.",
+        costs[0] if costs else "This comparison does not show what a point of accuracy costs.",
         _trust(comparison),
     ]
 
@@ -188,9 +188,10 @@ def still_improving(comparison: Comparison, histories: Histories) -> Iterator[st
         accuracies = [epoch.val_accuracy for epoch in history]
         gain = accuracies[-1] - max(accuracies[:-quarter])
         if entry.status == "completed" and accuracies[-1] == max(accuracies) and gain > IMPROVEMENT:
+            last = "epoch" if quarter == 1 else _epochs(quarter)
             yield (
                 f"{entry.name} was still improving when its training ended, by {100 * gain:.1f} points over the last "
-                f"{_epochs(quarter)}: a longer training may change its rank."
+                f"{last}: a longer training may change its rank."
             )
 
 

@@ -29,14 +29,7 @@ SPLIT_FOLDERS = {
     "valid": Split.VALIDATION,
     "test": Split.TEST,
 }
-UNSUPPORTED_SUFFIXES = (
-    ".avif",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".tif",
-    ".tiff",
-)  # unsupported images, which are reported rather than ignored
+UNSUPPORTED_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".tif", ".tiff")  # of images; reported, not ignored
 LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
 FACES_NOTE = "faces: the largest face in each image was cropped, found with OpenCV's frontal-face cascade"
 
@@ -64,7 +57,7 @@ def load(path: Path, bad: BadItems, *, faces: bool = False) -> Dataset:
         for folder in empty_folders(path):
             if layout.holds_class(folder):
                 bad.report(str(folder), "this class folder contains no images")
-        convert = _face if faces else _center
+        convert = largest_face_crop if faces else center_crop
         dataset = read_members(images, bad, place=layout.place, decode=convert, class_names=layout.class_names)
     dataset = replace(dataset, notes=(FACES_NOTE,) if faces else ())
     return _with_missing_splits(dataset, layout)
@@ -85,7 +78,8 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """
     try:
         content = path.read_bytes()
-        return _face(content) if faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE) else _center(content)
+        crop = faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE)
+        return largest_face_crop(content) if crop else center_crop(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError as error:
@@ -193,11 +187,21 @@ def _require_all_classes(dataset: Dataset) -> None:
             )
 
 
-def _center(content: bytes) -> np.ndarray:
+def center_crop(content: bytes) -> np.ndarray:
+    """Decode an image, and return its central square, `(48, 48)` uint8.
+
+    Raises:
+        ValueError: with the reason, if it cannot be decoded.
+    """
     return _resized_square(decode(content))
 
 
-def _face(content: bytes) -> np.ndarray:
+def largest_face_crop(content: bytes) -> np.ndarray:
+    """Decode an image, and return the crop of its largest face, `(48, 48)` uint8.
+
+    Raises:
+        ValueError: with the reason, if it cannot be decoded or has no face.
+    """
     face = largest_face(decode(content))
     if face is None:
         raise ValueError("no face found")

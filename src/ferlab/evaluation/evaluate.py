@@ -13,6 +13,7 @@ from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.data.exclude import notes_mention_exclusion
 from ferlab.data.splits import SPLIT_OFF_NOTE
+from ferlab.data.unlabeled import UnlabeledImages
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.metrics import (
     accuracy_by_group,
@@ -80,7 +81,7 @@ def evaluate(
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     group_names = None if groups is None else _group_names(part, groups)
-    predicted = _predict(model, dataset, part, split)
+    predicted = predict_split(model, dataset, part, split)
     probabilities, provenance = predicted.probabilities, predicted.provenance
     copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
     metrics = score_split(part, split, probabilities, training or dataset, provenance.fingerprints.get("train"))
@@ -105,9 +106,36 @@ def evaluate(
     return evaluation if predicted.has_probabilities else _without_probabilities(evaluation)
 
 
+def predict_unlabeled(model: str | Path, images: UnlabeledImages, out: str | Path) -> None:
+    """Write the predictions of a model on images without labels.
+
+    Args:
+        model: as in `evaluate`; it must know its classes, which a `.keras` file does not.
+        images: to predict.
+        out: the file, `.csv` or `.npz`.
+
+    Raises:
+        FerlabError: if the file is not a model, or does not know its classes.
+    """
+    opened = open_model(model)
+    class_names = opened.provenance.class_names
+    if class_names is None:
+        raise FerlabError(f"{model} does not say which classes it has. Give its run folder, or an exported file.")
+    write_predictions(out, images.names, opened(images.images), class_names)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Predicted:
-    """Predictions on the images of one split, and where they come from."""
+class PredictedSplit:
+    """Predictions on the images of one split, and where they come from.
+
+    Args:
+        probabilities: `(N, K)`.
+        provenance: of the model; empty for a file of predictions.
+        has_probabilities: whether the probabilities are more than a class.
+        run: the run folder, if the model was given as one.
+        classify: the model; None for a file of predictions.
+        seconds: that the predictions took.
+    """
 
     probabilities: np.ndarray
     provenance: Provenance
@@ -117,11 +145,22 @@ class _Predicted:
     seconds: float = 0.0
 
 
-def _predict(model: str | Path, dataset: Dataset, part: Dataset, split: Split) -> _Predicted:
-    """Run a model on the images of a split, or read the predictions on them."""
+def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Split) -> PredictedSplit:
+    """Run a model on the images of a split, or read the predictions for them.
+
+    Args:
+        model: as in `evaluate`.
+        dataset: the whole data set.
+        part: its images in the split.
+        split: the split.
+
+    Raises:
+        DataError: if a file of predictions does not fit the images, or the run was trained with other splits.
+        FerlabError: if the file is not a model, or has other classes.
+    """
     if is_prediction_file(model):
         found = read_predictions(model)
-        return _Predicted(
+        return PredictedSplit(
             probabilities=found.aligned(part), provenance=Provenance(), has_probabilities=found.has_probabilities
         )
     opened = open_model(model)
@@ -130,7 +169,7 @@ def _predict(model: str | Path, dataset: Dataset, part: Dataset, split: Split) -
         _refuse_other_split(opened.run, dataset, split)
     started = time.perf_counter()
     probabilities = opened(part.images)
-    return _Predicted(
+    return PredictedSplit(
         probabilities=probabilities,
         provenance=opened.provenance,
         run=opened.run,
@@ -142,7 +181,7 @@ def _predict(model: str | Path, dataset: Dataset, part: Dataset, split: Split) -
 def _compare(
     other: str | Path, dataset: Dataset, part: Dataset, split: Split, correct: np.ndarray, copies: np.ndarray
 ) -> PairedComparison:
-    probabilities = _predict(other, dataset, part, split).probabilities
+    probabilities = predict_split(other, dataset, part, split).probabilities
     return compare_predictions(str(other), correct, probabilities.argmax(axis=1) == part.labels, copies)
 
 
@@ -210,7 +249,7 @@ def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> Cal
     )
 
 
-def _score_views(predicted: _Predicted, part: Dataset, copies: np.ndarray) -> AugmentedMetrics:
+def _score_views(predicted: PredictedSplit, part: Dataset, copies: np.ndarray) -> AugmentedMetrics:
     """Score the mean prediction over all views."""
     if predicted.classify is None:
         raise FerlabError("Test-time augmentation needs a model: a file of predictions has no other views.")

@@ -128,7 +128,7 @@ def _check_probabilities(found: PredictionFile) -> None:
 
 def _read_npz(path: Path) -> PredictionFile:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as an .npz file: {error}.") from None
@@ -228,6 +228,6 @@ def write_predictions(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *class_names])
     writer.writerows(
-        [name, *(f"{share:.6f}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
+        [name, *(f"{share:.6g}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
     )
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))

@@ -72,7 +72,7 @@ def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model
         PluginError: if a plugin's architecture cannot be built or breaks the contract.
     """
     builder = _builder_with(name, options)
-    if _is_plugin(builder):
+    if is_from_plugin(builder):
         return _build_plugin_model(builder, num_classes, options)
     return builder(num_classes, **options)
 
@@ -112,6 +112,11 @@ def plugin_modules() -> dict[str, ModuleType]:
         for name, module in list(sys.modules.items())
         if name.startswith(PLUGIN_PREFIX)
     }
+
+
+def is_from_plugin(function: Callable[..., Any]) -> bool:
+    """Return whether a plugin defines a function."""
+    return function.__module__.startswith(PLUGIN_PREFIX)
 
 
 def find_functions(module: ModuleType, returning: str) -> dict[str, Callable[..., Any]]:
@@ -189,10 +194,6 @@ def _builder_with(name: str, options: dict[str, Any]) -> Builder:
     return _builder(name)
 
 
-def _is_plugin(builder: Builder) -> bool:
-    return builder.__module__.startswith(PLUGIN_PREFIX)
-
-
 def _annotation_name(annotation: Any) -> str:
     if isinstance(annotation, str):
         return annotation.split(".")[-1]
@@ -200,11 +201,12 @@ def _annotation_name(annotation: Any) -> str:
 
 
 def _check_parameters(builder: Builder) -> None:
-    first, *others = [*inspect.signature(builder).parameters.values(), None]
-    if first is None or first.name != "num_classes" or first.kind is not first.POSITIONAL_OR_KEYWORD:
+    parameters = [*inspect.signature(builder).parameters.values()]
+    if not parameters or parameters[0].name != "num_classes" or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise PluginError.at(builder, "its first parameter must be num_classes")
-    if any(other and other.default is other.empty and other.kind is not other.VAR_KEYWORD for other in others):
-        raise PluginError.at(builder, "every parameter except num_classes must have a default")
+    for option in parameters[1:]:
+        if option.default is option.empty and option.kind is not option.VAR_KEYWORD:
+            raise PluginError.at(builder, "every parameter except num_classes must have a default")
 
 
 def _build_plugin_model(builder: Builder, num_classes: int, options: dict[str, Any]) -> "keras.Model":

@@ -1,14 +1,11 @@
 """Random changes to batches of training images, from uint8 to uint8, with OpenCV."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import cv2
 import numpy as np
-from annotated_types import Ge, Le
 
-NonNegative = Annotated[float, Ge(0)]
-Fraction = Annotated[float, Ge(0), Le(1)]
+from ferlab.recipes.validation import Fraction, NonNegative
 
 
 @dataclass(frozen=True, kw_only=True)

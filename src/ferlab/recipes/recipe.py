@@ -5,18 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 
 from ferlab.errors import RecipeError
 from ferlab.recipes.augmentation import Augmentation
-from ferlab.recipes.validation import apply_changes, flatten, validate
+from ferlab.recipes.validation import Count, Fraction, NonNegative, apply_changes, flatten, validate
 
 DESCRIPTIVE_FIELDS = ("name", "group", "summary", "deviations", "expected_accuracy", "expected_source")
 OLD_NAMES = {"departures": "deviations", "averaging": "ema"}  # of fields in run folders written by earlier versions
-
-Count = Annotated[int, Ge(0)]
-NonNegative = Annotated[float, Ge(0)]
-Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from ferlab.errors import FerlabError, PluginError, UnknownNameError
 from ferlab.models import model_names
-from ferlab.models.registry import find_functions, plugin_modules
+from ferlab.models.registry import find_functions, is_from_plugin, plugin_modules
 from ferlab.recipes.recipe import Recipe
 
-RESERVED_PREFIX = "baseline_"  # of the baselines in a comparison
+BASELINE = "baseline"  # group of the baselines in a comparison, and first word of their names
 
 RecipeFunction = Callable[[], Recipe]
 
 
 def recipe_groups() -> dict[str, list[str]]:
     """List the names of all recipes by group, in the order of their definition."""
-    return {group: list(functions) for group, functions in _functions().items() if functions}
+    return {group: list(functions) for group, functions in _functions().items()}
 
 
 def get_recipe(name: str) -> Recipe:
@@ -33,8 +33,7 @@ def get_recipe(name: str) -> Recipe:
     functions_by_group = _functions()
     for group, functions in functions_by_group.items():
         if name in functions:
-            recipe = _call_plugin(functions[name]) if group in plugin_modules() else functions[name]()
-            return replace(recipe, name=name, group=group)
+            return replace(_call(functions[name]), name=name, group=group)
     raise UnknownNameError("recipe", name, [name for functions in functions_by_group.values() for name in functions])
 
 
@@ -63,12 +62,12 @@ def check_plugin_recipes(plugin: str) -> bool:
         PluginError: if a name is taken, or a function does not return a valid recipe.
     """
     others, functions = _functions(without=plugin), find_functions(plugin_modules()[plugin], returning="Recipe")
-    taken = {name for group, members in others.items() if members for name in (group, *members)}
+    taken = {name for group, members in others.items() for name in (group, *members)}
     if plugin in functions and len(functions) > 1:
         raise PluginError.at(functions[plugin], "its name is the file's, which is the name of the whole group")
     for name, function in functions.items():
-        if name.startswith(RESERVED_PREFIX):
-            raise PluginError.at(function, f"names that begin with {RESERVED_PREFIX} are reserved for baselines")
+        if BASELINE in (plugin, name.partition("_")[0]):
+            raise PluginError.at(function, f"'{BASELINE}' and names that begin with it are reserved for baselines")
         for used in (name, plugin):
             if used in taken:
                 raise PluginError.at(function, f"a recipe or group named '{used}' already exists")
@@ -80,13 +79,14 @@ def _functions(without: str = "") -> dict[str, dict[str, RecipeFunction]]:
     """Find all recipe functions by group, except those of one plugin."""
     package = __name__.rpartition(".")[0]
     names = (f"{package}.{info.name}" for info in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    modules = {name.rpartition(".")[2]: importlib.import_module(name) for name in names if name != __name__}
-    modules |= {name: module for name, module in plugin_modules().items() if name != without}
-    return {group: find_functions(module, returning="Recipe") for group, module in modules.items()}
+    package_modules = [(name.rpartition(".")[2], importlib.import_module(name)) for name in names if name != __name__]
+    plugins = [(name, module) for name, module in plugin_modules().items() if name != without]
+    found = [(group, find_functions(module, returning="Recipe")) for group, module in (*package_modules, *plugins)]
+    return {group: functions for group, functions in found if functions}
 
 
 def _check(function: RecipeFunction) -> None:
-    recipe = _call_plugin(function)
+    recipe = _call(function)
     try:
         if recipe.architecture not in model_names():
             raise UnknownNameError("model", recipe.architecture, model_names())
@@ -95,7 +95,10 @@ def _check(function: RecipeFunction) -> None:
         raise PluginError.at(function, str(error).rstrip(".")) from None
 
 
-def _call_plugin(function: RecipeFunction) -> Recipe:
+def _call(function: RecipeFunction) -> Recipe:
+    """Call a recipe function; errors in a plugin name its file and line."""
+    if not is_from_plugin(function):
+        return function()
     if inspect.signature(function).parameters:
         raise PluginError.at(function, "a recipe function takes no arguments")
     try:

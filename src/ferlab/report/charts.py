@@ -101,6 +101,22 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
     return base.mark_rule().encode(y=alt.Y("low:Q", title="accuracy, %", scale=scale), y2="high:Q") + points
 
 
+def ranked_intervals(values: Values) -> alt.TopLevelMixin:
+    """Draw the accuracy of systems with its interval, best on top.
+
+    Args:
+        values: `system, accuracy, low, high` in percent, best first.
+    """
+    base = alt.Chart(alt.InlineData(values=values), height=CELL * len(values), width="container").encode(
+        y=alt.Y("system:N", sort=[value["system"] for value in values], title=None, axis=alt.Axis(labelLimit=260)),
+    )
+    scale = alt.Scale(zero=False, nice=True)
+    points = base.mark_point(filled=True, size=80, opacity=1, color=PALETTE[0]).encode(
+        x=alt.X("accuracy:Q", title="accuracy, %", scale=scale)
+    )
+    return base.mark_rule(color=PALETTE[0]).encode(x=alt.X("low:Q", scale=scale), x2="high:Q") + points
+
+
 def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> alt.TopLevelMixin:
     """Draw a confusion matrix: shares of each class as colors, with the counts on hover."""
     values = [

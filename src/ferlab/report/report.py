@@ -59,7 +59,7 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
     )
     files = _MarkdownImages(folder)
     markdown = (
-        templates.overlay(finalize=_escape_markdown)
+        templates.overlay(finalize=escape_markdown)
         .get_template("report.md.jinja")
         .render(report=contents, chart=files.chart, picture=files.image)
     )
@@ -68,7 +68,7 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
     return folder / "report.html"
 
 
-def _escape_markdown(value: Any) -> Any:
+def escape_markdown(value: Any) -> Any:
     """Escape text for Markdown, tables included, unless the template marks it as safe."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value

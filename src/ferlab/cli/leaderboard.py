@@ -1,0 +1,46 @@
+"""`ferlab leaderboard`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ferlab.cli.options import DataOption, DataOptions, JsonOption, PluginOption, SplitOption, load_plugins
+from ferlab.cli.output import print_leaderboard
+from ferlab.results import to_json
+
+
+def leaderboard(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL|FILE...",
+            help="Two or more models (as in `ferlab evaluate`) or .csv and .npz files of predictions.",
+        ),
+    ],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Output folder.")],
+    split: SplitOption = "validation",
+    json_: JsonOption = False,
+    *,
+    reading: DataOptions,
+    plugin: PluginOption = None,
+) -> None:
+    """Rank models and files of predictions on one split, with intervals and ties.
+
+        ferlab leaderboard default runs/newmodel theirs.csv --data fer2013.zip --out leaderboard
+
+    Writes `leaderboard.html`, `leaderboard.md` and `leaderboard.json`. Systems are named after their files.
+    """
+    from ferlab.comparison.leaderboard import make_leaderboard
+    from ferlab.report import write_leaderboard
+
+    load_plugins(plugin)
+    board = make_leaderboard(systems, reading.load(data), split)
+    page = write_leaderboard(board, out)
+    if json_:
+        print(json.dumps(to_json(board)))
+        return
+    print_leaderboard(board)
+    print(f"\nLeaderboard: {page}")

@@ -1,0 +1,63 @@
+"""`write_leaderboard`: a leaderboard as HTML, Markdown and JSON."""
+
+from pathlib import Path
+
+from ferlab.comparison.leaderboard import Leaderboard
+from ferlab.errors import MissingExtraError
+from ferlab.files import write_atomically
+from ferlab.report import html
+from ferlab.report.report import TEMPLATES, escape_markdown
+from ferlab.results import write_result
+
+CHART = "leaderboard.svg"
+KEYS = ("accuracy", "low", "high")
+
+
+def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
+    """Write `leaderboard.html`, `leaderboard.md`, `leaderboard.svg` and `leaderboard.json`.
+
+    Args:
+        leaderboard: of `ferlab.comparison.leaderboard.make_leaderboard`.
+        folder: created if it is missing.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        OutputError: if a file cannot be written.
+        MissingExtraError: if the libraries of the extra `evaluate` are not installed.
+    """
+    folder = Path(folder)
+    chart = _chart(leaderboard)
+    templates = html.environment(TEMPLATES)
+    page = templates.get_template("leaderboard.html.jinja").render(board=leaderboard, chart=chart)
+    markdown = templates.overlay(finalize=escape_markdown).get_template("leaderboard.md.jinja")
+    text = markdown.render(board=leaderboard, chart=CHART)
+    write_result(folder / "leaderboard.json", leaderboard)
+    for name, content in ((CHART, chart), ("leaderboard.md", text), ("leaderboard.html", page)):
+        _write(folder / name, content)
+    return folder / "leaderboard.html"
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _chart(leaderboard: Leaderboard) -> str:
+    try:
+        import vl_convert  # noqa: F401
+
+        from ferlab.report import charts
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("evaluate", error.name or "altair") from None
+    rows = [
+        {
+            "system": one.name,
+            "accuracy": 100 * one.accuracy,
+            "low": 100 * one.interval[0],
+            "high": 100 * one.interval[1],
+        }
+        for one in leaderboard.standings
+    ]
+    description = f"Accuracy of {len(rows)} systems on {leaderboard.split} images, with 95 % intervals"
+    return charts.render_svg(charts.specification(charts.ranked_intervals(rows), description), width=640)

@@ -1,0 +1,124 @@
+"""Files of predictions: reading, writing, scoring, and the errors they can have."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ferlab import Dataset, Split, evaluate
+from ferlab.data.unlabeled import load_unlabeled
+from ferlab.errors import DataError, FerlabError
+from ferlab.evaluation.evaluate import predict_unlabeled
+from ferlab.evaluation.predictions import read_predictions, write_predictions
+from ferlab.predict import Artifact
+from tests.artifacts import linear_artifact
+from tests.data.builders import png, write_folder
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> Path:
+    linear_artifact(tmp_path / "linear.onnx", scale=1e-5)
+    return tmp_path / "linear.onnx"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_the_predictions_of_a_model_score_like_the_model(
+    suffix: str, small: Dataset, linear: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / f"own{suffix}"
+    model = evaluate(linear, small, "test", abstain=0.5, write=file)
+    scored = evaluate(file, small, "test", abstain=0.5, against=linear)
+    assert scored.accuracy == model.accuracy
+    assert scored.confusion == model.confusion
+    assert scored.log_loss == pytest.approx(model.log_loss, rel=0.01)
+    assert scored.leak_free == model.leak_free
+    assert scored.selected_on is None
+    assert scored.against is not None
+    assert (scored.against.difference, scored.against.p_value) == (0, 1)
+
+
+def test_the_order_of_rows_and_the_folders_of_names_do_not_matter(small: Dataset, tmp_path: Path) -> None:
+    foldered = replace(small, names=np.array([f"test/x/{number}.png" for number in range(len(small))]))
+    part = foldered.take(Split.VALIDATION)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(7), len(part))
+    order = np.random.default_rng(1).permutation(len(part))
+    names = np.array([Path(name).name for name in part.names])
+    write_predictions(tmp_path / "p.csv", names[order], probabilities[order], part.class_names)
+    expected = np.mean(probabilities.argmax(axis=1) == part.labels)
+    assert evaluate(tmp_path / "p.csv", foldered).accuracy == pytest.approx(expected)
+
+
+def test_classes_alone_give_accuracy_and_no_calibration(small: Dataset, tmp_path: Path) -> None:
+    part = small.take(Split.VALIDATION)
+    rows = [f"{name},{part.class_names[label]}" for name, label in zip(part.names, part.labels, strict=True)]
+    rows[0] = f"{part.names[0]},{part.class_names[(part.labels[0] + 1) % 7]}"
+    (tmp_path / "p.csv").write_text("\n".join(["name,class", *rows]))
+    scored = evaluate(tmp_path / "p.csv", small, abstain=0.5)
+    assert scored.accuracy == pytest.approx(1 - 1 / len(part))
+    assert (scored.log_loss, scored.top2_accuracy, scored.reliability, scored.abstained) == (None, None, (), None)
+    assert scored.probabilities_reason == "the file has classes without probabilities"
+
+
+def table(names: list[str], columns: str, rows: list[str]) -> str:
+    return "\n".join([f"name,{columns}", *(f"{name},{row}" for name, row in zip(names, rows, strict=True))])
+
+
+def test_each_fault_has_a_clear_error(small: Dataset, tmp_path: Path) -> None:
+    part = small.take(Split.VALIDATION)
+    names, classes = part.names.tolist(), ",".join(part.class_names)
+    even = ["0.4,0.1,0.1,0.1,0.1,0.1,0.1"] * len(names)
+    reverse = ",".join(part.class_names[::-1])
+    for text, message in (
+        (table(["other", *names[1:]], classes, even), "'other' is not in this split"),
+        (table(names[1:], classes, even[1:]), f"no prediction for the image '{names[0]}' \\(1 of {len(names)}"),
+        (table([names[1], *names[1:]], classes, even), f"2 predictions for the image '{names[1]}'"),
+        (table(names, classes, ["0.9,0.9,0,0,0,0,0", *even[1:]]), f"'{names[0]}' sum to 1.800, not to 1"),
+        (table(names, classes, ["-3,2,1,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
+        (table(names, classes, ["nan,0,0,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
+        (table(names, classes, ["x,0,0,0,0,0,1", *even[1:]]), "line 2, column angry: 'x' is not a number"),
+        (table(names, reverse, even), "in the same order"),
+        (table(names, "class", ["glad"] * len(names)), "unknown class 'glad'"),
+        (table(names, "class", [""] * len(names)), "line 2: there is no class"),
+        ("a,b\n1,2\n", "no column 'name'"),
+        ("name,class\n", "holds no predictions"),
+    ):
+        (tmp_path / "p.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            evaluate(tmp_path / "p.csv", small)
+
+
+def test_damaged_and_hostile_npz_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.npz"
+    path.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_predictions(path)
+    np.savez(path, names=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_predictions(path)
+    np.savez(path, names=np.array(["a"]), class_names=np.array(["x", "y"]))
+    with pytest.raises(DataError, match="no array 'probabilities'"):
+        read_predictions(path)
+    np.savez(path, names=np.array(["a"]), class_names=np.array(["x", "y"]), probabilities=np.ones((2, 2)))
+    with pytest.raises(DataError, match=r"shape \(2, 2\), and there are 1 names"):
+        read_predictions(path)
+
+
+def test_a_file_of_predictions_has_no_other_views(small: Dataset, linear: Path, tmp_path: Path) -> None:
+    evaluate(linear, small, write=tmp_path / "p.npz")
+    with pytest.raises(FerlabError, match="needs a model"):
+        evaluate(tmp_path / "p.npz", small, tta=True)
+    with pytest.raises(DataError, match=r"\.csv or \.npz"):
+        evaluate(linear, small, write=tmp_path / "p.txt")
+
+
+def test_images_without_labels_are_predicted(linear: Path, tmp_path: Path) -> None:
+    images = load_unlabeled(write_folder(tmp_path / "flat", {f"{number}.png": png(number) for number in (2, 0, 1)}))
+    predict_unlabeled(linear, images, tmp_path / "p.npz")
+    written = read_predictions(tmp_path / "p.npz")
+    assert written.names.tolist() == ["0.png", "1.png", "2.png"]
+    np.testing.assert_allclose(written.probabilities, Artifact(linear).probabilities(images.images), atol=1e-3)
+    keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()]).save(tmp_path / "bare.keras")
+    with pytest.raises(FerlabError, match="does not say which classes it has"):
+        predict_unlabeled(tmp_path / "bare.keras", images, tmp_path / "q.npz")
