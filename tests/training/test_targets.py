@@ -72,6 +72,6 @@ def test_a_training_learns_them(small: Dataset, tmp_path: Path) -> None:
     torn = replace(small, votes=np.ones((len(small), len(VOTES)), np.uint8))
     options = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 16, "policy": "float32"}
     losses = [
-        train(RECIPE, torn, tmp_path / str(share), votes=share, **options).history()[0]["loss"] for share in (0.0, 1.0)
+        train(RECIPE, torn, tmp_path / str(share), votes=share, **options).history()[0].loss for share in (0.0, 1.0)
     ]
     assert losses[0] != losses[1]
