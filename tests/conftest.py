@@ -21,7 +21,9 @@ LARGE_NETWORKS = ("resnet50]", "vgg16]")  # as test names end; building one take
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that build large networks as slow."""
     for item in items:
-        if item.path.name in ("test_models.py", "test_model_stats.py") and item.name.endswith(LARGE_NETWORKS):
+        if item.path.name in ("test_models.py", "test_model_stats.py", "test_explain.py") and item.name.endswith(
+            LARGE_NETWORKS
+        ):
             item.add_marker(pytest.mark.slow)
 
 

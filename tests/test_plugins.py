@@ -96,6 +96,7 @@ def test_the_detector_of_contributing() -> None:
     assert "box=(100.0, 50.0, 100.0, 100.0)" in finished.stdout, finished.stderr
 
 
+@pytest.mark.slow
 def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path, small: Dataset) -> None:
     path = write(tmp_path, GOOD)
     load_plugin(path)
@@ -126,6 +127,7 @@ def _private(num_classes) -> "keras.Model": ...
     assert build_model("wide", 3).output_shape == (None, 3)
 
 
+@pytest.mark.slow
 def test_output_of_a_plugin_goes_to_standard_error(tmp_path: Path) -> None:
     """Options with any default are listed: None, a tuple, and others."""
     text = GOOD.replace("width=4):", 'width=4, kind=None, sizes=(1, 2), **others):\n    print("building")')

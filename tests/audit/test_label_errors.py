@@ -26,6 +26,7 @@ def planted(demo: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels[~training], wrong[~training], model.predict_proba(features[~training])
 
 
+@pytest.mark.slow
 def test_planted_label_errors_are_found(planted: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     labels, wrong, probabilities = planted
     found = likely_errors(labels, probabilities)
@@ -33,6 +34,7 @@ def test_planted_label_errors_are_found(planted: tuple[np.ndarray, np.ndarray, n
     assert wrong[found].sum() > 0.6 * wrong.sum()
 
 
+@pytest.mark.slow
 def test_the_most_likely_errors_come_first(planted: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     labels, wrong, probabilities = planted
     found = likely_errors(labels, probabilities)

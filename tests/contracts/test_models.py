@@ -109,6 +109,7 @@ def test_fernet_is_invariant_to_brightness_and_contrast() -> None:
     np.testing.assert_allclose(predict_logits(model, images * 3 + 20), predict_logits(model, images), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_backbones_get_pixels_in_the_range_that_their_weights_expect() -> None:
     """White is 1 for MobileNetV2, and 255 minus the ImageNet means for ResNet50."""
     white = np.full((1, 48, 48, 1), 255, np.float32)
@@ -120,6 +121,7 @@ def test_backbones_get_pixels_in_the_range_that_their_weights_expect() -> None:
         np.testing.assert_allclose(prepared[0, 32, 32], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_frozen_backbones_keep_weights_and_moving_statistics() -> None:
     model = build_model("mobilenetv2", trainable_backbone=False)
     before = [np.array(weight) for weight in model.weights]

@@ -36,6 +36,7 @@ def temperature_of(run: RunFolder) -> float:
     return grid[np.argmin([log_loss(labels, log_softmax(logs / temperature)) for temperature in grid])]
 
 
+@pytest.mark.slow
 def test_a_run_folder_and_its_model_file_score_alike(small: Dataset, tmp_path: Path) -> None:
     run = train("study_newmodel", small, tmp_path / "run", epochs=1, batch_size=56)
     result = evaluate(run.path, small, "test")
@@ -92,6 +93,7 @@ def test_copies_of_training_images_are_told_apart(small: Dataset, linear: Path) 
     assert evaluate(linear, leaky, "train")["leak_free_reason"] == "these are training images"
 
 
+@pytest.mark.slow
 def test_scores_on_other_data_leave_a_run_as_it_is(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "fernet_s", 0, 0.5))
     build_model("newmodel").save(run.model_file)

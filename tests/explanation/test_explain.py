@@ -285,6 +285,7 @@ def test_the_command_explains_an_image(on_demo: Path, tmp_path: Path) -> None:
     assert "untrained" in found["sanity"]["meaning"]
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_data_set(on_demo: Path, tmp_path: Path) -> None:
     arguments = (on_demo, "--data", "demo", "--split", "test", "--images-per-class", 4, "--no-cache", "--json")
     found = json.loads(run_command(*arguments, "--out", tmp_path / "with.png").stdout)
@@ -322,6 +323,7 @@ def test_sheets_can_be_drawn_for_unusual_classes(tmp_path: Path) -> None:
     assert all(cv2.imread(str(tmp_path / name)) is not None for name in ("one.png", "two.png"))
 
 
+@pytest.mark.slow
 def test_jax_computes_the_same_maps(on_demo: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     code = (

@@ -136,6 +136,7 @@ def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_command_prints_members_scores_and_parity(runs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     arguments = ["ensemble", *map(str, runs), "--data", "demo", "--quantize", "float16", "--out", str(out)]

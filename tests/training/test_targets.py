@@ -67,6 +67,7 @@ def test_training_without_votes_is_refused_and_writes_nothing(small: Dataset, tm
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_votes_change_the_loss(small: Dataset, tmp_path: Path) -> None:
     """With the same seed, the loss differs if the votes are spread over all classes."""
     ambiguous = replace(small, votes=np.ones((len(small), len(VOTES)), np.uint8))
