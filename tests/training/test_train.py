@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(table: Path, tmp_
 
 @pytest.fixture
 def table(small: Dataset, tmp_path: Path) -> Path:
-    """The small data set as a file, for other processes."""
+    """The small dataset as a file, for other processes."""
     usages = ("Training", "PublicTest", "PrivateTest")
     rows = [
         f"{label},{' '.join(map(str, image.ravel()))},{usages[split]}\n"

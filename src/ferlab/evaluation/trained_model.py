@@ -78,7 +78,7 @@ class TrainedModel:
         return load_model(self.path)
 
     def require_classes(self, class_names: tuple[str, ...], source: str) -> None:
-        """Check that the model has the classes of a data set, in the same order.
+        """Check that the model has the classes of a dataset, in the same order.
 
         Raises:
             FerlabError: if it has others.

@@ -95,7 +95,9 @@ def trade_offs(comparison: Comparison) -> list[Figure]:
 def _trade_off(values: list[dict[str, Any]], cost: str, title: str) -> Figure:
     points = "; ".join(f"{value['recipe']} {value['accuracy']:.1f} % at {value[cost]:.3g}" for value in values)
     chart = charts.accuracy_against(values, cost, title)
-    return _figure(f"accuracy-against-{cost}", f"Accuracy against {title}", f"Accuracy against {title}: {points}", chart)
+    return _figure(
+        f"accuracy-against-{cost}", f"Accuracy against {title}", f"Accuracy against {title}: {points}", chart
+    )
 
 
 def class_scores(comparison: Comparison) -> Figure:
