@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: small data sets, a private cache folder, and a local file server."""
+"""Fixtures shared by all tests: small datasets, a private cache folder, and a local file server."""
 
 import functools
 import os
@@ -35,13 +35,13 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 @pytest.fixture(scope="session")
 def demo() -> Dataset:
-    """The demo data set."""
+    """The demo dataset."""
     return load_dataset("demo")
 
 
 @pytest.fixture(scope="session")
 def small(demo: Dataset) -> Dataset:
-    """A part of the demo data set: 112 training, 70 validation and 70 test images."""
+    """A part of the demo dataset: 112 training, 70 validation and 70 test images."""
     mask = np.zeros(len(demo), bool)
     for split, count in ((0, 112), (1, 70), (2, 70)):
         positions = np.flatnonzero(demo.splits == split)

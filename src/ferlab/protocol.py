@@ -31,7 +31,7 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
     """Find the splits that a recipe selects its best epoch on.
 
     Raises:
-        ProtocolError: if the data set has none of them.
+        ProtocolError: if the dataset has none of them.
     """
     check_recipe(recipe)
     wanted = (Split.VALIDATION, Split.TEST) if recipe.selection == "test_folder" else (Split.VALIDATION,)

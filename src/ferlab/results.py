@@ -30,7 +30,7 @@ Record = TypeVar("Record", bound="DataclassInstance")
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSummary:
-    """One split of a data set.
+    """One split of a dataset.
 
     Args:
         images: number of images.
@@ -67,7 +67,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An image or row that was left out of a data set on request, and why."""
+    """An image or row that was left out of a dataset on request, and why."""
 
     name: str
     reason: str
@@ -216,7 +216,7 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitMetrics(Metrics):
-    """The metrics of a model on one split of a data set.
+    """The metrics of a model on one split of a dataset.
 
     Args:
         fingerprint: of the split.

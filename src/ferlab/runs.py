@@ -70,7 +70,7 @@ class Predictions:
 
     @classmethod
     def on(cls, part: Dataset, probabilities: np.ndarray) -> "Predictions":
-        """Collect the predictions on the images of a data set, with some images to be shown."""
+        """Collect the predictions on the images of a dataset, with some images to be shown."""
         probabilities = probabilities.astype(np.float32)
         examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
         return cls(

@@ -78,7 +78,7 @@ def linear(tmp_path: Path) -> Path:
 
 
 def test_copies_of_training_images_are_told_apart(small: Dataset, linear: Path) -> None:
-    """Ten validation images become copies of training images; whichever data set holds these, they are found."""
+    """Ten validation images become copies of training images; whichever dataset holds these, they are found."""
     images, validation = small.images.copy(), np.flatnonzero(small.splits == Split.VALIDATION)
     images[validation[:10]] = images[np.flatnonzero(small.splits == Split.TRAIN)[:10]]
     leaky = replace(small, images=images)

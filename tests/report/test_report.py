@@ -171,7 +171,7 @@ def test_report_without_images_removes_those_of_an_earlier_report(demo: Dataset,
 
 
 def test_mean_maps_are_shown_and_described(tmp_path: Path, small: Dataset) -> None:
-    """A report without images of the data set includes them."""
+    """A report without images of the dataset includes them."""
     runs = [write_run(tmp_path / recipe, small, recipe, 0, 0.6) for recipe in ("fair_newmodel", "study_newmodel")]
     maps = np.zeros((7, 6, 6), np.float32)
     maps[3, 4] = 0.5  # happy: the fifth row of six

@@ -73,7 +73,7 @@ def test_votes_change_the_loss(small: Dataset, tmp_path: Path) -> None:
     ambiguous = replace(small, votes=np.ones((len(small), len(VOTES)), np.uint8))
     options = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 16, "policy": "float32"}
     losses = [
-        train(RECIPE, ambiguous, tmp_path / str(share), votes=share, **options).history()[0]["loss"]
+        train(RECIPE, ambiguous, tmp_path / str(share), votes=share, **options).history()[0].loss
         for share in (0.0, 1.0)
     ]
     assert losses[0] != losses[1]

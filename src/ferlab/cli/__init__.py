@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Inspect data sets, and download FER2013.", no_args_is_help=True)
+data_app = typer.Typer(help="Inspect datasets, and download FER2013.", no_args_is_help=True)
 COMMANDS = (
     compare.compare,
     train.train,

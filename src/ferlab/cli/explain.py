@@ -48,7 +48,7 @@ def explain(
 
         ferlab explain runs/newmodel photo.jpg --faces --out photo-explained.png
 
-    For a data set, as the mean map of each class:
+    For a dataset, as the mean map of each class:
 
         ferlab explain runs/newmodel --data fer2013.zip --out classes.png
 

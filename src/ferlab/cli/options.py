@@ -56,13 +56,13 @@ MinConfidenceOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 ShowImagesOption = Annotated[
     bool,
-    typer.Option("--images/--no-images", help="Show images of the data set. FER2013's terms forbid publishing them."),
+    typer.Option("--images/--no-images", help="Show images of the dataset. FER2013's terms forbid publishing them."),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """How a data set is read. A command declares one parameter of this type; see `with_option_groups`."""
+    """How a dataset is read. A command declares one parameter of this type; see `with_option_groups`."""
 
     ferplus: Annotated[
         Path | None, typer.Option(metavar="CSV", help="fer2013new.csv of FER+: ten annotators' votes per image.")
@@ -77,7 +77,7 @@ class DataOptions:
     faces: Annotated[bool, typer.Option("--faces", help="Crop the largest face from each of your own images.")] = False
 
     def load(self, source: str) -> Dataset:
-        """Load a data set, and say what was done to it."""
+        """Load a dataset, and say what was done to it."""
         dataset = load_dataset(
             source,
             skip_bad=self.skip_bad,

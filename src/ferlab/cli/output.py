@@ -205,7 +205,7 @@ def print_benchmark(result: "Benchmark") -> None:
 
 
 def print_splits(data: DatasetSummary) -> None:
-    """Print the splits of a data set."""
+    """Print the splits of a dataset."""
     table = Table("split", "images", *map(escape, data.class_names), "fingerprint", box=None)
     for name, split in data.splits.items():
         counts = [f"{count:,}" for count in split.classes.values()]

@@ -125,7 +125,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs of several recipes on one data set.
+    """Runs of several recipes on one dataset.
 
     Args:
         dataset: that they were trained and scored on.

@@ -49,10 +49,10 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """Systems ranked on one split of a data set.
+    """Systems ranked on one split of a dataset.
 
     Args:
-        dataset: the data set.
+        dataset: the dataset.
         split: name of the split.
         images: number of its images.
         standings: best first.

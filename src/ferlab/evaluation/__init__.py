@@ -1,1 +1,1 @@
-"""Evaluation: a trained model and one split of a data set give metrics."""
+"""Evaluation: a trained model and one split of a dataset give metrics."""

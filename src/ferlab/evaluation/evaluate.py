@@ -1,4 +1,4 @@
-"""`evaluate`: the metrics of a model on one split of a data set."""
+"""`evaluate`: the metrics of a model on one split of a dataset."""
 
 import csv
 import dataclasses
@@ -49,7 +49,7 @@ def evaluate(
     against: str | Path | None = None,
     write: str | Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model, or the predictions of any system, on one split of a data set.
+    """Evaluate a model, or the predictions of any system, on one split of a dataset.
 
     The metrics of a run folder on its own data are written into it.
 
@@ -150,7 +150,7 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
 
     Args:
         model: as in `evaluate`.
-        dataset: the whole data set.
+        dataset: the whole dataset.
         part: its images in the split.
         split: the split.
 

@@ -1,7 +1,7 @@
 """Files of predictions: write those of a model, and read those of any system, to score them.
 
 A CSV file has a column `name` and either one column per class with its probability, or a column `class`. An `.npz` file
-has the arrays `names` `(N,)`, `class_names` `(K,)` and `probabilities` `(N, K)`. Names are those of the data set, or
+has the arrays `names` `(N,)`, `class_names` `(K,)` and `probabilities` `(N, K)`. Names are those of the dataset, or
 their last parts, such as `PublicTest_10116449.jpg`.
 """
 
@@ -44,7 +44,7 @@ class PredictionFile:
     has_probabilities: bool
 
     def aligned(self, part: Dataset) -> np.ndarray:
-        """Return the probabilities `(N, K)` in the order of a data set's images and classes.
+        """Return the probabilities `(N, K)` in the order of a dataset's images and classes.
 
         Raises:
             DataError: if the classes differ, or names are unknown, missing or not unique.
@@ -70,7 +70,7 @@ def _class_index(path: Path, name: str, class_names: Sequence[str]) -> int:
 
 
 def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
-    """The position in the file of each image of a data set."""
+    """The position in the file of each image of a dataset."""
     wanted = part.names.astype(str).tolist()
     short = [PurePosixPath(name).name for name in wanted]
     if not set(names) & set(wanted) and len(set(short)) == len(short):

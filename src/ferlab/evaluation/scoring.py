@@ -1,4 +1,4 @@
-"""Metrics of probabilities on one split of a data set, whatever made them."""
+"""Metrics of probabilities on one split of a dataset, whatever made them."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def score_split(
         part: the images of the split.
         split: which split it is.
         probabilities: `(N, K)`.
-        training: a data set, in whose training split copies of the images are searched.
+        training: a dataset, in whose training split copies of the images are searched.
         trained_on: fingerprint of the images that the model was trained on, if known.
 
     Returns:

@@ -24,7 +24,7 @@ Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to p
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What a model was trained and selected on, as far as it says. A `.keras` file says nothing.
+    """What a model was trained and selected on, as far as it says. A `.keras` file alone says nothing.
 
     Args:
         class_names: K names, in the order of its outputs.
@@ -78,7 +78,7 @@ class TrainedModel:
         return load_model(self.path)
 
     def require_classes(self, class_names: tuple[str, ...], source: str) -> None:
-        """Check that the model has the classes of a data set, in the same order.
+        """Check that the model has the classes of a dataset, in the same order.
 
         Raises:
             FerlabError: if it has others.
@@ -110,7 +110,7 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
             artifact = Artifact(path, threads=threads)
         return TrainedModel(name=str(model), path=path, provenance=_of_artifact(artifact), artifact=artifact)
     if not Path(model).is_dir():
-        return TrainedModel(name=str(model), path=path, provenance=Provenance())
+        return TrainedModel(name=str(model), path=path, provenance=Provenance(class_names=_neighboring_classes(path)))
     run = RunFolder(Path(model))
     provenance = Provenance(
         class_names=run.dataset().class_names,
@@ -118,6 +118,12 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
         fingerprints=run.fingerprints(),
     )
     return TrainedModel(name=str(model), path=path, provenance=provenance, run=run)
+
+
+def _neighboring_classes(path: Path) -> tuple[str, ...] | None:
+    """The classes of the run whose model file this is, if it is one."""
+    run = RunFolder(path.parent)
+    return run.dataset().class_names if path == run.model_file and run.exists() else None
 
 
 def _of_artifact(artifact: Artifact) -> Provenance:

@@ -155,7 +155,7 @@ def explain(model: str | Path, images: np.ndarray, *, class_names: Sequence[str]
     Args:
         model: a run folder or a `.keras` file.
         images: `(N, 48, 48)` uint8, 0..255, at least one.
-        class_names: K names, as in the data set. None takes those of the run, else `class 0`, `class 1`, ...
+        class_names: K names, as in the dataset. None takes those of the run, else `class 0`, `class 1`, ...
 
     Returns:
         The maps, the probabilities and the result of the sanity check.
@@ -192,7 +192,7 @@ def explain_split(
 ) -> SplitExplanation:
     """Explain a sample of the images of each class in a split.
 
-    The sample depends on the images alone, not on their order or the format of the data set.
+    The sample depends on the images alone, not on their order or the format of the dataset.
 
     Args:
         model: a run folder or a `.keras` file.

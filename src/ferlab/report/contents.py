@@ -74,7 +74,7 @@ def gather(folder: Path, images: bool = True) -> Contents:
 
     Args:
         folder: of the comparison.
-        images: include images of the data set. Leave them out of a report that is passed on where the terms of the
+        images: include images of the dataset. Leave them out of a report that is passed on where the terms of the
             data forbid that, as FER2013's do.
 
     Raises:

@@ -30,7 +30,7 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
 
     Args:
         folder: of the comparison.
-        images: include images of the data set. Leave them out of a report that is published where the terms of the
+        images: include images of the dataset. Leave them out of a report that is published where the terms of the
             data forbid that, as FER2013's do.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Training: a recipe and a data set make a run folder."""
+"""Training: a recipe and a dataset make a run folder."""

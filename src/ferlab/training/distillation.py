@@ -30,9 +30,11 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
 
     Raises:
         ArtifactError: if a file is not a sound artifact.
+        FerlabError: if there is no such file or folder.
         ProtocolError: if a teacher was selected on the test split.
         RecipeError: if there is distillation without teachers, or the other way around.
-        RunError: if a folder does not hold a trained model, or a teacher was trained on other images or classes.
+        RunError: if a folder does not hold a trained model, or a teacher was trained on other images or classes, or
+            does not say on which.
     """
     name = recipe.name or recipe.architecture
     if recipe.distillation and not recipe.teachers:
@@ -55,6 +57,11 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
 
 def _check_teacher(teacher: TrainedModel, dataset: Dataset) -> None:
     origin = teacher.provenance
+    if origin.class_names is None:
+        raise RunError(
+            f"The teacher {teacher.name} does not say what it was trained on. Give its run folder or an exported "
+            "artifact."
+        )
     same_images = origin.fingerprints.get("train") == dataset.fingerprints["train"]
     if origin.class_names != dataset.class_names or not same_images:
         raise RunError(f"The teacher {teacher.name} was trained on other images or classes than {dataset.source}.")

@@ -1,4 +1,4 @@
-"""`train`: a recipe and a data set make a run folder.
+"""`train`: a recipe and a dataset make a run folder.
 
 The training split gives gradients, the selection split chooses the best epoch, and nothing else is read. Only the
 `study` recipes select on the whole `test/` folder, and their results say so.
@@ -51,7 +51,7 @@ class Job:
         recipe: with all changes.
         seed: of initial weights, order, augmentation and dropout.
         policy: numeric policy.
-        dataset: the whole data set, for its summary and for copies across splits.
+        dataset: the whole dataset, for its summary and for copies across splits.
         selected_on: the splits that the best epoch is selected on.
         teachers: for distillation.
     """
@@ -119,7 +119,7 @@ def train(
 
 
 def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
-    """Check that the recipe can be trained on the data set, and resolve what it refers to."""
+    """Check that the recipe can be trained on the dataset, and resolve what it refers to."""
     selected_on = selection_splits(recipe, dataset)
     check_votes(recipe, dataset)
     return Job(
