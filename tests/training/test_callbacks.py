@@ -17,6 +17,7 @@ from ferlab.training.callbacks import Interruption, Selection, plateau_callbacks
 from ferlab.training.optimizers import make_optimizer
 
 
+@pytest.mark.slow
 def test_averaged_weights_get_their_own_batch_statistics_even_in_nested_models(small: Dataset, tmp_path: Path) -> None:
     """They are estimated on training batches; during the clean epochs, on clean ones."""
     images = keras.Input((48, 48, 1))

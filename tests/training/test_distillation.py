@@ -41,6 +41,7 @@ def test_several_teachers_predict_the_mean_of_their_probabilities(small: Dataset
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_teacher_and_can_be_resumed_without_it(small: Dataset, tmp_path: Path) -> None:
     settings = {"epochs": 1, "batch_size": 56, "policy": "float32"}
     plain = train("study_newmodel", small, tmp_path / "plain", **settings)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from ferlab import Dataset, Split
 from ferlab.models import build_model, predict_logits
@@ -9,6 +10,7 @@ from ferlab.training.batches import to_model_input
 from ferlab.training.frozen import compute_features, split_frozen_backbone
 
 
+@pytest.mark.slow
 def test_training_the_head_on_features_equals_training_the_whole_model(small: Dataset) -> None:
     images, labels = small.take(Split.TRAIN).images[:64], small.take(Split.TRAIN).labels[:64]
     results = []

@@ -60,6 +60,7 @@ def test_a_training_writes_a_complete_run_folder(small: Dataset, tmp_path: Path)
     assert not list(run.path.rglob("*.tmp")) + list(run.path.glob(".model*"))
 
 
+@pytest.mark.slow
 def test_class_names_of_the_data_set_are_used_everywhere(small: Dataset, tmp_path: Path) -> None:
     """Three classes with other names: in the model, the run folder and all metrics."""
     names = ("cat", "dog", "eel")
@@ -75,6 +76,7 @@ def test_class_names_of_the_data_set_are_used_everywhere(small: Dataset, tmp_pat
         assert np.shape(entry.test.confusion) == (3, 3)
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_saved(small: Dataset, tmp_path: Path) -> None:
     run = train("study_newmodel", small, tmp_path / "run", epochs=3, augment_validation=False, policy="float32")
     best = max(run.history(), key=lambda epoch: epoch.val_accuracy)
@@ -162,6 +164,7 @@ def stored_values(run: RunFolder) -> int:
     return sum(array.size for name, array in read_arrays(run.best_file).items() if name.startswith("model/"))
 
 
+@pytest.mark.slow
 def test_only_the_head_is_trained_if_the_backbone_is_frozen(small: Dataset, tmp_path: Path) -> None:
     """The checkpoint holds the head alone, and the saved model the whole network."""
     changes = {"model.weights": "none", "model.input_size": 64, "epochs": 1, "steps_per_epoch": 2}
@@ -170,17 +173,20 @@ def test_only_the_head_is_trained_if_the_backbone_is_frozen(small: Dataset, tmp_
     assert count_parameters(keras.models.load_model(run.model_file))[0] == 3_576_903
 
 
+@pytest.mark.slow
 def test_mixup_mixes_images_even_if_the_backbone_is_frozen(small: Dataset, tmp_path: Path) -> None:
     """A head alone could only be trained on mixed features."""
     changes = {"model.weights": "none", "model.input_size": 32, "epochs": 1, "steps_per_epoch": 2, "mixup": 0.2}
     assert stored_values(train("study_mobilenetv2", small, tmp_path / "run", **changes)) > 3e6
 
 
+@pytest.mark.slow
 def test_all_epochs_are_clean_if_there_are_fewer_than_clean_epochs(small: Dataset, tmp_path: Path) -> None:
     changes = {"epochs": 1, "clean_epochs": 10, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32"}
     assert train("fernet_s", small, tmp_path / "run", **changes).trained_result().status == "completed"
 
 
+@pytest.mark.slow
 def test_mirrored_networks_are_saved_with_plain_keras_layers(small: Dataset, tmp_path: Path) -> None:
     changes = {"epochs": 1, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32", "model.mirrored": True}
     run = train("fernet_s_quick", small, tmp_path / "run", **changes)
@@ -205,6 +211,7 @@ def test_divergence_stops_the_training_and_is_the_reason_in_the_result(small: Da
         run.trained_result()
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_never_overwritten(small: Dataset, tmp_path: Path) -> None:
     changes = {"epochs": 1, "batch_size": 56}
     train("study_newmodel", small, tmp_path, **changes)
