@@ -1,4 +1,4 @@
-"""The command line, in process: help for everything, results on standard output, clear errors, exit codes."""
+"""Test the command line: help, results on standard output, clear errors, and exit codes."""
 
 import json
 import subprocess
@@ -11,7 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ferlab import Dataset
 from ferlab.cli import app
+from ferlab.comparison.entry import read_comparison
+from tests.comparisons import write_run
 from tests.data.builders import FILES, contents, own_images, write_folder, write_zip
 
 TRAINING = next(iter(FILES))
@@ -19,11 +22,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def run(*arguments: str) -> Any:
+    """Run a command in this process."""
     return CliRunner().invoke(app, list(arguments))
 
 
-def as_a_user(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
-    """In a process of its own, with exit codes and streams as a shell sees them."""
+def run_as_process(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    """Run a command in a process of its own, with exit codes and streams as a shell sees them."""
     command = [sys.executable, "-m", "ferlab", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -36,7 +40,7 @@ def commands(group: Any, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, 
 
 
 @pytest.mark.parametrize(("path", "command"), commands(typer.main.get_command(app)), ids=lambda item: str(item))
-def test_every_command_and_option_has_help_and_a_place_in_the_docs(path: tuple[str, ...], command: Any) -> None:
+def test_every_command_and_option_has_help_and_is_documented(path: tuple[str, ...], command: Any) -> None:
     assert command.help
     for parameter in command.params:
         if parameter.name not in ("help", "quiet", "model", "source", "recipe", "name", "recipes"):
@@ -45,7 +49,7 @@ def test_every_command_and_option_has_help_and_a_place_in_the_docs(path: tuple[s
     assert run(*path, "--help").exit_code == 0
 
 
-def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
+def test_data_info_prints_json_and_writes_a_contact_sheet(tmp_path: Path) -> None:
     result = run("data", "info", "demo", "--json", "--sheet", str(tmp_path / "sheet.png"))
     info = json.loads(result.stdout)
     assert set(info) == {"schema", "source", "splits", "notes"}
@@ -56,27 +60,46 @@ def test_data_info_as_json_and_sheet(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 7 * 48
 
 
-def test_data_info_of_own_pictures(tmp_path: Path) -> None:
-    """Any class name is shown as it is, and what was carved out is said."""
-    source = str(write_folder(tmp_path / "pictures", own_images("[bold]", "cat")))
+def test_data_info_of_own_images_shows_any_class_name_and_the_new_splits(tmp_path: Path) -> None:
+    source = str(write_folder(tmp_path / "images", own_images("[bold]", "cat")))
     result = run("data", "info", source)
     assert "[bold]  cat" in result.stdout.splitlines()[0]
-    assert result.stderr.startswith("validation and test: 15 % each of the pictures, stratified by class")
+    assert result.stderr.startswith("validation and test: 15 % each of the images, stratified by class")
     assert json.loads(run("data", "info", source, "--json").stdout)["notes"] == [result.stderr.strip()]
-    with_faces = as_a_user("data", "info", source, "--faces")
-    assert (with_faces.returncode, with_faces.stdout) == (1, "")
-    assert "no face found" in with_faces.stderr
 
 
-def test_lists() -> None:
+def test_data_info_with_faces_refuses_images_without_a_face(tmp_path: Path) -> None:
+    source = str(write_folder(tmp_path / "images", own_images("[bold]", "cat")))
+    result = run_as_process("data", "info", source, "--faces")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "no face found" in result.stderr
+
+
+def test_models_and_recipes_are_listed() -> None:
     models = json.loads(run("models", "--json").stdout)["models"]
     assert {row["model"] for row in models} == {"fernet", "mobilenetv2", "newmodel", "resnet50", "vgg16"}
     recipes = {row["recipe"]: row for row in json.loads(run("recipes", "--json").stdout)["recipes"]}
     assert recipes["study_vgg16"]["parameters"] == 134_289_223
     assert recipes["study_vgg16"]["expected_accuracy"] == 0.3568
-    one = run("recipes", "study_vgg16").stdout
-    assert "ferlab train study_vgg16 --data fer2013.zip" in one
-    assert "deviates from good practice: validates on six batches" in one
+
+
+def test_one_recipe_is_shown_with_its_command_and_deviations() -> None:
+    shown = run("recipes", "study_vgg16").stdout
+    assert "ferlab train study_vgg16 --data fer2013.zip" in shown
+    assert "deviates from good practice: validates on six batches" in shown
+
+
+def test_report_compares_runs_and_prints_the_ranking(small: Dataset, tmp_path: Path) -> None:
+    study = write_run(tmp_path / "study", small, "study_newmodel", 0, 0.6, selected_on=("validation", "test"))
+    fair = write_run(tmp_path / "fair", small, "fair_newmodel", 0, 0.7)
+    result = run("report", str(study), str(fair), "--out", str(tmp_path / "out"), "--no-images")
+    assert result.exit_code == 0, result.output
+    (row,) = (line for line in result.stdout.splitlines() if line.split()[1:2] == ["study_newmodel"])
+    assert row.rstrip().endswith("validation, test")
+    for sentence in read_comparison(tmp_path / "out").findings:
+        assert f"- {sentence}" in result.stdout
+    assert result.stdout.endswith(f"Report: {tmp_path / 'out' / 'report.html'}\n")
+    assert "data:image" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_errors_are_one_line_and_exit_with_1() -> None:
@@ -85,7 +108,7 @@ def test_errors_are_one_line_and_exit_with_1() -> None:
         (("data", "info", "nowhere.zip"), "nowhere.zip does not exist"),
         (("evaluate", "nowhere", "--data", "demo"), "nowhere does not exist"),
     ):
-        result = as_a_user(*arguments)
+        result = run_as_process(*arguments)
         assert result.returncode == 1
         assert message in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
@@ -99,11 +122,11 @@ def test_wrong_usage_exits_with_2() -> None:
 
 
 @pytest.mark.slow
-def test_train_and_evaluate_as_a_user(tmp_path: Path) -> None:
-    """Plain lines of progress on standard error where that is no terminal, and none of TensorFlow's own."""
+def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(tmp_path: Path) -> None:
+    """Progress is plain lines where standard error is not a terminal, without TensorFlow's own messages."""
     out = str(tmp_path / "run")
     budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16")
-    trained = as_a_user("train", "study_newmodel", "--data", "demo", "--out", out, *budget)
+    trained = run_as_process("train", "study_newmodel", "--data", "demo", "--out", out, *budget)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout == f"Run folder: {out}\n"
     lines = trained.stderr.splitlines()
@@ -111,46 +134,41 @@ def test_train_and_evaluate_as_a_user(tmp_path: Path) -> None:
     assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
     assert " left)" in lines[1]
     assert len(lines) == 4
-    scored = as_a_user("evaluate", out, "--data", "demo", "--split", "test", "--json")
+    scored = run_as_process("evaluate", out, "--data", "demo", "--split", "test", "--json")
     assert json.loads(scored.stdout)["images"] == 420
 
 
 @pytest.mark.slow
-def test_compare_without_arguments(tmp_path: Path) -> None:
-    """The four architectures on synthetic faces, from a folder of their own."""
+def test_compare_without_arguments_trains_four_architectures(tmp_path: Path) -> None:
     out = tmp_path / "comparison"
-    result = as_a_user("compare", "--out", str(out), timeout=900)
+    result = run_as_process("compare", "--out", str(out), timeout=900)
     assert result.returncode == 0, result.stderr
-    comparison = json.loads((out / "comparison.json").read_text())
-    trained = [entry for entry in comparison["entries"] if entry["run"]]
-    assert [entry["recipe"] for entry in trained] == [
-        "fair_newmodel",
-        "fair_mobilenetv2",
-        "fair_resnet50",
-        "fair_vgg16",
-    ]
-    assert all(entry["status"] == "completed" for entry in trained)
-    assert comparison["findings"]
+    comparison = read_comparison(out)
+    trained = [entry for entry in comparison.entries if entry.run]
+    recipes = ["fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16"]
+    assert [entry.recipe for entry in trained] == recipes
+    assert all(entry.status == "completed" for entry in trained)
+    assert comparison.findings
     page = (out / "report.html").read_text()
-    # two of all runs, two of each run, three of costs, one of classes, a matrix for each recipe, two of calibration,
-    # and the maps of each recipe
-    assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 4 + 2 + 4
+    # Two charts of all runs, two of each run, three of costs, one of classes, two of calibration; for each recipe a
+    # confusion matrix and mean maps.
+    assert page.count('id="chart-') == 2 + 2 * 4 + 3 + 1 + 2 + 4 + 4
     assert "MB of disk space in" in result.stderr.splitlines()[0]
 
 
 @pytest.mark.slow
-def test_jax_backend(tmp_path: Path) -> None:
+def test_training_on_the_jax_backend(tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "ema=0.5")
     budget += ("--set", "model.mirrored=true")
     arguments = ("train", "fernet_s", "--data", "demo", "--out", str(tmp_path), *budget)
-    trained = as_a_user(*arguments, "--backend", "jax", "--quiet")
+    trained = run_as_process(*arguments, "--backend", "jax", "--quiet")
     assert trained.returncode == 0, trained.stderr
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["backend"] == "jax"
 
 
-def test_audit_lists_what_every_other_command_leaves_out(tmp_path: Path) -> None:
+def test_images_that_an_audit_excludes_are_left_out_by_other_commands(tmp_path: Path) -> None:
     source = write_zip(tmp_path / "fer2013.zip", contents() | {"test/happy/PublicTest_9.png": contents()[TRAINING]})
     exclude = tmp_path / "exclude.txt"
     arguments = ["audit", str(source), "--out", str(tmp_path / "audit"), "--write-exclude", str(exclude), "--json"]
@@ -162,4 +180,4 @@ def test_audit_lists_what_every_other_command_leaves_out(tmp_path: Path) -> None
         for more in ([], ["--exclude", str(exclude)])
     )
     assert before["validation"]["images"] == 2
-    assert list(after) == ["train"], "all these pictures are shades of one"
+    assert list(after) == ["train"], "all these images are near duplicates"

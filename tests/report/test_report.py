@@ -237,6 +237,17 @@ def test_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
+def test_comparison_of_schema_1_is_compared_again(small: Dataset, tmp_path: Path) -> None:
+    """Its entries do not name their groups and architectures; its run folders can still be compared."""
+    (tmp_path / "comparison.json").write_text('{"schema": 1, "entries": [], "ranking": []}')
+    with pytest.raises(
+        RunError, match="written by an earlier version of ferlab. Compare its runs again: `ferlab report"
+    ):
+        write_report(tmp_path)
+    compare_runs([write_run(tmp_path / "runs" / "a", small, "fair_newmodel", 0, 0.6)], tmp_path)
+    assert write_report(tmp_path).is_file()
+
+
 def test_mistakes_with_almost_equal_probabilities(tmp_path: Path, demo: Dataset) -> None:
     """Mistakes are chosen after rounding to float32, so that the report finds the images that were kept."""
     run = RunFolder(write_run(tmp_path / "run", demo, "fair_newmodel", 0, 0.6))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status, read_result
+from ferlab.errors import RunError
+from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status, parse, read_json
 
 BASELINE = "baseline"  # the group of the entries that are not networks
 
@@ -177,6 +178,13 @@ def read_comparison(folder: Path) -> Comparison:
     """Read the comparison in a folder.
 
     Raises:
-        RunError: if there is none, or it is damaged.
+        RunError: if there is none, or it is damaged, or of schema 1.
     """
-    return read_result(Comparison, folder / "comparison.json")
+    path = folder / "comparison.json"
+    values = read_json(path)
+    if values["schema"] == 1:
+        raise RunError(
+            f"{path} was written by an earlier version of ferlab. Compare its runs again: "
+            f"`ferlab report {folder}/runs/* --out {folder}`."
+        )
+    return parse(Comparison, values, path)
