@@ -108,7 +108,7 @@ def test_a_plugin_is_listed_counted_trained_resumed_and_compared(tmp_path: Path,
     finished = train("tiny_quick", small, tmp_path / "run")
     assert train("tiny_quick", small, tmp_path / "run", resume=True).result() == finished.result()
     comparison = compare(["tiny", "tiny_quick"], small, tmp_path / "out")
-    assert [entry["recipe"] for entry in comparison["entries"] if entry["run"]] == ["tiny_quick"]
+    assert [entry.recipe for entry in comparison.entries if entry.run] == ["tiny_quick"]
 
 
 def test_every_annotated_function_of_a_plugin_is_an_architecture(tmp_path: Path) -> None:

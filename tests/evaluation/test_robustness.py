@@ -1,4 +1,4 @@
-"""Corruptions of pictures, the score of a model under them, and the command that writes both."""
+"""Corruptions of images, the robustness of a model under them, and the command that reports it."""
 
 import json
 import sys
@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from ferlab import Dataset, Split, evaluate
 from ferlab.cli import app, main
 from ferlab.errors import DataError, FerlabError, MissingExtraError
-from ferlab.evaluation import evaluate as evaluation
-from ferlab.evaluation.robustness import CORRUPTIONS, darkness, occlusion, robustness, write_sheet
+from ferlab.evaluation import trained_model
+from ferlab.evaluation.robustness import CORRUPTIONS, Robustness, darkness, occlusion, robustness, write_sheet
 from ferlab.report import write_robustness
+from ferlab.results import read_result, write_result
 from tests.artifacts import linear_artifact
 
-EVEN = np.full((3, 48, 48), 100, np.uint8)
+UNIFORM = np.full((3, 48, 48), 100, np.uint8)
 
 
 @pytest.fixture
@@ -30,20 +31,20 @@ def linear(tmp_path: Path) -> str:
 
 @pytest.fixture
 def small_demo(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command's data are the small ones."""
+    """Let the command read the small data set."""
     monkeypatch.setattr("ferlab.cli.options.load_dataset", lambda *_, **__: small)
 
 
-def draws() -> np.random.Generator:
+def random_numbers() -> np.random.Generator:
     return np.random.default_rng(5)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_a_stronger_corruption_moves_pictures_further(name: str, small: Dataset) -> None:
+def test_stronger_corruptions_change_images_more(name: str, small: Dataset) -> None:
     corruption, images = CORRUPTIONS[name], small.images[:40]
     before, distances = images.copy(), [0.0]
     for strength in corruption.strengths:
-        changed = corruption.apply(images, strength, draws())
+        changed = corruption.apply(images, strength, random_numbers())
         assert (changed.dtype, changed.shape) == (np.uint8, images.shape)
         distances.append(float(np.abs(changed.astype(float) - images).mean()))
     assert len(distances) == 6
@@ -52,10 +53,10 @@ def test_a_stronger_corruption_moves_pictures_further(name: str, small: Dataset)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_same_draws_give_the_same_pictures_in_batches_of_any_size(name: str, small: Dataset) -> None:
+def test_the_batch_size_does_not_change_the_corrupted_images(name: str, small: Dataset) -> None:
     corruption, images = CORRUPTIONS[name], small.images[:11]
-    whole = corruption.apply(images, corruption.strengths[2], draws())
-    generator = draws()
+    whole = corruption.apply(images, corruption.strengths[2], random_numbers())
+    generator = random_numbers()
     parts = [
         corruption.apply(part, corruption.strengths[2], generator) for part in (images[:4], images[4:], images[:0])
     ]
@@ -63,22 +64,22 @@ def test_the_same_draws_give_the_same_pictures_in_batches_of_any_size(name: str,
 
 
 @pytest.mark.parametrize("name", ["blur", "low_resolution", "contrast", "rotation", "crop_shift", "crop_scale"])
-def test_an_even_picture_stays_as_it_is(name: str) -> None:
-    """What comes in from outside repeats the border, and nothing gets lighter or darker on the way."""
+def test_uniform_images_do_not_change(name: str) -> None:
+    """Pixels from outside repeat the border, and the brightness is kept."""
     for strength in CORRUPTIONS[name].strengths:
-        assert np.array_equal(CORRUPTIONS[name].apply(EVEN, strength, draws()), EVEN)
+        assert np.array_equal(CORRUPTIONS[name].apply(UNIFORM, strength, random_numbers()), UNIFORM)
 
 
-def test_strengths_are_in_their_units() -> None:
-    assert np.all(darkness(EVEN, 0.7, draws()) == 30)
-    noisy = CORRUPTIONS["noise"].apply(EVEN, 10, draws())
+def test_strengths_have_the_documented_units() -> None:
+    assert np.all(darkness(UNIFORM, 0.7, random_numbers()) == 30)
+    noisy = CORRUPTIONS["noise"].apply(UNIFORM, 10, random_numbers())
     assert noisy.std() == pytest.approx(10, rel=0.05)
     for share in CORRUPTIONS["occlusion"].strengths:
-        covered = (occlusion(EVEN, share, draws()) != EVEN).mean(axis=(1, 2))
+        covered = (occlusion(UNIFORM, share, random_numbers()) != UNIFORM).mean(axis=(1, 2))
         assert covered == pytest.approx([share] * 3, abs=0.01)
     dot = np.zeros((20, 48, 48), np.uint8)
     dot[:, 23:25, 23:25] = 255
-    for row, column in zip(*_centers(CORRUPTIONS["crop_shift"].apply(dot, 0.25, draws())), strict=True):
+    for row, column in zip(*_centers(CORRUPTIONS["crop_shift"].apply(dot, 0.25, random_numbers())), strict=True):
         assert np.hypot(row - 23.5, column - 23.5) == pytest.approx(12, abs=0.1)
 
 
@@ -88,58 +89,64 @@ def _centers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (shares.sum(axis=2) * positions).sum(axis=1), (shares.sum(axis=1) * positions).sum(axis=1)
 
 
-def test_the_result(small: Dataset, linear: str, tmp_path: Path) -> None:
-    result = robustness(linear, small, "test")
-    scores = evaluate(linear, small, "test")
-    assert result["clean_accuracy"] == scores["accuracy"]
-    assert {key: result[key] for key in ("schema", "model", "split", "images", "fingerprint")} == {
-        key: scores[key] for key in ("schema", "model", "split", "images", "fingerprint")
-    }
-    assert json.loads(json.dumps(result)) == result
-    assert list(result["corruptions"]) == list(CORRUPTIONS)
-    accuracies = [share for row in result["corruptions"].values() for share in row["accuracies"]]
+def test_the_score_is_the_mean_accuracy_divided_by_the_clean_accuracy(small: Dataset, linear: str) -> None:
+    result, evaluation = robustness(linear, small, "test", quiet=True), evaluate(linear, small, "test")
+    assert result.clean_accuracy == evaluation.accuracy
+    for name in ("model", "split", "selected_on", "images", "fingerprint"):
+        assert getattr(result, name) == getattr(evaluation, name)
+    assert list(result.corruptions) == list(CORRUPTIONS)
+    accuracies = [share for row in result.corruptions.values() for share in row.accuracies]
     assert len(accuracies) == 50
-    assert result["score"] == pytest.approx(sum(accuracies) / 50 / result["clean_accuracy"])
-    row = result["corruptions"]["darkness"]
-    assert row["strengths"][1] == 0.5
+    assert result.score == pytest.approx(sum(accuracies) / 50 / result.clean_accuracy)
+    row = result.corruptions["darkness"]
+    assert (row.unit, row.strengths[1]) == ("share of the light", 0.5)
     part = small.take(Split.TEST)
     darker = replace(part, images=np.rint(part.images / 2).astype(np.uint8))
-    assert row["accuracies"][1] == evaluate(linear, darker, "test")["accuracy"]
+    assert row.accuracies[1] == evaluate(linear, darker, "test").accuracy
 
 
-def test_a_seed_gives_the_same_result_again(small: Dataset, linear: str) -> None:
+def test_results_can_be_written_and_read(small: Dataset, linear: str, tmp_path: Path) -> None:
+    result = robustness(linear, small, quiet=True)
+    write_result(tmp_path / "robustness.json", result)
+    assert read_result(Robustness, tmp_path / "robustness.json") == result
+
+
+def test_the_same_seed_gives_the_same_result(small: Dataset, linear: str) -> None:
     first = robustness(linear, small)
     assert robustness(linear, small, seed=0) == first
-    other = robustness(linear, small, seed=1)["corruptions"]
-    assert other["blur"] == first["corruptions"]["blur"]
-    assert other["occlusion"] != first["corruptions"]["occlusion"]
+    other = robustness(linear, small, seed=1).corruptions
+    assert other["blur"] == first.corruptions["blur"]
+    assert other["occlusion"] != first.corruptions["occlusion"]
 
 
 def test_the_model_is_loaded_once(small: Dataset, linear: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded, artifact = [], evaluation.Artifact
-    monkeypatch.setattr(evaluation, "Artifact", lambda path: loaded.append(path) or artifact(path))
+    loaded, artifact = [], trained_model.Artifact
+    monkeypatch.setattr(trained_model, "Artifact", lambda path, **options: loaded.append(path) or artifact(path))
     robustness(linear, small)
     assert len(loaded) == 1
 
 
-def test_a_model_that_looks_at_nothing_loses_nothing(small: Dataset, tmp_path: Path) -> None:
+def test_a_model_that_ignores_the_image_loses_no_accuracy(small: Dataset, tmp_path: Path) -> None:
     linear_artifact(tmp_path / "blind.onnx", scale=0)
-    assert robustness(tmp_path / "blind.onnx", small)["score"] == pytest.approx(1)
-    never_right = small.where(small.labels != 0)
-    result = robustness(tmp_path / "blind.onnx", never_right)
-    assert (result["clean_accuracy"], result["score"]) == (0, None)
+    assert robustness(tmp_path / "blind.onnx", small).score == pytest.approx(1)
 
 
-def test_what_cannot_be_scored_is_refused(small: Dataset, linear: str, tmp_path: Path) -> None:
+def test_the_score_is_null_if_no_prediction_on_clean_images_is_correct(small: Dataset, tmp_path: Path) -> None:
+    linear_artifact(tmp_path / "blind.onnx", scale=0)
+    result = robustness(tmp_path / "blind.onnx", small.where(small.labels != 0))
+    assert (result.clean_accuracy, result.score) == (0, None)
+
+
+def test_invalid_models_and_data_raise(small: Dataset, linear: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no test images"):
         robustness(linear, small.take(Split.TRAIN), "test")
     with pytest.raises(FerlabError, match="does not exist"):
         robustness(tmp_path / "nothing.onnx", small)
-    with pytest.raises(FerlabError, match="tells apart"):
+    with pytest.raises(FerlabError, match="has the classes angry, .*; demo has a, b, c"):
         robustness(linear, replace(small, class_names=("a", "b", "c", "d", "e", "f", "g")))
 
 
-def test_the_sheet_shows_a_drawn_face_in_every_strength(tmp_path: Path) -> None:
+def test_the_sheet_shows_a_synthetic_face_at_every_strength(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         write_sheet(tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
@@ -149,7 +156,9 @@ def test_the_sheet_shows_a_drawn_face_in_every_strength(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_the_command(linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_a_table_or_json_and_writes_files(
+    linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     arguments = ["robustness", linear, "--data", "demo", "--split", "test"]
@@ -165,24 +174,24 @@ def test_the_command(linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(file.name for file in Path("out").iterdir()) == [
         f"robustness.{end}" for end in ("json", "png", "svg")
     ]
-    picture = Path("out/robustness.svg").read_text()
-    assert all(name.replace("_", " ") in picture for name in CORRUPTIONS)
+    chart = Path("out/robustness.svg").read_text()
+    assert all(name.replace("_", " ") in chart for name in CORRUPTIONS)
     assert CliRunner().invoke(app, [*arguments, "--split", "private"]).exit_code == 2
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_a_folder_that_cannot_be_is_told_before_the_long_work(
+def test_an_unusable_output_folder_raises_before_the_model_is_scored(
     linear: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("ferlab.evaluation.robustness.robustness", lambda *_, **__: pytest.fail("was scored"))
+    monkeypatch.setattr("ferlab.evaluation.robustness.robustness", lambda *_, **__: pytest.fail("the model was scored"))
     monkeypatch.setattr(sys, "argv", ["ferlab", "robustness", linear, "--data", "demo", "--out", f"{linear}/out"])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 1
-    assert "cannot be created" in capsys.readouterr().err
+    assert "linear.onnx/out cannot be" in capsys.readouterr().err
 
 
-def test_without_the_chart_library_the_numbers_are_written(
+def test_the_numbers_are_written_even_without_the_chart_library(
     small: Dataset, linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)

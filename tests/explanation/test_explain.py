@@ -25,6 +25,7 @@ from ferlab.explanation.grad_cam import MIN_SIDE, grad_cam
 from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.explanation.sanity import rank_correlation
 from ferlab.models import build_model, model_names, predict_logits
+from ferlab.results import SCHEMA
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
 
@@ -169,7 +170,7 @@ def test_maps_mark_the_pattern_of_the_class(on_stripes: keras.Model) -> None:
 def test_the_sanity_check_detects_an_untrained_network(on_demo: Path, demo: Dataset, tmp_path: Path) -> None:
     """A trained network scores near 0. One whose random weights are its own weights scores 1."""
     learned = explain_split(on_demo, demo, images_per_class=10)
-    assert ferlab.evaluate(on_demo, demo)["accuracy"] > 0.5
+    assert ferlab.evaluate(on_demo, demo).accuracy > 0.5
     assert learned.rank_correlation is not None
     assert abs(learned.rank_correlation) < 0.3
     initializer = keras.initializers.GlorotUniform(seed=1)
@@ -226,11 +227,11 @@ def test_class_names_come_from_the_run_or_the_data(on_demo: Path, small: Dataset
         found = ferlab.explain(model, IMAGES)
         assert found.class_names == tuple("abcdefg")
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)
-    with pytest.raises(
-        FerlabError, match="trained for the classes a, b, c, d, e, f, g, but the given classes are angry"
-    ):
+    with pytest.raises(FerlabError, match="has the classes a, b, c, d, e, f, g; the data has angry"):
         explain_split(run, small)
-    with pytest.raises(FerlabError, match="trained for 7 classes"):
+    with pytest.raises(FerlabError, match="has the classes a, b, c, d, e, f, g; the data has angry"):
+        explain_split(run / "model.keras", small)
+    with pytest.raises(FerlabError, match="has 7 classes, and the data has 2"):
         explain(on_demo, IMAGES, class_names=["x", "y"])
 
 
@@ -241,7 +242,7 @@ def test_models_that_cannot_be_explained_raise(tmp_path: Path, small: Dataset) -
             explain(model, IMAGES)
     with pytest.raises(FerlabError, match="does not exist"):
         explain(tmp_path / "nowhere", IMAGES)
-    with pytest.raises(RunError, match="contains no trained model"):
+    with pytest.raises(RunError, match="does not hold a trained model"):
         explain(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5), IMAGES)
     (tmp_path / "broken.keras").write_bytes(b"nothing")
     with pytest.raises(FerlabError, match="cannot be loaded as a Keras model"):
@@ -276,7 +277,7 @@ def test_the_command_explains_an_image(on_demo: Path, tmp_path: Path) -> None:
     assert "rank correlation with untrained networks" in table
     assert cv2.imread(str(out)).shape[0] > 2 * 168
     found = json.loads(run_command(on_demo, tmp_path / "face.png", "--out", out, "--json").stdout)
-    assert (found["schema"], found["model"], found["file"]) == (1, str(on_demo), str(out))
+    assert (found["schema"], found["model"], found["file"]) == (SCHEMA, str(on_demo), str(out))
     assert sum(row["probability"] for row in found["classes"].values()) == pytest.approx(1, abs=1e-5)
     for row in found["classes"].values():
         assert np.max(row["map"]) in (0, 1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -72,8 +73,8 @@ def test_the_artifact_predicts_like_the_weighted_mean(runs: list[Path], demo: Da
     expected = mean ** (1 / artifact.metadata["temperature"])
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(artifact.probabilities(validation.images), expected, atol=1e-5)
-    assert evaluate(out, demo)["accuracy"] == made.scores.accuracy == made.parity.accuracy
-    assert evaluate(out, demo)["log_loss"] == pytest.approx(made.scores.log_loss, abs=1e-4)
+    assert evaluate(out, demo).accuracy == made.scores.accuracy == made.parity.accuracy
+    assert evaluate(out, demo).log_loss == pytest.approx(made.scores.log_loss, abs=1e-4)
     assert artifact.metadata["name"] == "ensemble"
     assert artifact.metadata["fingerprints"] == {name: demo.fingerprints[name] for name in ("train", "validation")}
 
@@ -115,23 +116,24 @@ def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_
     for wrong, error, reason in (
         (runs[:1], RunError, "two or more different runs"),
         ([runs[0], runs[0]], RunError, "two or more different runs"),
-        ([runs[0], tmp_path], RunError, "no trained model"),
+        ([runs[0], tmp_path], RunError, "does not hold a trained model"),
     ):
         with pytest.raises(error, match=reason):
             ensemble(wrong, demo, out)
     other = made("other", 4, 0)
     run = RunFolder(other)
     environment = run.environment()
-    environment["dataset"]["splits"]["train"]["fingerprint"] = "0" * 64
-    run.write("environment", environment)
+    training = replace(environment.dataset.splits["train"], fingerprint="0" * 64)
+    other_data = replace(environment.dataset, splits=environment.dataset.splits | {"train": training})
+    run.write_environment(replace(environment, dataset=other_data))
     with pytest.raises(ProtocolError, match=r"other was trained on other images than .*good"):
         ensemble([runs[0], other], demo, out)
     with pytest.raises(ProtocolError, match="The validation images of"):
         ensemble(runs, demo.where(np.arange(len(demo)) != np.flatnonzero(demo.splits == Split.VALIDATION)[0]), out)
     tested = made("tested", 3, 0)
     run = RunFolder(tested)
-    run.write("result", (run.result() or {}) | {"selected_on": "validation+test"})
-    with pytest.raises(ProtocolError, match=r"The member .*tested was selected on validation\+test"):
+    run.write_result(replace(run.trained_result(), selected_on=("validation", "test")))
+    with pytest.raises(ProtocolError, match="The member .*tested was selected on validation and test"):
         ensemble([runs[0], tested], demo, out)
     assert not out.exists()
 

@@ -21,6 +21,7 @@ from ferlab.export.export import extra_targets, provenance_of
 from ferlab.export.parity import compare_probabilities, require_parity
 from ferlab.models import predict_logits
 from ferlab.predict import Artifact
+from ferlab.results import SCHEMA
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
@@ -59,7 +60,7 @@ def test_the_artifact_predicts_like_keras(run: RunFolder, demo: Dataset, exporte
     assert calibrated < raw / 2
     assert (parity.images, parity.changed) == (420, 0)
     assert parity.max_difference < 1e-5
-    assert artifact.metadata["accuracy"]["validation"] == parity.accuracy == evaluate(out, demo)["accuracy"]
+    assert artifact.metadata["accuracy"]["validation"] == parity.accuracy == evaluate(out, demo).accuracy
     assert [(row.batch_size, row.images, row.changed) for row in parity.batches] == [(1, 128, 0), (8, 128, 0)]
     assert all(row.max_difference < 1e-5 for row in parity.batches)
     assert all(min(row.p50_ms, row.keras_p50_ms) > 0 for row in parity.batches)
@@ -76,10 +77,12 @@ def test_the_artifact_contains_its_provenance(demo: Dataset, exported: tuple[Pat
 
 @pytest.mark.parametrize("stated", ["validation+test", ["validation", "test"]])
 def test_the_splits_that_selected_a_model_are_a_list(run: RunFolder, tmp_path: Path, stated: str | list[str]) -> None:
-    """Older run folders join them by `+`."""
+    """Run folders of schema 1 join them by `+`."""
     copied = RunFolder(tmp_path / "run")
     shutil.copytree(run.path, copied.path)
-    copied.write("result", (run.result() or {}) | {"selected_on": stated})
+    path = copied.path / "result.json"
+    changes = {"schema": 1 if isinstance(stated, str) else SCHEMA, "selected_on": stated}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     provenance = provenance_of(copied)
     assert provenance.protocol["selected_on"] == ["validation", "test"]
     assert list(provenance.fingerprints) == ["train", "validation", "test"]
@@ -89,7 +92,7 @@ def test_the_provenance_includes_votes_and_teachers(demo: Dataset, tmp_path: Pat
     run = RunFolder(write_run(tmp_path / "run", demo, "fernet_s", 0, 0.5))
     assert extra_targets(run) == {}
     taught = run.recipe().changed({"votes": 0.5, "distillation": 0.8, "teachers": "runs/one,two.onnx"})
-    run.write("config", {"recipe": taught.as_dict(), "seed": 0})
+    run.write_config(taught, seed=0)
     assert extra_targets(run) == {"votes": 0.5, "distillation": 0.8, "teachers": ["one", "two.onnx"]}
 
 
@@ -172,7 +175,7 @@ def test_agreement_is_as_computed_by_hand() -> None:
 
 
 def test_invalid_runs_and_file_names_raise(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no trained model"):
+    with pytest.raises(RunError, match="does not hold a trained model"):
         export(tmp_path, demo, tmp_path / "model.onnx")
     with pytest.raises(ArtifactError, match="litert must end in .tflite, got model.onnx"):
         export(run, demo, tmp_path / "model.onnx", format="litert")
