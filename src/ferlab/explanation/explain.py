@@ -4,7 +4,7 @@ The maps are computed by Grad-CAM (`grad_cam.py`) and checked against networks w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,11 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError
 from ferlab.evaluation.metrics import log_softmax
-from ferlab.evaluation.trained_model import Provenance, TrainedModel, open_model
+from ferlab.evaluation.trained_model import open_model
 from ferlab.explanation.grad_cam import grad_cam
 from ferlab.explanation.heatmaps import class_sheet, face_sheet, mean_sheet, shares_by_height
 from ferlab.explanation.sanity import MEANING, correlation_with_random
 from ferlab.files import write_atomically
-from ferlab.runs import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -231,7 +230,7 @@ def _open(model: str | Path, class_names: Sequence[str] | None) -> tuple["keras.
     Raises:
         FerlabError: if it has no gradients, or its classes differ from `class_names`.
     """
-    opened = _with_class_names(open_model(model))
+    opened = open_model(model)
     if opened.artifact:
         raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Give a run folder or a .keras file.")
     network = opened.keras_model
@@ -239,14 +238,6 @@ def _open(model: str | Path, class_names: Sequence[str] | None) -> tuple["keras.
     if class_names is not None:
         opened.require_classes(tuple(class_names), "the data")
     return network, tuple(class_names or own or [f"class {number}" for number in range(network.output_shape[-1])])
-
-
-def _with_class_names(opened: TrainedModel) -> TrainedModel:
-    """Add the class names of the run to a model that was given as the model file of a run folder."""
-    run = RunFolder(opened.path.parent)
-    if opened.run or opened.path != run.model_file or not run.exists():
-        return opened
-    return replace(opened, provenance=Provenance(class_names=run.dataset().class_names))
 
 
 def write_image(explanation: Explanation, path: Path, title: str) -> None:
