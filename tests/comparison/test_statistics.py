@@ -122,8 +122,10 @@ def test_mcnemar_matches_a_binomial_test() -> None:
     """Only the first model predicts 12 images correctly, and only the second predicts 5."""
     one = np.array([True] * 12 + [False] * 5 + [True] * 30)
     other = np.array([False] * 12 + [True] * 5 + [True] * 30)
-    assert mcnemar_p_value(one, other) == pytest.approx(stats.binomtest(5, 17).pvalue)
-    assert mcnemar_p_value(one, one) == 1
+    assert mcnemar_p_value(one, other, np.arange(47)) == pytest.approx(stats.binomtest(5, 17).pvalue)
+    assert mcnemar_p_value(one, one, np.arange(47)) == 1
+    twice = [np.repeat(array, 2) for array in (one, other, np.arange(47))]
+    assert mcnemar_p_value(*twice) == mcnemar_p_value(one, other, np.arange(47)), "copies count once"
 
 
 def test_holm_correction_by_hand() -> None:

@@ -23,5 +23,5 @@ def test_all_faces_are_distinct(demo: Dataset) -> None:
 
 
 def test_pixels_alone_are_informative_but_not_sufficient(demo: Dataset) -> None:
-    majority, pixels = (entry["test"]["accuracy"] for entry in baseline_entries(demo))
+    majority, pixels = (entry.test.accuracy for entry in baseline_entries(demo))
     assert majority + 0.1 < pixels < 0.7

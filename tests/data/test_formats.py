@@ -111,7 +111,7 @@ def test_any_split_may_be_absent(tmp_path: Path) -> None:
     files = {name: content for name, content in contents().items() if "PrivateTest" in name}
     dataset = load_dataset(write_zip(tmp_path / "test_only.zip", files))
     assert not dataset.has(Split.TRAIN)
-    assert set(dataset.summary()) == {"test"}
+    assert set(dataset.summary().splits) == {"test"}
 
 
 @pytest.mark.real_data

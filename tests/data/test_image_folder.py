@@ -67,7 +67,7 @@ def test_new_splits_are_stratified(tmp_path: Path) -> None:
     files = own_images("cat", count=100) | {f"rare/{number}.png": png(number) for number in range(3)}
     files |= {f"two/{number}.png": png(number) for number in (10, 11)}
     dataset = load_dataset(write(tmp_path, files, "zip"))
-    counts = {name: list(split["classes"].values()) for name, split in dataset.summary().items()}
+    counts = {name: list(split.classes.values()) for name, split in dataset.summary().splits.items()}
     assert counts == {"train": [70, 1, 2], "validation": [15, 1, 0], "test": [15, 1, 0]}
 
 

@@ -1,6 +1,7 @@
 """Open run folders, `.keras` files and artifacts in one way, with what each says of its origin."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -60,10 +61,12 @@ def test_run_folders_of_earlier_versions_are_opened(run: RunFolder) -> None:
     assert open_model(run.path).provenance.selected_on == ("validation", "test")
 
 
-def test_a_keras_file_does_not_say_where_it_comes_from(run: RunFolder) -> None:
+def test_a_keras_file_does_not_say_where_it_comes_from(run: RunFolder, tmp_path: Path) -> None:
     opened = open_model(str(run.model_file))
-    assert (opened.run, opened.artifact) == (None, None)
-    assert (opened.provenance.class_names, opened.provenance.selected_on) == (None, None)
+    assert (opened.run, opened.artifact, opened.provenance.selected_on) == (None, None, None)
+    assert opened.provenance.class_names == run.dataset().class_names, "the run folder around it is asked"
+    shutil.copy(run.model_file, tmp_path / "alone.keras")
+    assert open_model(tmp_path / "alone.keras").provenance.class_names is None
     assert opened.provenance.fingerprints == {}
     np.testing.assert_allclose(opened(IMAGES), keras_probabilities(run.model_file), atol=1e-6)
 
