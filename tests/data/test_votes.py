@@ -10,6 +10,7 @@ from scipy.stats import entropy as shannon_entropy
 from ferlab import Dataset, Split
 from ferlab.audit import audit
 from ferlab.data import ferplus, votes
+from ferlab.data.fer2013 import NUM_IMAGES
 from ferlab.data.ferplus import VOTES, kaggle_rows, with_votes
 from ferlab.emotions import EMOTIONS, FERPLUS
 from ferlab.errors import DataError
@@ -82,7 +83,7 @@ def test_the_audit_counts_votes() -> None:
     assert summary["suspicions"]["not a face"] == summary["suspicions"]["label without a vote"] == 1
 
 
-def table(path: Path, *, header: str = ",".join(("Usage", "Image name", *VOTES)), rows: int = ferplus.NUM_ROWS) -> Path:
+def table(path: Path, *, header: str = ",".join(("Usage", "Image name", *VOTES)), rows: int = NUM_IMAGES) -> Path:
     """Write a table whose row r has r modulo 11 votes for neutral, and the others for happiness."""
     lines = [f"Training,fer{row:07}.png,{row % 11},{10 - row % 11}" + ",0" * 8 for row in range(rows)]
     path.write_text("\n".join([header, *lines]))
@@ -108,15 +109,15 @@ def test_the_images_of_every_layout_are_matched_with_their_rows(tmp_path: Path) 
 def test_the_index_contains_every_row() -> None:
     """Two names occur twice; each other name is one row, in the order of the splits."""
     rows = kaggle_rows()
-    assert len(rows) == ferplus.NUM_ROWS - 2
+    assert len(rows) == NUM_IMAGES - 2
     assert {name.split("_")[0] for name, row in rows.items() if row >= 32_298} == {"PrivateTest"}
 
 
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("holiday.jpg", Split.TRAIN, "'holiday.jpg' is no image of FER2013"),
-        ("row 99999", Split.TRAIN, "'row 99999' is no image of FER2013"),
+        ("holiday.jpg", Split.TRAIN, "'holiday.jpg' is not an image of FER2013"),
+        ("row 99999", Split.TRAIN, "'row 99999' is not an image of FER2013"),
         ("row 5", Split.TEST, "row 5 is in test, but row 5 of FER2013 is not"),
     ],
 )
@@ -130,7 +131,7 @@ def test_images_that_are_not_part_of_fer2013_raise(name: str, split: Split, mess
 def test_malformed_tables_of_votes_raise(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it has no column 'neutral'"):
         ferplus.read_votes(table(tmp_path / "a.csv", header="Usage,Image name,a,b"))
-    with pytest.raises(DataError, match="it has 3 rows, and FER2013 35,887"):
+    with pytest.raises(DataError, match="it has 3 rows, expected 35,887"):
         ferplus.read_votes(table(tmp_path / "b.csv", rows=3))
     with pytest.raises(DataError, match="cannot be read"):
         ferplus.read_votes(tmp_path / "missing.csv")
@@ -140,16 +141,16 @@ def test_malformed_tables_of_votes_raise(tmp_path: Path) -> None:
         ferplus.read_votes(broken)
 
 
-def test_votes_that_do_not_fit_the_labels_raise(tmp_path: Path) -> None:
-    """Votes for the labels of a table do not fit the same table without its first row."""
+def test_votes_that_do_not_match_the_labels_raise(tmp_path: Path) -> None:
+    """Votes for the labels of a table do not match the same table without its first row."""
     columns = [VOTES.index(FERPLUS[name]) for name in EMOTIONS]
-    labels = np.arange(ferplus.NUM_ROWS) % 7
-    counts = np.zeros((ferplus.NUM_ROWS, len(VOTES)), int)
-    counts[np.arange(ferplus.NUM_ROWS), np.array(columns)[labels]] = 10
+    labels = np.arange(NUM_IMAGES) % 7
+    counts = np.zeros((NUM_IMAGES, len(VOTES)), int)
+    counts[np.arange(NUM_IMAGES), np.array(columns)[labels]] = 10
     rows = [",".join(VOTES), *(",".join(map(str, row)) for row in counts)]
     (tmp_path / "votes.csv").write_text("\n".join(rows))
     data = dataset(np.zeros((700, 48, 48), np.uint8), labels[:700], [0] * 700)
     data = replace(data, names=np.array([f"row {number}" for number in range(700)]))
     assert with_votes(data, tmp_path / "votes.csv").votes is not None
-    with pytest.raises(DataError, match="do not fit the labels"):
+    with pytest.raises(DataError, match="do not match the labels"):
         with_votes(replace(data, labels=labels[1:701]), tmp_path / "votes.csv")

@@ -60,12 +60,22 @@ def test_run_folders_of_earlier_versions_are_opened(run: RunFolder) -> None:
     assert open_model(run.path).provenance.selected_on == ("validation", "test")
 
 
-def test_a_keras_file_does_not_say_where_it_comes_from(run: RunFolder) -> None:
-    opened = open_model(str(run.model_file))
+def test_a_keras_file_does_not_say_where_it_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    small_network().save(path)
+    opened = open_model(str(path))
     assert (opened.run, opened.artifact) == (None, None)
     assert (opened.provenance.class_names, opened.provenance.selected_on) == (None, None)
     assert opened.provenance.fingerprints == {}
-    np.testing.assert_allclose(opened(IMAGES), keras_probabilities(run.model_file), atol=1e-6)
+    np.testing.assert_allclose(opened(IMAGES), keras_probabilities(path), atol=1e-6)
+
+
+def test_the_model_file_of_a_run_has_the_class_names_of_the_run(run: RunFolder, small: Dataset) -> None:
+    opened = open_model(run.model_file)
+    assert (opened.run, opened.provenance.class_names) == (None, small.class_names)
+    assert (opened.provenance.selected_on, opened.provenance.fingerprints) == (None, {})
+    with pytest.raises(FerlabError, match="has the classes angry, .*; own has cat, dog"):
+        opened.require_classes(("cat", "dog"), "own")
 
 
 @pytest.mark.parametrize(
