@@ -87,14 +87,14 @@ def ferlab_side(arguments: argparse.Namespace) -> None:
         arguments.out / "run",
         quiet=False,
     )
-    if run.trained_result()["status"] != "completed":
+    if run.trained_result().status != "completed":
         sys.exit(f"{run.path} was interrupted, but only complete trainings can be timed. Remove it and start again.")
     total, history = time.perf_counter() - started, run.history()
-    elapsed = max(0.0, total - sum(epoch["seconds"] for epoch in history))
+    elapsed = max(0.0, total - sum(epoch.seconds for epoch in history))
     curve: Curve = []
     for epoch in history:
-        elapsed += epoch["seconds"]
-        curve.append({"minutes": elapsed / 60, "accuracy": epoch["val_accuracy"]})
+        elapsed += epoch.seconds
+        curve.append({"minutes": elapsed / 60, "accuracy": epoch.val_accuracy})
     curve_file(arguments.out, "ferlab").write_text(json.dumps(curve))
 
 

@@ -116,8 +116,8 @@ def test_the_index_contains_every_row() -> None:
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("holiday.jpg", Split.TRAIN, "'holiday.jpg' is no image of FER2013"),
-        ("row 99999", Split.TRAIN, "'row 99999' is no image of FER2013"),
+        ("holiday.jpg", Split.TRAIN, "'holiday.jpg' is not an image of FER2013"),
+        ("row 99999", Split.TRAIN, "'row 99999' is not an image of FER2013"),
         ("row 5", Split.TEST, "row 5 is in test, but row 5 of FER2013 is not"),
     ],
 )
@@ -131,7 +131,7 @@ def test_images_that_are_not_part_of_fer2013_raise(name: str, split: Split, mess
 def test_malformed_tables_of_votes_raise(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it has no column 'neutral'"):
         ferplus.read_votes(table(tmp_path / "a.csv", header="Usage,Image name,a,b"))
-    with pytest.raises(DataError, match="it has 3 rows, and FER2013 35,887"):
+    with pytest.raises(DataError, match="it has 3 rows, expected 35,887"):
         ferplus.read_votes(table(tmp_path / "b.csv", rows=3))
     with pytest.raises(DataError, match="cannot be read"):
         ferplus.read_votes(tmp_path / "missing.csv")
@@ -141,8 +141,8 @@ def test_malformed_tables_of_votes_raise(tmp_path: Path) -> None:
         ferplus.read_votes(broken)
 
 
-def test_votes_that_do_not_fit_the_labels_raise(tmp_path: Path) -> None:
-    """Votes for the labels of a table do not fit the same table without its first row."""
+def test_votes_that_do_not_match_the_labels_raise(tmp_path: Path) -> None:
+    """Votes for the labels of a table do not match the same table without its first row."""
     columns = [VOTES.index(FERPLUS[name]) for name in EMOTIONS]
     labels = np.arange(NUM_IMAGES) % 7
     counts = np.zeros((NUM_IMAGES, len(VOTES)), int)
@@ -152,5 +152,5 @@ def test_votes_that_do_not_fit_the_labels_raise(tmp_path: Path) -> None:
     data = dataset(np.zeros((700, 48, 48), np.uint8), labels[:700], [0] * 700)
     data = replace(data, names=np.array([f"row {number}" for number in range(700)]))
     assert with_votes(data, tmp_path / "votes.csv").votes is not None
-    with pytest.raises(DataError, match="do not fit the labels"):
+    with pytest.raises(DataError, match="do not match the labels"):
         with_votes(replace(data, labels=labels[1:701]), tmp_path / "votes.csv")

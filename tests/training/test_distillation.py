@@ -67,9 +67,12 @@ def test_teachers_without_a_trained_model_or_of_other_data_raise(small: Dataset,
 
 
 def test_a_keras_file_cannot_teach_because_it_does_not_contain_its_provenance(small: Dataset, tmp_path: Path) -> None:
+    """Not even inside a run folder: only the class names are read from there."""
     build_model("newmodel").save(tmp_path / "model.keras")
-    with pytest.raises(RunError, match="does not say what it was trained on. Give its run folder or an exported"):
-        open_teachers(taught_by(tmp_path / "model.keras"), small)
+    inside = RunFolder(Path(write_teacher(tmp_path / "run", small, 0))).model_file
+    for path in (tmp_path / "model.keras", inside):
+        with pytest.raises(RunError, match="does not say what it was trained on. Give its run folder or an exported"):
+            open_teachers(taught_by(path), small)
 
 
 def test_teachers_with_a_distillation_of_0_raise(small: Dataset, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
 
 def _check_teacher(teacher: TrainedModel, dataset: Dataset) -> None:
     origin = teacher.provenance
-    if origin.class_names is None:
+    if teacher.run is None and teacher.artifact is None:
         raise RunError(
             f"The teacher {teacher.name} does not say what it was trained on. Give its run folder or an exported "
             "artifact."
