@@ -94,7 +94,7 @@ def test_report_compares_runs_and_prints_the_ranking(small: Dataset, tmp_path: P
     fair = write_run(tmp_path / "fair", small, "fair_newmodel", 0, 0.7)
     result = run("report", str(study), str(fair), "--out", str(tmp_path / "out"), "--no-images")
     assert result.exit_code == 0, result.output
-    row = next(line for line in result.stdout.splitlines() if line.split()[1:2] == ["study_newmodel"])
+    (row,) = (line for line in result.stdout.splitlines() if line.split()[:2] == ["2", "study_newmodel"])
     assert row.rstrip().endswith("validation, test")
     for sentence in read_comparison(tmp_path / "out").findings:
         assert f"- {sentence}" in result.stdout
