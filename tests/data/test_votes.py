@@ -78,9 +78,10 @@ def test_images_without_votes_are_neither_mislabeled_nor_faceless() -> None:
 
 def test_the_audit_counts_votes() -> None:
     summary = audit(voted()).summary
-    assert summary["votes"]["train"]["majority_agrees"] == pytest.approx(0.4)
-    assert summary["votes"]["train"]["majority_agrees_by_class"]["disgust"] is None
-    assert summary["suspicions"]["not a face"] == summary["suspicions"]["label without a vote"] == 1
+    assert summary.votes is not None
+    assert summary.votes["train"].majority_agrees == pytest.approx(0.4)
+    assert summary.votes["train"].majority_agrees_by_class["disgust"] is None
+    assert summary.suspicions["not a face"] == summary.suspicions["label without votes"] == 1
 
 
 def table(path: Path, *, header: str = ",".join(("Usage", "Image name", *VOTES)), rows: int = NUM_IMAGES) -> Path:

@@ -235,7 +235,7 @@ def test_a_run_folder_in_use_raises(small: Dataset, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_created_raises(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputError, match=r"file/run cannot be .*Choose another --out"):
+    with pytest.raises(OutputError, match=r"file/run cannot be created: .*Choose another location"):
         train("study_newmodel", small, tmp_path / "file" / "run")
 
 
