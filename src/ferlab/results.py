@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 RENAMED = {"departures": "deviations", "distinct": "significant"}  # keys of schema 1
+BY_CLASS = ("classes", "per_class")  # keys whose values are keyed by class names, which may be anything
 
 Interval = tuple[float, float]  # 95 %, lower and upper bound
 SplitName = Literal["train", "validation", "test"]
@@ -460,7 +461,9 @@ def _upgraded(values: Any) -> Any:
         return [_upgraded(value) for value in values]
     if not isinstance(values, dict):
         return values
-    upgraded = {RENAMED.get(key, key): _upgraded(value) for key, value in values.items()}
+    upgraded = {
+        RENAMED.get(key, key): value if key in BY_CLASS else _upgraded(value) for key, value in values.items()
+    }
     if isinstance(upgraded.get("selected_on"), str):
         upgraded["selected_on"] = upgraded["selected_on"].split("+")
     return upgraded
