@@ -1,7 +1,7 @@
 """Progress of long work on standard error: a live line on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,11 +43,62 @@ def _bar(output: Console, disable: bool) -> Progress:
     )
 
 
-class TrainingProgress:
-    """Report the steps and epochs of one training, and the time left."""
+class ComparisonProgress:
+    """Report the runs of a comparison, and the time left for all of them.
 
-    def __init__(self, recipe: Recipe, quiet: bool) -> None:
-        self.recipe, self.quiet = recipe, quiet
+    The time left follows from the work done so far, so it needs no knowledge of the machine.
+
+    Args:
+        work: of each run, in any unit.
+        quiet: show nothing.
+    """
+
+    def __init__(self, work: Sequence[float], quiet: bool) -> None:
+        self.work, self.quiet = work, quiet
+        self.number = -1  # of the current run
+        self.first_share: float | None = None  # of the current run that was done when it began
+        self.measured = 0.0  # work since the start; runs that were finished before do not count
+        self.started = time.monotonic()
+
+    def begin(self, name: str) -> None:
+        """Begin the next run."""
+        self.number, self.first_share = self.number + 1, None
+        self.say(f"[{self.number + 1}/{len(self.work)}] {name}")
+
+    def left(self, share: float) -> str:
+        """Describe the time left for all runs when a share, 0..1, of the current one is done."""
+        if self.first_share is None:
+            self.first_share = share
+        current = self.work[self.number]
+        measured = self.measured + (share - self.first_share) * current
+        if not measured:
+            return "time left unknown"
+        rest = sum(self.work[self.number :]) - share * current
+        return f"{duration((time.monotonic() - self.started) / measured * rest)} left"
+
+    def end(self) -> None:
+        """End the current run."""
+        if self.first_share is not None:
+            self.measured += (1 - self.first_share) * self.work[self.number]
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        if not self.quiet:
+            console().print(line, markup=False)
+
+
+class TrainingProgress:
+    """Report the steps and epochs of one training, and the time left.
+
+    Args:
+        recipe: of the training.
+        quiet: show nothing.
+        comparison: that the training belongs to. Then the time left is that of all runs, and epochs get no lines of
+            their own.
+    """
+
+    def __init__(self, recipe: Recipe, quiet: bool, comparison: ComparisonProgress | None = None) -> None:
+        self.recipe, self.quiet, self.comparison = recipe, quiet, comparison
         self.console = console()
         self.live = self.console.is_terminal and not quiet
         self.progress = _bar(self.console, disable=not self.live)
@@ -59,7 +110,8 @@ class TrainingProgress:
 
     def start(self, policy: str) -> None:
         """Announce the training."""
-        self._say(f"{self.recipe.name or self.recipe.architecture}: {self.recipe.epochs} epochs in {policy}")
+        if not self.comparison:
+            self._say(f"{self.recipe.name or self.recipe.architecture}: {self.recipe.epochs} epochs in {policy}")
         self.progress.start()
 
     def stop(self) -> None:
@@ -78,7 +130,7 @@ class TrainingProgress:
         """Begin an epoch."""
         self.epoch, self.steps, self.done = epoch, steps, 0
         self.began = self.spoke = time.monotonic()
-        self.task = self.progress.add_task(f"epoch {epoch + 1}/{self.recipe.epochs}", total=steps)
+        self.task = self.progress.add_task(f"{self._epoch()}, {self._left()}", total=steps)
 
     def step(self) -> None:
         """Count a step."""
@@ -89,17 +141,19 @@ class TrainingProgress:
 
     def show(self, accuracy: float) -> None:
         """Show the accuracy of the epoch so far, 0..1."""
-        description = f"epoch {self.epoch + 1}/{self.recipe.epochs} accuracy {accuracy:.3f}, run: {self._left()}"
+        description = f"{self._epoch()}, accuracy {accuracy:.3f}, {self._left()}"
         self.progress.update(self.task, description=description)
         if not self.live and time.monotonic() - self.spoke > PLAIN_INTERVAL:
             self.spoke = time.monotonic()
-            self._say(f"  step {self.done}/{self.steps} accuracy {accuracy:.3f} ({self._left()})")
+            self._say(f"  {self._epoch()}, step {self.done}/{self.steps}, accuracy {accuracy:.3f} ({self._left()})")
 
     def end_epoch(self, epoch: Epoch) -> None:
         """End an epoch, and report its measurements."""
         self.progress.remove_task(self.task)
         self.spent.append(time.monotonic() - self.began)
         self.done, self.epoch = 0, self.epoch + 1
+        if self.comparison:
+            return
         left = "" if self.epoch == self.recipe.epochs else f", {self._left()}"
         self._say(
             f"epoch {self.epoch}/{self.recipe.epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
@@ -111,9 +165,16 @@ class TrainingProgress:
         """Report the end of the run."""
         scored = result.validation.accuracy if result.validation else result.selection_accuracy
         where = "validation" if result.validation else " and ".join(result.selected_on)
-        self._say(f"{result.status}: best epoch {result.best_epoch}, {100 * (scored or 0):.2f} % on {where}")
+        left = f" (all runs: {self.comparison.left(1.0)})" if self.comparison else ""
+        self._say(f"{result.status}: best epoch {result.best_epoch}, {100 * (scored or 0):.2f} % on {where}{left}")
+
+    def _epoch(self) -> str:
+        return f"epoch {min(self.epoch + 1, self.recipe.epochs)}/{self.recipe.epochs}"
 
     def _left(self) -> str:
+        if self.comparison:
+            share = (self.epoch + self.done / max(1, self.steps)) / self.recipe.epochs
+            return f"all runs: {self.comparison.left(share)}"
         epochs_left = self.recipe.epochs - self.epoch
         if self.done > 1:  # the pace of this epoch, without its validation, or that of whole epochs
             pace = (time.monotonic() - self.paced) / (self.done - 1) * self.steps

@@ -461,9 +461,7 @@ def _upgraded(values: Any) -> Any:
         return [_upgraded(value) for value in values]
     if not isinstance(values, dict):
         return values
-    upgraded = {
-        RENAMED.get(key, key): value if key in BY_CLASS else _upgraded(value) for key, value in values.items()
-    }
+    upgraded = {RENAMED.get(key, key): value if key in BY_CLASS else _upgraded(value) for key, value in values.items()}
     if isinstance(upgraded.get("selected_on"), str):
         upgraded["selected_on"] = upgraded["selected_on"].split("+")
     return upgraded

@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +21,13 @@ from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, write_atomically
-from ferlab.formatting import duration
-from ferlab.progress import console
+from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe, find_recipes
-from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes
+from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
 from ferlab.results import DatasetSummary, Result, SplitName, write_result
 from ferlab.runs import ClassMaps, RunFolder
-from ferlab.training.train import train
+from ferlab.training.train import train_recipe
 
 EXPLAINED_PER_CLASS = 20  # images, whose Grad-CAM maps the report shows as means
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
@@ -91,18 +89,14 @@ def compare(
     if (out / "runs").exists() and not resume:
         raise RunError(f"{out} already holds a comparison. Resume it with --resume, or choose another --out.")
     jobs = [(recipe, seed) for recipe in chosen for seed in range(seeds)]
-    say = (lambda line: None) if quiet else console().print
-    _check_disk(jobs, out, say)
+    num_images = len(dataset.take(Split.TRAIN))
+    progress = ComparisonProgress([_work(recipe, num_images) for recipe, _ in jobs], quiet)
+    _check_disk(jobs, out, progress)
     entries: list[Entry] = []
-    started = time.monotonic()
-    for number, (recipe, seed) in enumerate(jobs, start=1):
-        say(f"[{number}/{len(jobs)}] {recipe.name}, seed {seed}")
-        entries.append(_run(recipe, seed, dataset, out, backend, quiet))
+    for recipe, seed in jobs:
+        entries.append(_run(recipe, seed, dataset, out, progress))
         if entries[-1].status == "interrupted":
             break
-        if number < len(jobs):
-            left = (time.monotonic() - started) / number * (len(jobs) - number)
-            say(f"    {number} of {len(jobs)} runs done, about {duration(left)} left")
     ranked_on: SplitName = "test" if dataset.has(Split.TEST) else "validation"
     comparison = _conclude([*entries, *baseline_entries(dataset)], dataset.summary(), ranked_on, out)
     if entries[-1].status == "interrupted":
@@ -123,14 +117,19 @@ def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe
     return prepared
 
 
-def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, say: Any) -> None:
+def _work(recipe: Recipe, num_images: int) -> float:
+    """How much a run has to compute, to estimate the time left: multiply-adds, backward passes left out."""
+    return float(model_stats(recipe).multiply_adds * image_passes(recipe, num_images))
+
+
+def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, progress: ComparisonProgress) -> None:
     """Refuse a comparison for which the disk is too small, before anything is trained.
 
     Raises:
         FerlabError: if it is.
     """
     needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
-    say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
+    progress.say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -139,24 +138,26 @@ def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, say: Any) -> None:
         )
 
 
-def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, backend: str | None, quiet: bool) -> Entry:
+def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, progress: ComparisonProgress) -> Entry:
     """Train one recipe with one seed, unless that is done, and score it on the test split, if there is one."""
     path = out / "runs" / f"{recipe.name}-seed{seed}"
     reason = None
+    progress.begin(f"{recipe.name}, seed {seed}")
     try:
-        result = train(recipe, dataset, path, seed=seed, resume=True, backend=backend, quiet=quiet).result()
+        training = TrainingProgress(recipe, progress.quiet, progress)
+        result = train_recipe(recipe, dataset, path, seed, True, training).result()
         if result and result.finished:
             if dataset.has(Split.TEST) and result.test is None:
                 evaluate(path, dataset, Split.TEST)
-            _explain(RunFolder(path), dataset, quiet)
+            _explain(RunFolder(path), dataset, progress)
     except Exception as error:  # one failed run must not end the others
         reason = str(error) or type(error).__name__
-        if not quiet:
-            console().print(f"    failed: {reason.splitlines()[0]}")
+        progress.say(f"failed: {reason.splitlines()[0]}")
+    progress.end()
     return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), RunFolder(path), out, reason)
 
 
-def _explain(run: RunFolder, dataset: Dataset, quiet: bool) -> None:
+def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> None:
     """Keep the mean Grad-CAM map of each class for the report, on validation images if there are any.
 
     A model without a feature map, such as that of a plugin, has no maps.
@@ -167,8 +168,7 @@ def _explain(run: RunFolder, dataset: Dataset, quiet: bool) -> None:
     try:
         found = explain_split(run.path, dataset, split, images_per_class=EXPLAINED_PER_CLASS)
     except FerlabError as error:
-        if not quiet:
-            console().print(f"    no Grad-CAM maps: {error}", markup=False)
+        progress.say(f"no Grad-CAM maps: {error}")
         return
     correlation = np.nan if found.rank_correlation is None else found.rank_correlation
     run.write_explanations(

@@ -101,8 +101,15 @@ def train(
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
+    return train_recipe(recipe, dataset, Path(out), seed, resume, TrainingProgress(recipe, quiet))
+
+
+def train_recipe(
+    recipe: Recipe, dataset: Dataset, out: Path, seed: int, resume: bool, progress: TrainingProgress
+) -> RunFolder:
+    """Train a recipe and report to a progress of the caller's. Arguments and errors as in `train`."""
     dataset.require(Split.TRAIN)
-    run = RunFolder(Path(out))
+    run = RunFolder(out)
     result = run.result() if run.exists() else None
     if result and result.finished:
         _check_same_run(run, recipe, dataset, seed, resume)
@@ -111,7 +118,7 @@ def train(
     with run.lock():
         _begin(job, resume)
         try:
-            _train(job, TrainingProgress(recipe, quiet))
+            _train(job, progress)
         except TrainingError as error:
             run.write_result(Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed))
             raise
