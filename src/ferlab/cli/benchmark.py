@@ -14,11 +14,14 @@ from ferlab.results import SCHEMA
 def benchmark(
     models: Annotated[
         list[str],
-        typer.Argument(help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first."),
+        typer.Argument(
+            metavar="MODEL...",
+            help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first.",
+        ),
     ],
     threads: Annotated[
         str | None,
-        typer.Option(metavar="N,N,...", help="Numbers of processor threads. [default: one, and all cores]"),
+        typer.Option(metavar="N,N,...", help="Numbers of CPU threads. [default: one, and all cores]"),
     ] = None,
     batch_sizes: Annotated[str, typer.Option(metavar="N,N,...", help="Batch sizes.")] = "1,8,32,128",
     seconds: Annotated[
@@ -29,6 +32,8 @@ def benchmark(
     plugin: PluginOption = None,
 ) -> None:
     """Measure latency and throughput of models on this machine.
+
+    For example:
 
         ferlab benchmark default mine.onnx mine.tflite runs/mine
 

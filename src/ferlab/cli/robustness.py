@@ -35,7 +35,9 @@ def robustness(
 ) -> None:
     """Evaluate a model under ten image corruptions, such as blur or an off-center crop, at five strengths each.
 
-    ferlab robustness default --data fer2013.zip --out robustness
+    For example:
+
+        ferlab robustness default --data fer2013.zip --out robustness
     """
     from ferlab.evaluation.robustness import robustness as evaluate_robustness
     from ferlab.evaluation.robustness import write_sheet
