@@ -161,7 +161,7 @@ def print_explanation(summary: "ExplanationSummary") -> None:
         table.add_row(escape(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
     _print(table)
     found = summary.rank_correlation
-    print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:.2f}'}")
+    print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:z.2f}'}")
     print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
