@@ -39,7 +39,7 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
     name = recipe.name or recipe.architecture
     if recipe.distillation and not recipe.teachers:
         raise RecipeError(
-            f"{name} learns from teachers, and there are none. Train some first, and name their run folders with "
+            f"{name} needs teachers, and got none. Train some first, and pass their run folders with "
             "--set teachers=DIR,DIR."
         )
     if recipe.teachers and not recipe.distillation:
