@@ -117,9 +117,9 @@ def test_failed_runs_are_neither_teachers_nor_artifacts(small: Dataset, tmp_path
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on=("validation", "test")))
     run.model_file.touch()
     run.write_result(Result(status="failed", reason="the loss is nan", recipe="study_newmodel", seed=0))
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         open_teachers(student_of(run.path), small)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         export(run, small, tmp_path / "model.onnx")
 
 

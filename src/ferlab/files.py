@@ -13,11 +13,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Args:
-        path: The file. Its folder is created if it is missing.
-        write: Called with the open temporary file.
+        path: the file. Its folder is created if it is missing.
+        write: called with the open temporary file.
 
     Raises:
-        OutputError: If the disk is full or the folder is not writable. An existing file is not changed.
+        OutputError: if the disk is full or the folder is not writable. An existing file is not changed.
     """
     temporary = None
     make_folder(path.parent)
@@ -42,7 +42,7 @@ def make_folder(path: Path) -> None:
     """Create a folder and its parents if they are missing.
 
     Raises:
-        OutputError: If the folder cannot be created.
+        OutputError: if the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

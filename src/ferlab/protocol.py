@@ -39,7 +39,7 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
     if not splits:
         raise ProtocolError(
             f"{dataset.source} has no validation images, and the best epoch is selected on those alone: selected on "
-            "the test split, the test accuracy would say nothing about new images. Give data with a validation split "
+            "the test split, the test accuracy would say nothing about new images. Pass data with a validation split "
             "(PublicTest)."
         )
     return splits
@@ -83,7 +83,7 @@ def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> D
     if not dataset.has(Split.VALIDATION):
         raise ProtocolError(
             f"{dataset.source} has no validation images, and probabilities are calibrated on those alone: calibrated "
-            "on the test split, they would look better there than on new images. Give data with a validation split "
+            "on the test split, they would look better there than on new images. Pass data with a validation split "
             "(PublicTest)."
         )
     validation = dataset.take(Split.VALIDATION)
@@ -91,6 +91,6 @@ def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> D
     if test and validation.fingerprints["validation"] == test:
         raise ProtocolError(
             f"The validation images of {dataset.source} are the run's own test images: calibrated on them, "
-            "probabilities would look better there than on new images. Give the data that the run was trained on."
+            "probabilities would look better there than on new images. Pass the data that the run was trained on."
         )
     return validation

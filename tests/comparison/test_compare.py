@@ -83,7 +83,7 @@ def test_resuming_trains_no_finished_run_again(
     trained: tuple[Path, Comparison], small: Dataset, tmp_path: Path
 ) -> None:
     comparison, out = trained[1], shutil.copytree(trained[0], tmp_path / "out")
-    with pytest.raises(RunError, match="already holds a comparison"):
+    with pytest.raises(RunError, match="already contains a comparison"):
         compare(["study_newmodel"], small, out, **TINY)
     model = out / entry_of(comparison, "study_newmodel").run / "model.keras"
     stamp = model.stat().st_mtime_ns
@@ -157,7 +157,7 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
     for bad, message in (
         (other, "other test images"),
         (strange, "other classes"),
-        (tmp_path, "does not hold a finished run"),
+        (tmp_path, "does not contain a finished run"),
         (run, "have the same recipe and seed"),
     ):
         with pytest.raises(RunError, match=message):

@@ -208,7 +208,7 @@ def test_models_that_cannot_be_opened_raise(small: Dataset, tmp_path: Path) -> N
             evaluate(tmp_path / name, small)
     with pytest.raises(FerlabError, match="does not exist"):
         evaluate(tmp_path / "nothing.keras", small)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         evaluate(tmp_path, small)
 
 

@@ -1,4 +1,4 @@
-"""Files of predictions: reading, writing, scoring, and the errors they can have."""
+"""Prediction files: reading, writing, scoring, and the errors they can have."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_each_fault_has_a_clear_error(small: Dataset, tmp_path: Path) -> None:
         (table(names, "class", ["glad"] * len(names)), "unknown class 'glad'"),
         (table(names, "class", [""] * len(names)), "line 2: there is no class"),
         ("a,b\n1,2\n", "no column 'name'"),
-        ("name,class\n", "holds no predictions"),
+        ("name,class\n", "contains no predictions"),
     ):
         (tmp_path / "p.csv").write_text(text)
         with pytest.raises(DataError, match=message):

@@ -242,7 +242,7 @@ def test_models_that_cannot_be_explained_raise(tmp_path: Path, small: Dataset) -
             explain(model, IMAGES)
     with pytest.raises(FerlabError, match="does not exist"):
         explain(tmp_path / "nowhere", IMAGES)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         explain(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5), IMAGES)
     (tmp_path / "broken.keras").write_bytes(b"nothing")
     with pytest.raises(FerlabError, match="cannot be loaded as a Keras model"):

@@ -116,7 +116,7 @@ def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_
     for wrong, error, reason in (
         (runs[:1], RunError, "two or more different runs"),
         ([runs[0], runs[0]], RunError, "two or more different runs"),
-        ([runs[0], tmp_path], RunError, "does not hold a trained model"),
+        ([runs[0], tmp_path], RunError, "does not contain a trained model"),
     ):
         with pytest.raises(error, match=reason):
             ensemble(wrong, demo, out)

@@ -175,7 +175,7 @@ def test_agreement_is_as_computed_by_hand() -> None:
 
 
 def test_invalid_runs_and_file_names_raise(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         export(tmp_path, demo, tmp_path / "model.onnx")
     with pytest.raises(ArtifactError, match="litert must end in .tflite, got model.onnx"):
         export(run, demo, tmp_path / "model.onnx", format="litert")

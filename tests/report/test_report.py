@@ -263,10 +263,14 @@ def test_mistakes_with_almost_equal_probabilities(tmp_path: Path, demo: Dataset)
     [
         ("environment.json", '{"schema": 1, "seed": 0}', r"environment\.json: ferlab: field required"),
         ("config.json", '{"schema": 1, "recipe": {}}', r"config\.json was written by another version of ferlab"),
-        ("config.json", "[]", "does not hold a JSON object"),
+        ("config.json", "[]", "does not contain a JSON object"),
         ("history.jsonl", "{", r"history\.jsonl cannot be read"),
         ("history.jsonl", '{"epoch": 1}', r"history\.jsonl: loss: field required"),
-        ("result.json", '{"schema": 1, "status": "interrupted", "recipe": "x", "seed": 0}', "not hold a finished run"),
+        (
+            "result.json",
+            '{"schema": 1, "status": "interrupted", "recipe": "x", "seed": 0}',
+            "not contain a finished run",
+        ),
         ("predictions.npz", "", r"predictions\.npz cannot be read"),
     ],
 )

@@ -55,7 +55,10 @@ def test_a_student_learns_from_a_teacher_and_can_be_resumed_without_it(small: Da
 
 def test_teachers_without_a_trained_model_or_of_other_data_raise(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for path, message in ((tmp_path / "none", "does not exist"), (tmp_path / "empty", "does not hold a trained model")):
+    for path, message in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "empty", "does not contain a trained model"),
+    ):
         with pytest.raises(FerlabError, match=message):
             open_teachers(taught_by(path), small)
     path = write_teacher(tmp_path / "run", small, 0)
@@ -71,7 +74,7 @@ def test_a_keras_file_cannot_teach_because_it_does_not_contain_its_provenance(sm
     build_model("newmodel").save(tmp_path / "model.keras")
     inside = RunFolder(Path(write_teacher(tmp_path / "run", small, 0))).model_file
     for path in (tmp_path / "model.keras", inside):
-        with pytest.raises(RunError, match="does not say what it was trained on. Give its run folder or an exported"):
+        with pytest.raises(RunError, match="does not say what it was trained on. Pass its run folder or an exported"):
             open_teachers(taught_by(path), small)
 
 

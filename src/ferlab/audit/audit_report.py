@@ -36,16 +36,16 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
     """Write audit.json, audit.csv and audit.html.
 
     Args:
-        found: The result of `audit`.
-        folder: Output folder; created if it is missing.
-        images: Show images of the dataset on the page. False if they must not be shared.
+        found: the result of `audit`.
+        folder: output folder; created if it is missing.
+        images: show images of the dataset on the page. False if they must not be shared.
 
     Returns:
         The path of the HTML page.
 
     Raises:
-        MissingExtraError: If the libraries of the extra `audit` are not installed.
-        OutputError: If the folder is not writable.
+        MissingExtraError: if the libraries of the extra `audit` are not installed.
+        OutputError: if the folder is not writable.
     """
     page = (
         environment(TEMPLATES, extra="audit")

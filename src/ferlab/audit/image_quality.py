@@ -29,7 +29,7 @@ def measure(images: np.ndarray) -> dict[str, np.ndarray]:
     """Compute the statistics of each image.
 
     Args:
-        images: Grayscale images, `(N, H, W)` uint8.
+        images: grayscale images, `(N, H, W)` uint8.
 
     Returns:
         Arrays `(N,)` float64: `brightness`, the mean gray value, 0..255; `contrast`, the standard deviation of the

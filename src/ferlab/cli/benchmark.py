@@ -32,7 +32,7 @@ def benchmark(
 
         ferlab benchmark default mine.onnx mine.tflite runs/mine
 
-    The models take turns, each in its own process. Give the same model twice to see how much the results vary.
+    The models take turns, each in its own process. Pass the same model twice to see how much the results vary.
     """
     from ferlab.export.latency import benchmark as measure
 

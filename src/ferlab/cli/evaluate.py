@@ -28,7 +28,7 @@ def evaluate(
         str,
         typer.Argument(
             help="A run folder, a .keras, .onnx or .tflite file, `default` for the model in the package, or a .csv or "
-            ".npz file of predictions."
+            ".npz prediction file."
         ),
     ],
     data: DataOption,
@@ -50,7 +50,7 @@ def evaluate(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="MODEL|FILE", help="Compare with another model or file of predictions, image by image."),
+        typer.Option(metavar="MODEL|FILE", help="Compare with another model or prediction file, image by image."),
     ] = None,
     write_predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the predictions as .csv or .npz.")

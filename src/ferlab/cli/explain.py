@@ -56,7 +56,7 @@ def explain(
     reflect what the model learned.
     """
     if (image is None) == (data is None):
-        raise typer.BadParameter("Give either an image or --data.", param_hint="IMAGE")
+        raise typer.BadParameter("Pass either an image or --data.", param_hint="IMAGE")
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"The file name must end in .png, got {out.name}.", param_hint="--out")
     load_plugins(plugin)

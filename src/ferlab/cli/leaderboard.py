@@ -16,7 +16,7 @@ def leaderboard(
         list[str],
         typer.Argument(
             metavar="MODEL|FILE...",
-            help="Two or more models (as in `ferlab evaluate`) or .csv and .npz files of predictions.",
+            help="Two or more models (as in `ferlab evaluate`) or .csv and .npz prediction files.",
         ),
     ],
     data: DataOption,
@@ -27,7 +27,7 @@ def leaderboard(
     reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
-    """Rank models and files of predictions on one split, with intervals and ties.
+    """Rank models and prediction files on one split, with intervals and ties.
 
         ferlab leaderboard default runs/newmodel theirs.csv --data fer2013.zip --out leaderboard
 

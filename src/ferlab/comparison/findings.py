@@ -1,7 +1,7 @@
 """Findings: sentences derived from the numbers of a comparison.
 
 Each finding is one function of the comparison and the histories of its runs that yields sentences, or none. A model
-that is not clearly better than chance is called under-trained, and no other finding mentions it.
+that is not clearly better than chance is called under-trained, and other findings ignore it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ KNOWN = ("mobilenetv2", "resnet50", "vgg16")
 
 
 def findings(comparison: Comparison, histories: Histories) -> list[str]:
-    """Derive all findings, in the order in which a reader wants them."""
+    """Derive all findings, in the order of a report."""
     kinds = (
         failed, other_training_images, winner, under_trained, below_pixels, selected_on_test, study_against_fair,
         study_conclusion, overfitting, still_improving, stopped_early, cost_of_accuracy,
@@ -35,7 +35,8 @@ def findings(comparison: Comparison, histories: Histories) -> list[str]:
 
 
 def summarize(comparison: Comparison) -> list[str]:
-    """Summarize a comparison in five sentences: the setting, the winner, the study's question, the cost, the trust."""
+    """Summarize a comparison in five sentences: the setting, the winner, the study's
+    conclusion, the cost of accuracy, and how far to trust the numbers."""
     leads = list(winner(comparison, {}))
     conclusions = list(study_conclusion(comparison, {})) or list(study_against_fair(comparison, {}))
     costs = list(cost_of_accuracy(comparison, {}))
@@ -203,7 +204,7 @@ def stopped_early(comparison: Comparison, histories: Histories) -> Iterator[str]
 
 
 def cost_of_accuracy(comparison: Comparison, histories: Histories) -> Iterator[str]:
-    """Compute what a point of accuracy costs, from each model that is worth its parameters to the next larger one."""
+    """Compute the cost of a point of accuracy, from each model to the next larger one that is significantly better."""
     rows = sorted(_trained_rows(comparison), key=lambda row: _costs(comparison, row)["parameters"])
     if len(rows) < 2:
         return
@@ -241,7 +242,7 @@ def _more(amount: float, write: Callable[[float], str], less: str, what: str) ->
 
 
 def _never_cheaper(comparison: Comparison, row: RankedRecipe, base: RankedRecipe) -> bool:
-    """Whether another, larger model costs at least as much by every measure."""
+    """Return whether a larger model costs at least as much as another one by every measure."""
     one, other = _costs(comparison, row), _costs(comparison, base)
     return one["parameters"] > other["parameters"] and all(one[key] >= other[key] for key in one)
 
@@ -283,7 +284,7 @@ def _trust(comparison: Comparison) -> str:
 
 
 def _trained_rows(comparison: Comparison) -> list[RankedRecipe]:
-    """The ranked models from which something can be concluded."""
+    """Return the ranked models that are not under-trained."""
     return [row for row in comparison.ranking if not row.is_baseline and not _near_chance(row, comparison)]
 
 
@@ -313,7 +314,7 @@ def _may_be_fer2013(comparison: Comparison) -> bool:
 
 
 def _one_seed(difference: Difference) -> str:
-    """What the interval leaves out where one of the two recipes has a single seed."""
+    """Say what the interval leaves out if one of the two recipes has a single seed."""
     return "" if difference.seeds else "; with one seed, the noise between trainings is not included"
 
 

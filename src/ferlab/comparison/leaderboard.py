@@ -1,4 +1,4 @@
-"""`make_leaderboard`: rank models and files of predictions on one split, with ties."""
+"""`make_leaderboard`: rank models and prediction files on one split, with ties."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,15 +69,15 @@ class Leaderboard:
 def make_leaderboard(
     systems: Sequence[str | Path], dataset: Dataset, split: str | Split = Split.VALIDATION
 ) -> Leaderboard:
-    """Rank models and files of predictions on one split.
+    """Rank models and prediction files on one split.
 
     Args:
-        systems: models or files of predictions, as in `ferlab.evaluate`. They are named after their files.
+        systems: models or prediction files, as in `ferlab.evaluate`. They are named after their files.
         dataset: with images in that split.
         split: `train`, `validation` or `test`.
 
     Raises:
-        DataError: if the split is empty, or a file of predictions does not fit its images.
+        DataError: if the split is empty, or a prediction file does not fit its images.
         FerlabError: if there are fewer than two systems, two of them have the same name, or one cannot be read.
     """
     check_libraries()
@@ -109,7 +109,7 @@ def _named(systems: Sequence[str | Path]) -> dict[str, str | Path]:
             raise FerlabError(f"{named[name]} and {system} are both called '{name}'. Rename one of them.")
         named[name] = system
     if len(named) < 2:
-        raise FerlabError("A leaderboard needs two systems or more. Give models or files of predictions.")
+        raise FerlabError("A leaderboard needs two systems or more. Pass models or prediction files.")
     return named
 
 

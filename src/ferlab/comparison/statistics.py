@@ -19,7 +19,7 @@ def rank(entries: Sequence[Entry], split: str) -> list[RankedRecipe]:
     """Rank recipes by their mean accuracy over seeds on one split, best first.
 
     Args:
-        entries: those without metrics on that split are left out.
+        entries: runs and baselines; those without metrics on that split are left out.
         split: `test` or `validation`.
     """
     scored: dict[str, list[Entry]] = {}
@@ -70,7 +70,7 @@ def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray)
 
     Args:
         correct: by recipe, best first, one boolean array `(N,)` per seed: which predictions are correct.
-        copies: `(N,)` number of each image's group of copies.
+        copies: group number of identical images, `(N,)`.
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -111,7 +111,7 @@ def _compare(first: str, second: str, correct: Mapping[str, Sequence[np.ndarray]
 
 
 def _seed_variances(*accuracies: np.ndarray) -> list[tuple[float, int]]:
-    """Variances of two means over seeds, with their degrees of freedom; none if one recipe has a single seed."""
+    """Compute the variances of two means over seeds, with degrees of freedom; empty if a recipe has one seed only."""
     if min(map(len, accuracies)) < 2:
         return []
     return [(float(np.var(group, ddof=1)) / len(group), len(group) - 1) for group in accuracies]
@@ -122,7 +122,7 @@ def welch_satterthwaite(difference: float, variances: Sequence[tuple[float, int]
 
     Args:
         difference: the estimate.
-        variances: each with its degrees of freedom.
+        variances: variances with their degrees of freedom.
     """
     from scipy.stats import t
 

@@ -88,15 +88,15 @@ def read_members(
     """Read image files into a dataset, sorted by path. The dataset is empty if every file is bad.
 
     Args:
-        members: The image files.
-        bad: Collects or raises on the files that cannot be read.
-        place: Returns the label and split of a path; raises ValueError with the reason if it has none.
-        decode: Returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
+        members: the image files.
+        bad: collects or raises on the files that cannot be read.
+        place: returns the label and split of a path; raises ValueError with the reason if it has none.
+        decode: returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
             cannot.
-        class_names: Class names in the order of the labels.
+        class_names: class names in the order of the labels.
 
     Raises:
-        DataError: At the first bad file, unless bad items are skipped.
+        DataError: at the first bad file, unless bad items are skipped.
     """
     images, labels, splits, names = [], [], [], []
     for path, read in sorted(members, key=lambda member: member[0]):

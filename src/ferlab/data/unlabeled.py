@@ -29,7 +29,7 @@ class UnlabeledImages:
 
 
 def is_unlabeled(source: str | Path) -> bool:
-    """Whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
+    """Return whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
     path = Path(source).expanduser()
     if not path.exists() or not is_container(path):
         return False
@@ -45,7 +45,7 @@ def load_unlabeled(source: str | Path, *, faces: bool = False, skip_bad: bool = 
         skip_bad: skip images that cannot be read.
 
     Raises:
-        DataError: if an image cannot be read and `skip_bad` is off, or there is none.
+        DataError: if an image cannot be read and `skip_bad` is off, or there are none.
     """
     path, bad = Path(source).expanduser(), BadItems(source=str(source), skip=skip_bad)
     crop = largest_face_crop if faces else center_crop

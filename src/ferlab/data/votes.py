@@ -16,13 +16,13 @@ class VoteSummary:
     """Agreement of the votes with the labels of a split, and with each other.
 
     Args:
-        images: Number of images.
-        majority_agrees: Share of images whose label has the most votes, 0..1; ties count.
-        majority_agrees_by_class: The same by class; None for classes without images.
-        median_entropy_bits: Median entropy of the votes of an image.
-        unanimous: Number of images whose votes all agree with each other.
-        nobody_voted_for_label: Number of images without a vote for their label.
-        not_a_face: Number of images that most annotators marked as not a face.
+        images: number of images.
+        majority_agrees: share of images whose label has the most votes, 0..1; ties count.
+        majority_agrees_by_class: the same by class; None for classes without images.
+        median_entropy_bits: median entropy of the votes of an image.
+        unanimous: number of images whose votes all agree with each other.
+        nobody_voted_for_label: number of images without a vote for their label.
+        not_a_face: number of images that most annotators marked as not a face.
     """
 
     images: int
@@ -47,7 +47,7 @@ def agreement(dataset: Dataset) -> np.ndarray:
 
 
 def majority_agrees(dataset: Dataset) -> np.ndarray:
-    """Return whether no other answer got more votes than the label: `(N,)` bool."""
+    """Return whether no other class got more votes than the label: `(N,)` bool."""
     chosen = own_votes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return (chosen > 0) & (chosen == _votes(dataset).max(axis=1))
 

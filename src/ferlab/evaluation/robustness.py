@@ -196,7 +196,7 @@ def robustness(
     Raises:
         DataError: if the split is empty.
         FerlabError: if the file is not a model, or has other classes.
-        RunError: if the folder does not hold a finished run.
+        RunError: if the folder does not contain a finished run.
     """
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)

@@ -232,7 +232,7 @@ def _open(model: str | Path, class_names: Sequence[str] | None) -> tuple["keras.
     """
     opened = open_model(model)
     if opened.artifact:
-        raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Give a run folder or a .keras file.")
+        raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Pass a run folder or a .keras file.")
     network = opened.keras_model
     own = opened.provenance.class_names
     if class_names is not None:

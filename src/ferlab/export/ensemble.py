@@ -120,7 +120,7 @@ def ensemble(
     """
     folders = [RunFolder(Path(run)) for run in runs]
     if len({folder.path.resolve() for folder in folders}) < max(2, len(folders)):
-        raise RunError("An ensemble needs two or more different runs. Give each run once.")
+        raise RunError("An ensemble needs two or more different runs. Pass each run once.")
     module = format_module(Path(out), format)
     validation = _shared_validation(folders, dataset)
     labels, (models, logits) = validation.labels, _load_and_predict(folders, validation.images, quiet)

@@ -166,12 +166,12 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
     if (wanted := run.dataset().class_names) != dataset.class_names:
         raise ProtocolError(
             f"{run.path} was trained for the classes {', '.join(wanted)}, but {dataset.source} has "
-            f"{', '.join(dataset.class_names)}. Give the data that the run was trained on."
+            f"{', '.join(dataset.class_names)}. Pass the data that the run was trained on."
         )
     if validation.fingerprints != {"validation": run.fingerprints().get("validation")}:
         raise ProtocolError(
             f"The validation images of {dataset.source} are not those of {run.path}, and the artifact's calibration "
-            "and accuracy refer to these. Give the data that the run was trained on."
+            "and accuracy refer to these. Pass the data that the run was trained on."
         )
     return validation
 

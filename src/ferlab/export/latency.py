@@ -126,7 +126,7 @@ def benchmark(
     """
     threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
     if not models or min((*threads, *batch_sizes)) < 1 or seconds <= 0:
-        raise FerlabError("Give at least one model, and numbers of threads, batch sizes and seconds above 0.")
+        raise FerlabError("Pass at least one model, and numbers of threads, batch sizes and seconds above 0.")
     for model in models:
         find_model(model)
     machine = describe_machine()
@@ -234,7 +234,7 @@ def _worker(job: Job) -> Iterator[Measure]:
             except BrokenProcessPool:
                 raise FerlabError(
                     f"The process that ran {job.model} ended unexpectedly, perhaps for lack of memory. "
-                    "Give fewer models or smaller batch sizes."
+                    "Pass fewer models or smaller batch sizes."
                 ) from None
 
         run(_prepare)

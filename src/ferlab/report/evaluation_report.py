@@ -15,8 +15,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write `evaluation.json`, `reliability.svg` and `risk_coverage.svg`.
 
     Args:
-        evaluation: of `ferlab.evaluate`.
-        folder: created if it is missing.
+        evaluation: the result of `ferlab.evaluate`.
+        folder: output folder; created if it is missing.
 
     Raises:
         OutputError: if a file cannot be written.
@@ -39,8 +39,8 @@ def write_robustness(result: Robustness, folder: Path) -> None:
     """Write `robustness.json` and its curves as `robustness.svg`.
 
     Args:
-        result: of `ferlab.evaluation.robustness.robustness`.
-        folder: created if it is missing.
+        result: the result of `ferlab.evaluation.robustness.robustness`.
+        folder: output folder; created if it is missing.
 
     Raises:
         OutputError: if a file cannot be written.
@@ -57,12 +57,12 @@ def render_robustness(result: Robustness) -> str:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     name = _label(result.model, result.selected_on)
-    description = f"Accuracy of {name} on {result.split} images under corruptions of growing strength"
+    description = f"Accuracy of {name} on {result.split} images under corruptions of increasing strength"
     return _render(lambda charts: charts.robustness_curves(result), description)
 
 
 def _label(model: str, selected_on: Sequence[str] | None) -> str:
-    """The name of a model, with the splits that it was selected on if the test split is one of them."""
+    """Name a model, with the splits that it was selected on if the test split is one of them."""
     name, splits = Path(model).name, selected_on or ()
     return f"{name} (selected on {' and '.join(splits)})" if "test" in splits else name
 

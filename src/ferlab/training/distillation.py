@@ -33,7 +33,7 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
         FerlabError: if there is no such file or folder.
         ProtocolError: if a teacher was selected on the test split.
         RecipeError: if there is distillation without teachers, or the other way around.
-        RunError: if a folder does not hold a trained model, or a teacher was trained on other images or classes, or
+        RunError: if a folder does not contain a trained model, or a teacher was trained on other images or classes, or
             does not say on which.
     """
     name = recipe.name or recipe.architecture
@@ -59,7 +59,7 @@ def _check_teacher(teacher: TrainedModel, dataset: Dataset) -> None:
     origin = teacher.provenance
     if teacher.run is None and teacher.artifact is None:
         raise RunError(
-            f"The teacher {teacher.name} does not say what it was trained on. Give its run folder or an exported "
+            f"The teacher {teacher.name} does not say what it was trained on. Pass its run folder or an exported "
             "artifact."
         )
     same_images = origin.fingerprints.get("train") == dataset.fingerprints["train"]

@@ -158,9 +158,9 @@ def _begin(job: Job, resume: bool) -> None:
 
 def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> None:
     if not resume:
-        raise RunError(f"{run.path} already holds a run. Resume it with --resume, or choose another --out.")
+        raise RunError(f"{run.path} already contains a run. Resume it with --resume, or choose another --out.")
     if run.recipe().training_fields() != recipe.training_fields() or run.seed() != seed:
-        raise RunError(f"{run.path} holds a run of another recipe or seed. Choose another --out.")
+        raise RunError(f"{run.path} contains a run of another recipe or seed. Choose another --out.")
     trained_on = run.dataset()
     if trained_on != replace(dataset.summary(), source=trained_on.source):
         raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")
