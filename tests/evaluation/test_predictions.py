@@ -58,7 +58,7 @@ def test_classes_alone_give_accuracy_and_no_calibration(small: Dataset, tmp_path
     scored = evaluate(tmp_path / "p.csv", small, abstain=0.5)
     assert scored.accuracy == pytest.approx(1 - 1 / len(part))
     assert (scored.log_loss, scored.top2_accuracy, scored.reliability, scored.abstained) == (None, None, (), None)
-    assert scored.probabilities_reason == "the file has classes without probabilities"
+    assert scored.probabilities_reason == "the file contains classes without probabilities"
 
 
 def table(names: list[str], columns: str, rows: list[str]) -> str:
