@@ -36,9 +36,8 @@ def start_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        logging.getLogger("tensorflow").setLevel(
-            logging.ERROR
-        )  # hides a warning for each model after the fifth in a process
+        # TensorFlow warns about retracing for each model after the fifth in a process.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with quiet_start():
             import keras
@@ -109,9 +108,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cpu": _processor_name(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1)
-        if sys.platform != "win32"
-        else None,  # mean number of busy cores in the last minute
+        "load": None if sys.platform == "win32" else round(os.getloadavg()[0], 1),  # busy cores in the last minute
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,

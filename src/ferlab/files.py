@@ -38,6 +38,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8; see `write_atomically`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its parents if they are missing.
 

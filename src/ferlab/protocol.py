@@ -14,7 +14,7 @@ from ferlab.results import DatasetSummary
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe that would select its best epoch on the test split.
+    """Reject a recipe that would select its best epoch on the test split.
 
     Raises:
         ProtocolError: if it is not one of the study's.
@@ -48,7 +48,7 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
 def check_origin(
     kind: str, path: Path, selected_on: Sequence[str], fingerprints: Mapping[str, str | None], dataset: Dataset
 ) -> None:
-    """Refuse a teacher or an ensemble member that was selected on the test split.
+    """Reject a teacher or an ensemble member that was selected on the test split.
 
     A model made from it would contain knowledge of the test split, and no result would say so.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ferlab.errors import MissingExtraError, RunError
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -388,7 +388,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         OutputError: if the file cannot be written.
     """
     text = json.dumps(values, indent=1, ensure_ascii=False)
-    write_atomically(path, lambda file: file.write(f"{text}\n".encode()))
+    write_text(path, f"{text}\n")
 
 
 def write_result(path: Path, record: "DataclassInstance") -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
 from ferlab.recipes import Recipe
 from ferlab.results import (
     SCHEMA,
@@ -233,7 +233,7 @@ class RunFolder:
     def write_history(self, epochs: Sequence[Epoch]) -> None:
         """Replace the history."""
         text = "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs)
-        write_atomically(self.path / "history.jsonl", lambda file: file.write(text.encode()))
+        write_text(self.path / "history.jsonl", text)
         self._read["history"] = tuple(epochs)
 
     def _once(self, name: str, read: Callable[[], Value]) -> Value:

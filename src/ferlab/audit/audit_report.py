@@ -11,10 +11,10 @@ import numpy as np
 from ferlab.audit.audit import REASONS, Audit, Suspicion
 from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 from ferlab.formatting import percent
 from ferlab.report.html import environment
-from ferlab.results import SCHEMA, write_json
+from ferlab.results import write_result
 
 COLUMNS = (
     "reason", "split", "label", "suggested", "name", "partner_split", "partner_label", "partner", "score",
@@ -59,9 +59,9 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
         )
     )
     folder = Path(folder)
-    write_json(folder / "audit.json", {"schema": SCHEMA, **found.summary.as_dict()})
-    write_atomically(folder / "audit.csv", lambda file: file.write(_table(found).encode()))
-    write_atomically(folder / "audit.html", lambda file: file.write(page.encode()))
+    write_result(folder / "audit.json", found.summary)
+    write_text(folder / "audit.csv", _table(found))
+    write_text(folder / "audit.html", page)
     return folder / "audit.html"
 
 

@@ -9,7 +9,7 @@ from ferlab.audit.audit import Audit
 from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
 from ferlab.data.exclude import COMMENT
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 
 Keep = Literal["train", "test"]
 NON_FACES = ("blank", "not a photo", "not a face")
@@ -83,5 +83,5 @@ def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
     lines = [f"{COMMENT} Images of {found.summary.source} to exclude: ferlab ... --exclude {Path(path).name}"]
     for reason, indices in chosen.items():
         lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *found.dataset.names[indices].tolist()]
-    write_atomically(Path(path), lambda file: file.write(("\n".join(lines) + "\n").encode()))
+    write_text(Path(path), "\n".join(lines) + "\n")
     return sum(map(len, chosen.values()))

@@ -8,7 +8,8 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import has_copy_in
-from ferlab.data.votes import majority_agrees, own_votes
+from ferlab.data.ferplus import votes_for_classes
+from ferlab.data.votes import majority_agrees
 from ferlab.errors import DataError, MissingExtraError
 from ferlab.evaluation.trained_model import open_model
 
@@ -124,7 +125,7 @@ def describe_errors(part: Dataset, probabilities: np.ndarray, errors: np.ndarray
 
 def _compare_with_votes(part: Dataset, votes: np.ndarray, probabilities: np.ndarray, top: np.ndarray) -> VoteComparison:
     outvoted = ~majority_agrees(part)
-    suggested = own_votes(votes, part.class_names)[np.arange(len(part)), probabilities.argmax(axis=1)]
+    suggested = votes_for_classes(votes, part.class_names)[np.arange(len(part)), probabilities.argmax(axis=1)]
     confirmed = (suggested > 0) & (suggested == votes.max(axis=1))
     return VoteComparison(
         top=len(top),

@@ -1,9 +1,8 @@
 """Counts of an audit, as written to `audit.json`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -86,10 +85,6 @@ class AuditSummary:
     classes: dict[str, dict[str, ClassStatistics]]
     votes: dict[str, VoteSummary] | None
     label_errors: LabelErrors | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts as written to `audit.json`."""
-        return asdict(self)
 
 
 def count_exact(dataset: Dataset, groups: np.ndarray) -> ExactDuplicates:

@@ -16,7 +16,7 @@ from ferlab.cli.options import (
 )
 from ferlab.cli.output import print_audit
 from ferlab.progress import console
-from ferlab.results import SCHEMA
+from ferlab.results import to_json
 
 
 def audit(
@@ -53,7 +53,7 @@ def audit(
         number = auditing.write_exclude(found, write_exclude, keep)
         console().print(f"{number:,} images to exclude: {write_exclude}", markup=False)
     if json_:
-        print(json.dumps({"schema": SCHEMA, **found.summary.as_dict()}))
+        print(json.dumps(to_json(found.summary)))
         return
     print_audit(found.summary)
     print(f"\nReport: {page}")

@@ -1,14 +1,13 @@
 """`ferlab benchmark`."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ferlab.cli.options import JsonOption, PluginOption, QuietOption
 from ferlab.cli.output import print_benchmark
-from ferlab.results import SCHEMA
+from ferlab.results import to_json
 
 
 def benchmark(
@@ -18,7 +17,7 @@ def benchmark(
     ],
     threads: Annotated[
         str | None,
-        typer.Option(metavar="N,N,...", help="Numbers of processor threads. [default: one, and all cores]"),
+        typer.Option(metavar="N,N,...", help="Numbers of CPU threads. [default: one, and all cores]"),
     ] = None,
     batch_sizes: Annotated[str, typer.Option(metavar="N,N,...", help="Batch sizes.")] = "1,8,32,128",
     seconds: Annotated[
@@ -40,7 +39,7 @@ def benchmark(
     sizes = _numbers(batch_sizes, "--batch-sizes")
     result = measure(models, threads=counts, batch_sizes=sizes, seconds=seconds, plugins=plugin or [], quiet=quiet)
     if json_:
-        print(json.dumps({"schema": SCHEMA, **asdict(result)}))
+        print(json.dumps(to_json(result)))
         return
     print_benchmark(result)
 

@@ -102,7 +102,7 @@ def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
         share = f"{percent(kept.coverage, 1)} % of the images"
         yield _accuracy_line(f"confidence of {kept.threshold:g} or more, {share}", kept)
     for name, row in (evaluation.agreement or {}).items():
-        yield f"FER+ voters, {name}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
+        yield f"FER+ annotators, {name}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
     if other := evaluation.against:
         yield (
             f"against {other.other} ({percent(other.other_accuracy)} %): {100 * other.difference:+.2f} points "

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ferlab.comparison.entry import BASELINE, Entry
+from ferlab.comparison.entry import Entry
 from ferlab.data import Dataset, Split
 from ferlab.evaluation.metrics import compute_metrics
 from ferlab.evaluation.scoring import score_split
+from ferlab.recipes.registry import BASELINE
 from ferlab.results import DatasetSummary, SplitMetrics
 
 MAJORITY, PIXELS = "baseline_majority", "baseline_pixels"

@@ -20,7 +20,7 @@ from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
-from ferlab.files import make_folder, write_atomically
+from ferlab.files import make_folder, write_text
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe, find_recipes
@@ -338,4 +338,4 @@ def _write_csv(path: Path, entries: Sequence[Entry]) -> None:
         scores = [metrics.accuracy if metrics else "" for metrics in (entry.validation, entry.test)]
         selected_on, deviations = "; ".join(entry.selected_on), "; ".join(entry.deviations)
         writer.writerow([*values, selected_on, *scores, deviations, entry.reason or ""])
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import RunError
+from ferlab.recipes.registry import BASELINE
 from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status, parse, read_json
-
-BASELINE = "baseline"  # the group of the entries that are not networks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from ferlab.comparison.baselines import MAJORITY, PIXELS
 from ferlab.comparison.entry import Comparison, Difference, Entry, RankedRecipe
 from ferlab.emotions import EMOTIONS
-from ferlab.formatting import count, duration, listed
+from ferlab.formatting import count, counted, duration, listed
 from ferlab.results import Epoch
 
 Histories = Mapping[str, Sequence[Epoch]]  # by run folder
@@ -189,7 +189,7 @@ def still_improving(comparison: Comparison, histories: Histories) -> Iterator[st
         accuracies = [epoch.val_accuracy for epoch in history]
         gain = accuracies[-1] - max(accuracies[:-quarter])
         if entry.status == "completed" and accuracies[-1] == max(accuracies) and gain > IMPROVEMENT:
-            last = "epoch" if quarter == 1 else _epochs(quarter)
+            last = "epoch" if quarter == 1 else counted(quarter, "epoch")
             yield (
                 f"{entry.name} was still improving when its training ended, by {100 * gain:.1f} points over the last "
                 f"{last}: a longer training may change its rank."
@@ -200,7 +200,7 @@ def stopped_early(comparison: Comparison, histories: Histories) -> Iterator[str]
     """Find runs that ended before their last epoch."""
     for entry in comparison.entries:
         if entry.status == "stopped early":
-            yield f"{entry.name} stopped after {_epochs(entry.epochs or 0)}: {entry.reason}."
+            yield f"{entry.name} stopped after {counted(entry.epochs or 0, 'epoch')}: {entry.reason}."
 
 
 def cost_of_accuracy(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -266,7 +266,7 @@ def _setting(comparison: Comparison) -> str:
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     verb = "was" if len(rows) == 1 else "were"
     return (
-        f"{len(rows)} recipe{'s' * (len(rows) != 1)} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on "
+        f"{counted(len(rows), 'recipe')} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on "
         f"the {images} of {comparison.dataset.source} and ranked by accuracy on its {scored:,} {ranked_on} images."
     )
 
@@ -336,7 +336,3 @@ def _interval(difference: Difference) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'s' * (number != 1)}"

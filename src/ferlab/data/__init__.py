@@ -64,7 +64,7 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
     if str(source) == "demo":
         from ferlab.data import demo
 
-        _refuse_faces("demo", faces)
+        _reject_faces("demo", faces)
         return demo.load()
     path = Path(source).expanduser()
     if not path.exists():
@@ -90,10 +90,10 @@ def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
         )
     if module is image_folder:
         return image_folder.load(path, bad, faces=faces)
-    _refuse_faces(bad.source, faces)
+    _reject_faces(bad.source, faces)
     return module.load(path, bad)
 
 
-def _refuse_faces(source: str, faces: bool) -> None:
+def _reject_faces(source: str, faces: bool) -> None:
     if faces:
         raise DataError(f"{source} contains face crops already. Remove --faces: it is only for your own images.")

@@ -63,11 +63,15 @@ def with_votes(dataset: Dataset, path: str | Path) -> Dataset:
     return joined
 
 
+def votes_for_classes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+    """Select the votes for the classes of FER2013, in their order: `(N, 10)` to `(N, K)`."""
+    return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
+
+
 def _agreement(dataset: Dataset) -> float:
     """Compute the share of images whose label has the most votes, ties included, as the mean over classes."""
     assert dataset.votes is not None
-    columns = np.array([VOTES.index(FERPLUS[name]) for name in dataset.class_names])
-    chosen = dataset.votes[np.arange(len(dataset)), columns[dataset.labels]]
+    chosen = votes_for_classes(dataset.votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     agrees = chosen == dataset.votes.max(axis=1)
     return float(np.mean([agrees[dataset.labels == label].mean() for label in np.unique(dataset.labels)]))
 

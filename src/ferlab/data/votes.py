@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.data.ferplus import VOTES
-from ferlab.emotions import FERPLUS
+from ferlab.data.ferplus import VOTES, votes_for_classes
 
 NOT_A_FACE = VOTES.index("NF")
 
@@ -34,21 +33,16 @@ class VoteSummary:
     not_a_face: int
 
 
-def own_votes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """Select the votes for the classes of FER2013, in their order: `(N, 10)` to `(N, K)`."""
-    return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
-
-
 def agreement(dataset: Dataset) -> np.ndarray:
     """Return the share of votes for the label of each image, 0..1: `(N,)`; 0 for images without votes."""
     votes = _votes(dataset)
-    chosen = own_votes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    chosen = votes_for_classes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return chosen / np.maximum(votes.sum(axis=1), 1)
 
 
 def majority_agrees(dataset: Dataset) -> np.ndarray:
     """Return whether no other class got more votes than the label: `(N,)` bool."""
-    chosen = own_votes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    chosen = votes_for_classes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return (chosen > 0) & (chosen == _votes(dataset).max(axis=1))
 
 
@@ -72,7 +66,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
 
 
 def agreement_classes(part: Dataset) -> dict[str, np.ndarray]:
-    """Divide images by how far the voters agree with their labels.
+    """Divide images by how well the votes agree with their labels.
 
     Args:
         part: images with votes.

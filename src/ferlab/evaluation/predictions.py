@@ -17,7 +17,7 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.errors import DataError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
 
 SUFFIXES = (".csv", ".npz")
 CLASS_COLUMNS = ("class", "emotion", "label")
@@ -230,4 +230,4 @@ def write_predictions(
     writer.writerows(
         [name, *(f"{share:.6g}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
     )
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

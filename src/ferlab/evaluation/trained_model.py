@@ -10,7 +10,7 @@ import numpy as np
 
 from ferlab.backend import quiet_start, start_keras
 from ferlab.errors import FerlabError, RunError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.predict.artifact import DEFAULT, SUFFIXES, Artifact
 from ferlab.runs import RunFolder
 
@@ -61,7 +61,7 @@ class TrainedModel:
             return self.artifact.probabilities(images)
         from ferlab.models import predict_logits
 
-        return np.exp(log_softmax(predict_logits(self.keras_model, images)))
+        return softmax(predict_logits(self.keras_model, images))
 
     @cached_property
     def keras_model(self) -> "keras.Model":

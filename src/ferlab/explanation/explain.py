@@ -13,7 +13,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.explanation.grad_cam import grad_cam
 from ferlab.explanation.heatmaps import class_sheet, face_sheet, mean_sheet, shares_by_height
@@ -177,7 +177,7 @@ def explain(model: str | Path, images: np.ndarray, *, class_names: Sequence[str]
         class_names=names,
         layer=found.layer,
         images=images,
-        probabilities=np.exp(log_softmax(found.logits)).astype(np.float32),
+        probabilities=softmax(found.logits).astype(np.float32),
         maps=found.maps,
         rank_correlation=correlation_with_random(network, images, predicted, own_maps),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
-from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log
+from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log, softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.export.export import (
     CalibratedModel,
@@ -174,7 +174,7 @@ class Mixture:
     def logits(self, logits: np.ndarray) -> np.ndarray:
         """Compute the logarithm `(N, K)` of the mean probabilities from the logits `(M, N, K)` of the models."""
         parts = zip(logits, self.temperatures, self.weights, strict=True)
-        return safe_log(sum(weight * np.exp(log_softmax(one / temperature)) for one, temperature, weight in parts))
+        return safe_log(sum(weight * softmax(one / temperature) for one, temperature, weight in parts))
 
     def calibrated_logits(self, logits: np.ndarray) -> np.ndarray:
         """Compute `logits` divided by the temperature."""

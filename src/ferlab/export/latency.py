@@ -24,7 +24,7 @@ import numpy as np
 
 from ferlab.backend import describe_machine, jit_setting
 from ferlab.errors import FerlabError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import Classifier, find_model, open_model
 from ferlab.plugins import load_plugin
 from ferlab.progress import bar
@@ -46,7 +46,7 @@ class Latency:
 
     Args:
         model: as given to `benchmark`.
-        threads: number of processor threads.
+        threads: number of CPU threads.
         batch_size: images in a call.
         calls: number of timed calls.
         p50_ms: median latency of a call in milliseconds.
@@ -86,7 +86,7 @@ class Job:
 
     Args:
         model: as given to `benchmark`.
-        threads: number of processor threads.
+        threads: number of CPU threads.
         plugins: plugin files to load first.
     """
 
@@ -111,7 +111,7 @@ def benchmark(
 
     Args:
         models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or `default` for the bundled model.
-        threads: numbers of processor threads. None measures one thread and all cores. Keras respects this on
+        threads: numbers of CPU threads. None measures one thread and all cores. Keras respects this on
             TensorFlow only.
         batch_sizes: images in a call.
         seconds: time to spend on each model, for each number of threads and batch size.
@@ -174,7 +174,7 @@ def compiled_classifier(model: "keras.Model", temperature: float = 1.0) -> Class
 
     def classify(images: np.ndarray) -> np.ndarray:
         logits = model.predict_on_batch(images[..., None].astype(np.float32))
-        return np.exp(log_softmax(logits / temperature))
+        return softmax(logits / temperature)
 
     return classify
 

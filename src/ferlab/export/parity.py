@@ -8,8 +8,8 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.errors import ArtifactError
-from ferlab.evaluation.evaluate import Classifier
-from ferlab.evaluation.metrics import accuracy, log_softmax
+from ferlab.evaluation.metrics import accuracy, softmax
+from ferlab.evaluation.trained_model import Classifier
 from ferlab.export.latency import call_seconds, compiled_classifier
 from ferlab.predict.artifact import Artifact
 
@@ -103,7 +103,7 @@ def check_parity(
         artifact: the converted model.
         validation: the N validation images.
     """
-    expected = np.exp(log_softmax(logits / temperature))
+    expected = softmax(logits / temperature)
     overall = compare_probabilities(expected, artifact.probabilities(validation.images), validation.labels)
     reference = compiled_classifier(model, temperature)
     chosen = np.random.default_rng(0).permutation(len(validation))[:BATCHED_IMAGES]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ferlab.errors import MissingExtraError
 from ferlab.evaluation.robustness import Robustness
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 from ferlab.results import Evaluation, write_result
 
 
@@ -78,4 +78,4 @@ def _render(draw: Callable[[ModuleType], Any], description: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.errors import MissingExtraError
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 from ferlab.report import html
 from ferlab.report.report import TEMPLATES, escape_markdown
 from ferlab.results import write_result
 
 CHART = "leaderboard.svg"
-KEYS = ("accuracy", "low", "high")
 
 
 def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
@@ -40,7 +39,7 @@ def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def _chart(leaderboard: Leaderboard) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferlab.errors import MissingExtraError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
 from ferlab.report import html
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
         .get_template("report.md.jinja")
         .render(report=contents, chart=files.chart, image=files.image)
     )
-    write_atomically(folder / "report.html", lambda file: file.write(page.encode()))
-    write_atomically(folder / "report.md", lambda file: file.write(markdown.encode()))
+    write_text(folder / "report.html", page)
+    write_text(folder / "report.md", markdown)
     return folder / "report.html"
 
 

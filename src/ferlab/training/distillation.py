@@ -11,7 +11,7 @@ import numpy as np
 from ferlab.backend import has_gpu
 from ferlab.data import Dataset
 from ferlab.errors import RecipeError, RunError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import TrainedModel, open_model
 from ferlab.models import build_without_pretrained_weights
 from ferlab.protocol import check_origin
@@ -72,7 +72,7 @@ def mean_teacher(teachers: Sequence[TrainedModel]) -> Teacher:
     """Combine teachers into one that predicts the mean of their probabilities.
 
     Args:
-        teachers: as `open_teachers` returns them. Networks of run folders run in the numeric policy in force.
+        teachers: as `open_teachers` returns them. Networks of run folders run in the dtype policy in force.
 
     Returns:
         A function from images `(B, 48, 48, 1)` float32, 0..255, to probabilities `(B, K)` float32.
@@ -93,7 +93,7 @@ def _network(teacher: TrainedModel) -> Teacher:
 
 
 def _rebuilt(run: RunFolder, teacher: TrainedModel) -> Teacher:
-    """Rebuild the network of a run under the numeric policy in force."""
+    """Rebuild the network of a run under the dtype policy in force."""
     recipe = run.recipe()
     network = build_without_pretrained_weights(recipe.architecture, len(run.dataset().class_names), **recipe.model)
     try:
@@ -103,4 +103,4 @@ def _rebuilt(run: RunFolder, teacher: TrainedModel) -> Teacher:
             f"The teacher {run.path} was trained by another version of ferlab, whose {recipe.architecture} has another "
             "structure. Export it with that version, and name the file instead."
         ) from None
-    return lambda images: np.exp(log_softmax(network.predict_on_batch(images)))
+    return lambda images: softmax(network.predict_on_batch(images))

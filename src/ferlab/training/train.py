@@ -15,7 +15,7 @@ import numpy as np
 from ferlab import backend as backends
 from ferlab.data import Dataset, Split
 from ferlab.errors import RunError, TrainingError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.models import (
@@ -50,7 +50,7 @@ class Job:
         run: where it is kept.
         recipe: with all changes.
         seed: of initial weights, order, augmentation and dropout.
-        policy: numeric policy.
+        policy: dtype policy.
         dataset: the whole dataset, for its summary and for copies across splits.
         selected_on: the splits that the best epoch is selected on.
         teachers: for distillation.
@@ -301,7 +301,7 @@ def _finish(job: Job, model: "keras.Model", inputs: Inputs, status: Status) -> R
     result = _result(job, final, inputs.features_seconds, status)
     if job.dataset.has(Split.VALIDATION):
         validation = job.dataset.take(Split.VALIDATION)
-        probabilities = np.exp(log_softmax(predict_logits(final, validation.images)))
+        probabilities = softmax(predict_logits(final, validation.images))
         job.run.write_predictions("validation", Predictions.on(validation, probabilities))
         metrics = score_split(validation, Split.VALIDATION, probabilities, job.dataset)
         result = result.with_metrics("validation", metrics)
