@@ -7,7 +7,7 @@ https://doi.org/10.1214/17-BA1091). Members with a weight close to zero are drop
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,8 @@ from ferlab.evaluation.trained_model import open_model
 from ferlab.export.export import (
     CalibratedModel,
     Format,
-    Provenance,
     extra_targets,
     format_module,
-    provenance_of,
     validation_images,
     write_artifact,
 )
@@ -129,7 +127,9 @@ def ensemble(
         model=mixture.model(models),
         logits=mixture.logits(logits),
         temperature=mixture.temperature,
-        provenance=_provenance(folders, mixture),
+        name="ensemble",
+        provenance=open_model(folders[0].path).provenance,
+        training={"members": _members_metadata(folders, mixture)},
     )
     return Ensemble(
         parity=write_artifact(calibrated, validation, dataset, Path(out), module, quantize),
@@ -272,8 +272,9 @@ def _shared_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
     return validation
 
 
-def _provenance(runs: Sequence[RunFolder], mixture: Mixture) -> Provenance:
-    members = [
+def _members_metadata(runs: Sequence[RunFolder], mixture: Mixture) -> list[dict[str, Any]]:
+    """Describe the members with a weight, for the metadata of the artifact."""
+    return [
         {
             "name": run.recipe().name,
             "seed": run.seed(),
@@ -284,8 +285,6 @@ def _provenance(runs: Sequence[RunFolder], mixture: Mixture) -> Provenance:
         for run, weight, temperature in zip(runs, mixture.weights, mixture.temperatures, strict=True)
         if weight
     ]
-    protocol = {"trained_on": "train", "selected_on": ["validation"], "members": members}
-    return replace(provenance_of(runs[0]), name="ensemble", protocol=protocol)
 
 
 def _member(run: RunFolder, logits: np.ndarray, weight: float, labels: np.ndarray) -> Member:

@@ -1,13 +1,11 @@
 """Evaluation results as files: JSON, and their curves as SVG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from ferlab.errors import MissingExtraError
 from ferlab.evaluation.robustness import Robustness
 from ferlab.files import write_text
+from ferlab.report.svg import render_chart
 from ferlab.results import Evaluation, write_result
 
 
@@ -24,15 +22,15 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """
     write_result(folder / "evaluation.json", evaluation)
     name, split = _label(evaluation.model, evaluation.selected_on), evaluation.split
-    reliable = _render(
+    reliable = render_chart(
         lambda charts: charts.reliability({name: evaluation.reliability}), f"Reliability of {name} on {split} images"
     )
-    covered = _render(
+    covered = render_chart(
         lambda charts: charts.risk_coverage({name: evaluation.risk_coverage}),
         f"Accuracy of the most confident predictions of {name} on {split} images",
     )
-    _write(folder / "reliability.svg", reliable)
-    _write(folder / "risk_coverage.svg", covered)
+    write_text(folder / "reliability.svg", reliable)
+    write_text(folder / "risk_coverage.svg", covered)
 
 
 def write_robustness(result: Robustness, folder: Path) -> None:
@@ -47,7 +45,7 @@ def write_robustness(result: Robustness, folder: Path) -> None:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     write_result(folder / "robustness.json", result)
-    _write(folder / "robustness.svg", render_robustness(result))
+    write_text(folder / "robustness.svg", render_robustness(result))
 
 
 def render_robustness(result: Robustness) -> str:
@@ -58,24 +56,10 @@ def render_robustness(result: Robustness) -> str:
     """
     name = _label(result.model, result.selected_on)
     description = f"Accuracy of {name} on {result.split} images under corruptions of increasing strength"
-    return _render(lambda charts: charts.robustness_curves(result), description)
+    return render_chart(lambda charts: charts.robustness_curves(result), description)
 
 
 def _label(model: str, selected_on: Sequence[str] | None) -> str:
     """Name a model, with the splits that it was selected on if the test split is one of them."""
     name, splits = Path(model).name, selected_on or ()
     return f"{name} (selected on {' and '.join(splits)})" if "test" in splits else name
-
-
-def _render(draw: Callable[[ModuleType], Any], description: str) -> str:
-    try:
-        import vl_convert  # noqa: F401
-
-        from ferlab.report import charts
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluate", error.name or "altair") from None
-    return charts.render_svg(charts.specification(draw(charts), description))
-
-
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.errors import MissingExtraError
 from ferlab.files import write_atomically, write_text
 from ferlab.report import html
+from ferlab.report.svg import load_charts
 
 if TYPE_CHECKING:
     from ferlab.report.figures import Figure
@@ -39,11 +39,9 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
         RunError: if there is no comparison.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    try:
-        import altair  # noqa: F401
-        import vl_convert
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluate", error.name or "altair") from None
+    load_charts()  # fails before anything is written
+    import vl_convert
+
     from ferlab.report.contents import gather
 
     folder = Path(folder)
