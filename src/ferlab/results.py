@@ -49,9 +49,9 @@ class DatasetSummary:
     """The data that a result depends on.
 
     Args:
-        source: last part of the path that was given.
+        source: last part of the given path.
         class_names: K names, in the order of the labels.
-        splits: by name; a split without images is absent.
+        splits: splits by name; a split without images is absent.
         notes: what was done to the data besides reading it.
     """
 
@@ -175,7 +175,7 @@ class Metrics:
     Args:
         images: number of images.
         accuracy: top-1 accuracy, 0..1.
-        accuracy_interval: 95 %, over images.
+        accuracy_interval: 95 % interval, over images.
         balanced_accuracy: mean recall of the classes that have images, 0..1.
         top2_accuracy: share of images whose label is among the two most probable classes, 0..1.
         macro_f1: mean F1 of the classes that have images, 0..1.
@@ -184,9 +184,9 @@ class Metrics:
         expected_calibration_error: mean distance between confidence and accuracy over 15 bins, 0..1.
         reliability: bins of the reliability diagram.
         risk_coverage: points of the risk-coverage curve.
-        per_class: by class name.
+        per_class: scores by class name.
         confusion: `confusion[i][j]` counts images of class i predicted as class j.
-        class_names: in the order of the labels.
+        class_names: class names in the order of the labels.
     """
 
     images: int

@@ -99,7 +99,7 @@ def test_the_leak_free_accuracy_leaves_out_copies_of_training_images(small: Data
     rest = evaluate(linear, leaky.where(np.isin(np.arange(len(small)), validation[10:])))
     assert result.leak_free.accuracy == rest.accuracy
     assert rest.leak_free is None
-    assert "name them with --train-data" in str(rest.leak_free_reason)
+    assert "pass them with --train-data" in str(rest.leak_free_reason)
     assert evaluate(linear, leaky.take(Split.VALIDATION), training=leaky).leak_free == result.leak_free
     trained_on = evaluate(linear, leaky, "train")
     assert (trained_on.leak_free, trained_on.leak_free_reason) == (None, "these are training images")
@@ -113,7 +113,7 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     for other in (fewer, replace(small, images=255 - small.images)):
         result = evaluate(path, other, "test")
         assert result.recorded is False
-        assert "trained on other images than these, and copies of those are not known" in str(result.leak_free_reason)
+        assert "trained on other images, whose copies are unknown" in str(result.leak_free_reason)
         assert result.leak_free is not None
         assert result.leak_free.images > 0
     assert (RunFolder(path).result(), stored_predictions(path)) == before

@@ -13,7 +13,7 @@ from ferlab.data import Dataset, Split
 from ferlab.data.votes import VoteSummary
 from ferlab.results import SplitSummary
 
-# By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is absent.
+# By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is empty.
 Across = dict[str, int | None]
 
 
@@ -65,13 +65,13 @@ class AuditSummary:
     Args:
         source: file or folder name of the dataset.
         images: number of images.
-        splits: by name.
+        splits: splits by name.
         exact_duplicates: images with identical pixels.
         mirrored_duplicates: exact mirror images.
         near_duplicates: near copies.
         suspicions: number of images for each key of `REASONS`.
-        classes: by split and class, number of images and mean image statistics.
-        votes: by split, agreement of the FER+ votes with the labels; None without votes.
+        classes: number of images and mean image statistics, by split and class.
+        votes: agreement of the FER+ votes with the labels, by split; None without votes.
         label_errors: likely label errors found by a model; None without a model.
     """
 

@@ -15,7 +15,7 @@ from ferlab.evaluation.scoring import score_split
 from ferlab.results import DatasetSummary, Interval
 
 GROUP = "submission"
-SCORED = "validation"  # where entries hold their metrics, whatever split is ranked
+SCORED = "validation"  # the field of an entry that holds the metrics, for any ranked split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,15 @@ class Standing:
     """One row of a leaderboard.
 
     Args:
-        rank: by accuracy, counted from 1.
-        name: of the system.
-        accuracy: 0..1.
-        interval: 95 %, over groups of copies.
+        rank: rank by accuracy, counted from 1.
+        name: name of the system.
+        accuracy: top-1 accuracy, 0..1.
+        interval: 95 % interval, over groups of copies.
         leak_free_accuracy: without images that have an identical copy among the training images; null if unknown.
         balanced_accuracy: mean recall of the classes, 0..1.
         macro_f1: mean F1 of the classes.
-        log_loss: in nats; null for a file of classes without probabilities.
-        selected_on: splits that the model was selected on, if it says so.
+        log_loss: log loss in nats; null for a file without probabilities.
+        selected_on: splits that the model was selected on, if known.
         tied_with: systems whose accuracy is not significantly different.
     """
 
@@ -55,8 +55,8 @@ class Leaderboard:
         dataset: the dataset.
         split: name of the split.
         images: number of its images.
-        standings: best first.
-        differences: between every two systems, with p-values after Holm's correction.
+        standings: rows, best first.
+        differences: differences between all pairs of systems, with p-values after Holm's correction.
     """
 
     dataset: DatasetSummary
@@ -73,7 +73,7 @@ def make_leaderboard(
 
     Args:
         systems: models or prediction files, as in `ferlab.evaluate`. They are named after their files.
-        dataset: with images in that split.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
 
     Raises:

@@ -12,7 +12,7 @@ from ferlab.evaluation.metrics import bootstrap_mean
 from ferlab.evaluation.paired import mcnemar_p_value
 from ferlab.results import Interval
 
-LEVEL = 0.05  # of significance, over all pairs of a comparison
+LEVEL = 0.05  # significance level, over all pairs of a comparison
 
 
 def rank(entries: Sequence[Entry], split: str) -> list[RankedRecipe]:
@@ -57,7 +57,7 @@ def _seed_interval(accuracies: list[float]) -> Interval:
 
 
 def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray) -> list[Difference]:
-    """Compare every two recipes that were scored on the same images.
+    """Compare all pairs of recipes that were scored on the same images.
 
     With one seed each: McNemar's exact test (https://doi.org/10.1007/BF02295996), with copies counted once, and the
     percentile bootstrap over groups of copies.
@@ -69,7 +69,7 @@ def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray)
     P-values are corrected for the number of pairs by Holm's method (https://www.jstor.org/stable/4615733).
 
     Args:
-        correct: by recipe, best first, one boolean array `(N,)` per seed: which predictions are correct.
+        correct: by recipe, best first: for each seed, which predictions are correct, `(N,)` bool.
         copies: group number of identical images, `(N,)`.
     """
     from statsmodels.stats.multitest import multipletests

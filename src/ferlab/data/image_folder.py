@@ -122,7 +122,7 @@ class _Layout:
 
 
 def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
-    """Find the layout of most images, in whatever folder it is wrapped.
+    """Find the layout of most images. It may be wrapped in other folders.
 
     Raises:
         DataError: if there are fewer than two class folders.

@@ -23,7 +23,7 @@ def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset
     Args:
         dataset: a dataset with training images.
         wanted: the splits to create; they must be absent.
-        origin: where the images are taken from, for the note.
+        origin: where the images come from, for the note.
 
     Returns:
         The dataset with new `splits`; unchanged if every class is too small.

@@ -130,7 +130,7 @@ class PredictedSplit:
 
     Args:
         probabilities: `(N, K)`.
-        provenance: of the model; empty for a prediction file.
+        provenance: provenance of the model; empty for a prediction file.
         has_probabilities: whether there are probabilities, not just classes.
         run: the run folder, if the model was given as one.
         classify: the model; None for a prediction file.

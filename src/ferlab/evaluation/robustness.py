@@ -108,9 +108,9 @@ class Corruption:
     """A corruption and its strengths.
 
     Args:
-        apply: the function.
-        unit: of the strength.
-        strengths: five, from mild to strong.
+        apply: the function that corrupts images.
+        unit: unit of the strength.
+        strengths: five strengths, from mild to strong.
 
     Example:
         >>> images = np.full((1, 48, 48), 100, np.uint8)
@@ -148,18 +148,18 @@ class CorruptionAccuracies:
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """What `robustness` returns.
+    """The result of `robustness`.
 
     Args:
-        model: as it was named.
+        model: the model as given.
         split: the split that was scored.
-        selected_on: splits that the model was selected on; null where it does not say.
+        selected_on: splits that the model was selected on; null if unknown.
         images: number of images.
-        fingerprint: of the split.
-        seed: of the random corruptions.
-        clean_accuracy: on the images as they are, 0..1.
-        corruptions: by name.
-        score: mean accuracy over all corruptions and strengths, divided by the clean accuracy; null where that is 0.
+        fingerprint: fingerprint of the split.
+        seed: seed of the random corruptions.
+        clean_accuracy: accuracy on the original images, 0..1.
+        corruptions: accuracies under each corruption, by name.
+        score: mean accuracy over all corruptions and strengths, divided by the clean accuracy; null if that is 0.
     """
 
     model: str
@@ -181,16 +181,16 @@ def robustness(
     seed: int = 0,
     quiet: bool = False,
 ) -> Robustness:
-    """Score a model on clean images and under each corruption at each strength. Nothing is written.
+    """Score a model on clean images and under each corruption at each strength.
 
-    All strengths of a corruption use the same random numbers, so that they differ in strength alone.
+    All strengths of a corruption use the same random numbers, so that they differ only in strength.
 
     Args:
         model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
             package.
-        dataset: with images in that split.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
-        seed: of the random numbers: the same seed gives the same result.
+        seed: seed of the random numbers; the same seed gives the same result.
         quiet: show no progress bar.
 
     Raises:

@@ -33,7 +33,7 @@ class ClassSummary:
 
     Args:
         map: `(H, W)` float32, 0..1.
-        probability: of the class in one image, 0..1. None in a summary of a split.
+        probability: probability of the class in one image, 0..1. None in a summary of a split.
         images: number of images that the map is the mean of. None in a summary of one image.
     """
 
@@ -53,8 +53,8 @@ class ExplanationSummary:
 
     Args:
         layer: name of the layer whose feature map was used.
-        classes: by class name.
-        rank_correlation: of the sanity check, -1..1, or None if there was no map to compare.
+        classes: maps by class name.
+        rank_correlation: rank correlation of the sanity check, -1..1, or None if there was no map to compare.
     """
 
     layer: str
@@ -92,8 +92,8 @@ class Explanation:
         probabilities: `(N, K)` float32.
         maps: `(N, K, H, W)` float32, 0..1, each divided by its maximum; all zero if nothing supports the class. H and W
             are those of the feature map.
-        rank_correlation: of the maps of the predicted classes with those of networks with random weights, -1..1. None
-            if there was no map to compare.
+        rank_correlation: rank correlation of the maps of the predicted classes with those of networks with random
+            weights, -1..1. None if there was no map to compare.
     """
 
     class_names: tuple[str, ...]
@@ -120,7 +120,7 @@ class SplitExplanation:
         images: `(N, 48, 48)` uint8.
         labels: `(N,)` int64.
         maps: `(N, H, W)` float32, 0..1, as in `Explanation`.
-        rank_correlation: of the maps with those of networks with random weights, -1..1, or None.
+        rank_correlation: rank correlation of the maps with those of networks with random weights, -1..1, or None.
     """
 
     class_names: tuple[str, ...]
@@ -196,7 +196,7 @@ def explain_split(
 
     Args:
         model: a run folder or a `.keras` file.
-        dataset: with images in that split.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
         images_per_class: maximum size of the sample.
 
@@ -254,9 +254,9 @@ def write_classes(explanation: SplitExplanation, path: Path, title: str, *, show
     """Write the mean map of each class as a PNG.
 
     Args:
-        explanation: of some images of each class.
+        explanation: explanation of some images of each class.
         path: the output file.
-        title: what was explained, in words.
+        title: title of the sheet.
         show_images: also show the mean face and a few single faces of each class.
 
     Raises:

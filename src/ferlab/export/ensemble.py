@@ -43,8 +43,8 @@ class Scores:
     """Scores on the validation images.
 
     Args:
-        accuracy: 0..1.
-        log_loss: in nats.
+        accuracy: top-1 accuracy, 0..1.
+        log_loss: mean negative log-likelihood of the labels, in nats.
     """
 
     accuracy: float
@@ -56,11 +56,11 @@ class Member:
     """One run of an ensemble.
 
     Args:
-        run: its folder.
+        run: its run folder.
         recipe: name of its recipe.
-        seed: of its training.
-        weight: in the mean, 0..1; 0 if it was dropped.
-        scores: of the calibrated member alone.
+        seed: seed of its training.
+        weight: weight in the mean, 0..1; 0 if it was dropped.
+        scores: scores of the calibrated member alone.
     """
 
     run: str
@@ -75,11 +75,11 @@ class Ensemble:
     """The members of an ensemble, and scores on the validation images.
 
     Args:
-        members: in the given order.
-        scores: of the weighted mean. Its weights were fitted on the same images, so these scores are optimistic.
-        cross_validated: of weights and temperatures that were fitted on other images (five folds, with copies of an
-            image in the same fold).
-        equal_weights: of the unweighted mean of all members.
+        members: members in the given order.
+        scores: scores of the weighted mean. Its weights were fitted on the same images, so these are optimistic.
+        cross_validated: scores with weights and temperatures that were fitted on other images (five folds, with copies
+            of an image in the same fold).
+        equal_weights: scores of the unweighted mean of all members.
         parity: how far the artifact's predictions deviate from those of Keras.
     """
 
@@ -103,8 +103,8 @@ def ensemble(
 
     Args:
         runs: finished run folders, trained and selected on the same images.
-        dataset: with their validation images. Temperatures and weights are fitted on these only. `int8` also needs the
-            training split.
+        dataset: a dataset with their validation images. Temperatures and weights are fitted on these only. `int8` also
+            needs the training split.
         out: the output file: `.onnx`, or `.tflite` for LiteRT.
         format: `onnx` or `litert`. None derives it from the file name.
         quantize: as in `ferlab.export.export`.

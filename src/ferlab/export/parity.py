@@ -27,9 +27,9 @@ class Tolerance:
     """The largest accepted deviation of an artifact from the Keras model. A limit of 1 disables a check.
 
     Args:
-        max_difference: of a probability, 0..1.
+        max_difference: largest difference of a probability, 0..1.
         changed: share of images whose predicted class changes, 0..1.
-        accuracy_loss: on the whole validation split, 0..1.
+        accuracy_loss: loss of accuracy on the whole validation split, 0..1.
     """
 
     max_difference: float
@@ -38,7 +38,7 @@ class Tolerance:
 
 
 # With int8, about 2 % of the predictions change, some of them to the correct class. On the 3,589 images of PublicTest
-# this alone moves the accuracy by 0.2 points, so a lower limit would reject sound artifacts by chance.
+# this alone moves the accuracy by 0.2 points, so a lower limit would reject valid artifacts by chance.
 TOLERANCES: dict[Quantize, Tolerance] = {
     "none": Tolerance(max_difference=1e-3, changed=1.0, accuracy_loss=0.002),
     "float16": Tolerance(max_difference=2e-2, changed=1.0, accuracy_loss=0.002),
@@ -54,8 +54,8 @@ class Agreement:
         images: number of compared images.
         max_difference: largest difference of a probability, 0..1.
         changed: share of images whose predicted class changes, 0..1.
-        accuracy: of the artifact, 0..1.
-        keras_accuracy: 0..1.
+        accuracy: accuracy of the artifact, 0..1.
+        keras_accuracy: accuracy of the Keras model, 0..1.
     """
 
     images: int

@@ -16,7 +16,7 @@ from ferlab.results import CoveragePoint, ReliabilityBin
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
 HEIGHT = 260
 CELL = 34  # pixels, of a matrix
-MAP_SIDE, MAP_GAP = 100, 0.1  # pixels from heat map to heat map, and the share of them that lies between
+MAP_SIDE, MAP_GAP = 100, 0.1  # pixels from one heat map to the next, and the share of these that is a gap
 
 Values = list[dict[str, Any]]
 
@@ -83,7 +83,7 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
     Args:
         values: `recipe, accuracy, low, high` in percent, and the cost, one row per recipe.
         cost: name of the cost.
-        title: of its axis.
+        title: title of its axis.
     """
     names = [value["recipe"] for value in values]
     legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
@@ -158,7 +158,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     """Draw one small heatmap per class, in Viridis.
 
     Args:
-        maps: by class, rows of values, 0..1. All share one color scale.
+        maps: rows of values, 0..1, by class. All share one color scale.
     """
     values = [
         {"class": name, "row": row, "column": column, "value": round(value, 3)}
@@ -188,7 +188,7 @@ def reliability(bins: Mapping[str, Sequence[ReliabilityBin]]) -> alt.TopLevelMix
     """Draw accuracy against confidence, with the diagonal of perfect calibration.
 
     Args:
-        bins: by model, as `ferlab.evaluation.metrics.reliability` returns them.
+        bins: bins by model, as `ferlab.evaluation.metrics.reliability` returns them.
     """
     values = [
         {"model": name, "images": row.images, "confidence": 100 * row.confidence, "accuracy": 100 * row.accuracy}
@@ -209,7 +209,7 @@ def risk_coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> alt.TopLevel
     """Draw the accuracy of the most confident predictions against their share of the images.
 
     Args:
-        curves: by model, as `ferlab.evaluation.metrics.risk_coverage` returns them.
+        curves: points by model, as `ferlab.evaluation.metrics.risk_coverage` returns them.
     """
     values = [
         {"model": name} | {key: 100 * getattr(row, key) for key in ("coverage", "accuracy", "threshold")}
@@ -243,7 +243,7 @@ def robustness_curves(result: Robustness) -> alt.TopLevelMixin:
     """Draw accuracy over the strengths of each corruption, with the clean accuracy as a dashed line.
 
     Args:
-        result: of `ferlab.evaluation.robustness.robustness`.
+        result: the result of `ferlab.evaluation.robustness.robustness`.
     """
     clean = result.clean_accuracy
     highest = max([clean, *(share for row in result.corruptions.values() for share in row.accuracies)])
@@ -276,7 +276,7 @@ def _scale(names: Sequence[str]) -> alt.Scale:
 
 
 def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, Any]:
-    """Convert a chart to a JSON object, with a description for readers who do not see it."""
+    """Convert a chart to a JSON object, with a description for readers who cannot see it."""
     spec = chart.to_dict()
     spec.pop("$schema")
     spec["description"] = description

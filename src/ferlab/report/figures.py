@@ -1,4 +1,4 @@
-"""Figures of a report: charts of a comparison, each with a name, a title and a description in words."""
+"""Figures of a report: charts of a comparison, each with a name, a title and a text description."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

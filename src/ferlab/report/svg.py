@@ -27,7 +27,7 @@ def render_chart(draw: Callable[[ModuleType], Any], description: str, width: int
 
     Args:
         draw: makes the chart; called with `ferlab.report.charts`.
-        description: for readers who do not see the chart.
+        description: text for readers who cannot see the chart.
         width: width in pixels, unless the chart has its own.
 
     Raises:

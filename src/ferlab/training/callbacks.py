@@ -30,12 +30,12 @@ class Selection(keras.callbacks.Callback):
     weights.
 
     Args:
-        run: where the weights are kept.
-        recipe: of the run.
+        run: the run folder, where the best weights are stored.
+        recipe: recipe of the run.
         inputs: selection images `(N, 48, 48)` uint8, or features `(N, F)`.
         labels: `(N,)`.
         stream: the training batches.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     state_names = ("best", "best_epoch")
@@ -93,7 +93,7 @@ class Selection(keras.callbacks.Callback):
     def _estimate_statistics(self, epoch: int) -> None:
         """Average batch means and variances over a few training batches, always the same ones.
 
-        During the clean epochs, the batches are clean, too.
+        During the clean epochs, these batches are clean as well.
         """
         nested = self.model._flatten_layers()  # nested layers have no public name
         layers = [layer for layer in nested if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
@@ -113,7 +113,7 @@ class Selection(keras.callbacks.Callback):
 
 
 def plateau_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Make the callbacks for early stopping and learning-rate reduction that the recipe asks for."""
+    """Make the callbacks for early stopping and learning-rate reduction that the recipe enables."""
     callbacks: list[keras.callbacks.Callback] = []
     if recipe.reduce_on_plateau.patience:
         plateau = recipe.reduce_on_plateau
