@@ -120,5 +120,5 @@ def test_images_without_labels_are_predicted(linear: Path, tmp_path: Path) -> No
     assert written.names.tolist() == ["0.png", "1.png", "2.png"]
     np.testing.assert_allclose(written.probabilities, Artifact(linear).probabilities(images.images), atol=1e-3)
     keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()]).save(tmp_path / "bare.keras")
-    with pytest.raises(FerlabError, match="does not say which classes it has"):
+    with pytest.raises(FerlabError, match="does not contain its class names"):
         predict_unlabeled(tmp_path / "bare.keras", images, tmp_path / "q.npz")
