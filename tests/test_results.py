@@ -211,7 +211,7 @@ def test_unknown_keys_are_ignored(tmp_path: Path) -> None:
     [
         ("{", "cannot be read"),
         ("[]", "does not contain a JSON object"),
-        ("{}", "has schema None, and this version of ferlab reads 1 to 2. Update ferlab."),
+        ("{}", "has schema None, but this version of ferlab reads 1 to 2. Update ferlab."),
         ('{"schema": 3}', "has schema 3"),
         ('{"schema": "2"}', "has schema 2"),
     ],

@@ -155,7 +155,7 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
     renamed = replace(demo, class_names=tuple("abcdefg"))
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
     for bad, message in (
-        (other, "other test images"),
+        (other, "different test images"),
         (strange, "other classes"),
         (tmp_path, "does not contain a finished run"),
         (run, "have the same recipe and seed"),
@@ -170,7 +170,7 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
 def test_runs_scored_on_other_images_or_splits_are_refused(demo: Dataset, tmp_path: Path) -> None:
     first, second = (write_run(tmp_path / str(seed), demo, "fair_newmodel", seed, 0.6) for seed in (0, 1))
     other = write_run(tmp_path / "other", replace(demo, images=demo.images[::-1]), "fair_vgg16", 0, 0.6)
-    with pytest.raises(RunError, match="was scored on other test images"):
+    with pytest.raises(RunError, match="was scored on different test images"):
         compare_runs([first, other], tmp_path / "out")
     for run, split in ((first, "test"), (second, "validation")):
         result = RunFolder(run).result()

@@ -183,7 +183,7 @@ def test_the_command_prints_a_table_or_json_and_writes_files(
 def test_an_unusable_output_folder_raises_before_the_model_is_scored(
     linear: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("ferlab.evaluation.robustness.robustness", lambda *_, **__: pytest.fail("the model was scored"))
+    monkeypatch.setattr("ferlab.cli.robustness.evaluate_robustness", lambda *_, **__: pytest.fail("the model was scored"))
     monkeypatch.setattr(sys, "argv", ["ferlab", "robustness", linear, "--data", "demo", "--out", f"{linear}/out"])
     with pytest.raises(SystemExit) as stopped:
         main()

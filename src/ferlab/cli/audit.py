@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ferlab import audit as auditing
 from ferlab.cli.options import (
     DataOptions,
     JsonOption,
@@ -44,8 +45,6 @@ def audit(
 
     To train and score without these images, pass `--exclude exclude.txt` to the other commands.
     """
-    from ferlab import audit as auditing
-
     load_plugins(plugin)
     found = auditing.audit(reading.load(source), model)
     page = auditing.write_audit(found, out, images=images)

@@ -7,6 +7,7 @@ import typer
 
 from ferlab.cli.options import JsonOption, PluginOption, QuietOption
 from ferlab.cli.output import print_benchmark
+from ferlab.export.latency import benchmark as measure
 from ferlab.results import to_json
 
 
@@ -33,8 +34,6 @@ def benchmark(
 
     The models take turns, each in its own process. Pass the same model twice to see how much the results vary.
     """
-    from ferlab.export.latency import benchmark as measure
-
     counts = _numbers(threads, "--threads") if threads else None
     sizes = _numbers(batch_sizes, "--batch-sizes")
     result = measure(models, threads=counts, batch_sizes=sizes, seconds=seconds, plugins=plugin or [], quiet=quiet)

@@ -19,7 +19,9 @@ from ferlab.cli.options import (
 from ferlab.cli.output import print_metrics
 from ferlab.data import Dataset, image_folder
 from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
+from ferlab.evaluation.evaluate import predict_unlabeled, read_groups
 from ferlab.progress import console
+from ferlab.report import write_evaluation
 from ferlab.results import SCHEMA, to_json
 
 
@@ -72,8 +74,6 @@ def evaluate(
 
         ferlab evaluate predictions.csv --data fer2013.zip --against default
     """
-    from ferlab.evaluation.evaluate import read_groups
-
     load_plugins(plugin)
     if is_unlabeled(data):
         _predict_unlabeled(model, data, reading, write_predictions, json_)
@@ -96,15 +96,11 @@ def evaluate(
     else:
         print_metrics(evaluation)
     if out:
-        from ferlab.report import write_evaluation
-
         write_evaluation(evaluation, out)
 
 
 def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path | None, json_: bool) -> None:
     """Write predictions on images without labels, which cannot be scored."""
-    from ferlab.evaluation.evaluate import predict_unlabeled
-
     if out is None:
         raise typer.BadParameter(
             f"{source} has no class folders, so its images have no labels to score. Write predictions for them with "

@@ -15,6 +15,7 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_parity
+from ferlab.export import export as write_artifact
 from ferlab.results import SCHEMA
 
 OutOption = Annotated[Path, typer.Option(help="Output file: .onnx, or .tflite for LiteRT.")]
@@ -47,8 +48,6 @@ def export(
     The probabilities are calibrated on PublicTest, and the predictions are compared with those of Keras there. If they
     deviate too far, no file is written.
     """
-    from ferlab.export import export as write_artifact
-
     load_plugins(plugin)
     dataset = reading.load(data)
     parity = write_artifact(run, dataset, out, format=format, quantize=quantize)

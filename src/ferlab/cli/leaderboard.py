@@ -8,6 +8,8 @@ import typer
 
 from ferlab.cli.options import DataOption, DataOptions, JsonOption, PluginOption, SplitOption, load_plugins
 from ferlab.cli.output import print_leaderboard
+from ferlab.comparison.leaderboard import make_leaderboard
+from ferlab.report import write_leaderboard
 from ferlab.results import to_json
 
 
@@ -33,9 +35,6 @@ def leaderboard(
 
     Writes `leaderboard.html`, `leaderboard.md` and `leaderboard.json`. Systems are named after their files.
     """
-    from ferlab.comparison.leaderboard import make_leaderboard
-    from ferlab.report import write_leaderboard
-
     load_plugins(plugin)
     board = make_leaderboard(systems, reading.load(data), split)
     page = write_leaderboard(board, out)

@@ -17,6 +17,9 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_robustness
+from ferlab.evaluation.robustness import robustness as evaluate_robustness
+from ferlab.evaluation.robustness import write_sheet
+from ferlab.report import write_robustness
 from ferlab.results import to_json
 
 
@@ -37,9 +40,6 @@ def robustness(
 
     ferlab robustness default --data fer2013.zip --out robustness
     """
-    from ferlab.evaluation.robustness import robustness as evaluate_robustness
-    from ferlab.evaluation.robustness import write_sheet
-
     load_plugins(plugin)
     dataset = reading.load(data)
     if out:
@@ -50,6 +50,4 @@ def robustness(
     else:
         print_robustness(result)
     if out:
-        from ferlab.report import write_robustness
-
         write_robustness(result, out)
