@@ -10,6 +10,7 @@ import pytest
 from ferlab.comparison.entry import Comparison
 from ferlab.errors import RunError
 from ferlab.evaluation.robustness import CorruptionAccuracies, Robustness
+from ferlab.json_files import parse, read_json, read_result, to_json, write_json, write_result
 from ferlab.results import (
     AccuracyEstimate,
     AccuracyGap,
@@ -29,12 +30,6 @@ from ferlab.results import (
     Skipped,
     SplitMetrics,
     SplitSummary,
-    parse,
-    read_json,
-    read_result,
-    to_json,
-    write_json,
-    write_result,
 )
 from tests.comparisons import comparison, entry
 

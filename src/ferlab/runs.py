@@ -27,19 +27,9 @@ from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
 from ferlab.files import write_atomically, write_text
+from ferlab.json_files import SCHEMA, parse, read_json, read_result, write_json, write_result
 from ferlab.recipes import Recipe
-from ferlab.results import (
-    SCHEMA,
-    DatasetSummary,
-    Environment,
-    Epoch,
-    Result,
-    parse,
-    read_json,
-    read_result,
-    write_json,
-    write_result,
-)
+from ferlab.results import DatasetSummary, Environment, Epoch, Result
 
 NUM_EXAMPLES = 12  # images of each kind that are stored for reports
 

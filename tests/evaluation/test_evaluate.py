@@ -15,8 +15,9 @@ from ferlab.errors import DataError, FerlabError, MissingExtraError, RunError
 from ferlab.evaluation.evaluate import read_groups, views
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.evaluation.trained_model import open_model
+from ferlab.json_files import read_result, write_result
 from ferlab.models import build_model
-from ferlab.results import Evaluation, read_result, write_result
+from ferlab.results import Evaluation
 from ferlab.runs import RunFolder
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run

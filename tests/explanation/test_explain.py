@@ -24,8 +24,8 @@ from ferlab.explanation.explain import SplitExplanation, explain, explain_split,
 from ferlab.explanation.grad_cam import MIN_SIDE, grad_cam
 from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.explanation.sanity import rank_correlation
+from ferlab.json_files import SCHEMA
 from ferlab.models import build_model, model_names, predict_logits
-from ferlab.results import SCHEMA
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
 

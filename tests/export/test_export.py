@@ -20,9 +20,9 @@ from ferlab.evaluation.trained_model import open_model
 from ferlab.export import LICENSES, TOLERANCES, Agreement, BatchAgreement, Parity, export
 from ferlab.export.export import extra_targets
 from ferlab.export.parity import compare_probabilities, require_parity
+from ferlab.json_files import SCHEMA
 from ferlab.models import predict_logits
 from ferlab.predict import Artifact
-from ferlab.results import SCHEMA
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 

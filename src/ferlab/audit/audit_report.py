@@ -13,8 +13,8 @@ from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
 from ferlab.files import write_text
 from ferlab.formatting import percent
+from ferlab.json_files import write_result
 from ferlab.report.html import environment
-from ferlab.results import write_result
 
 COLUMNS = (
     "reason", "split", "label", "suggested", "name", "partner_split", "partner_label", "partner", "score",

@@ -16,8 +16,8 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_audit
+from ferlab.json_files import to_json
 from ferlab.progress import console
-from ferlab.results import to_json
 
 
 def audit(

@@ -8,7 +8,7 @@ import typer
 from ferlab.cli.options import JsonOption, PluginOption, QuietOption
 from ferlab.cli.output import print_benchmark
 from ferlab.export.latency import benchmark as measure
-from ferlab.results import to_json
+from ferlab.json_files import to_json
 
 
 def benchmark(

@@ -16,8 +16,8 @@ from ferlab.cli.output import print_splits
 from ferlab.data import Dataset
 from ferlab.data.download import download
 from ferlab.images.contact_sheet import Row, write_contact_sheet
+from ferlab.json_files import SCHEMA, to_json
 from ferlab.progress import console
-from ferlab.results import SCHEMA, to_json
 
 SHEET_COLUMNS = 16  # images of each class on a contact sheet
 MAX_LABEL_LENGTH = 30  # characters

@@ -20,9 +20,9 @@ from ferlab.cli.output import print_metrics
 from ferlab.data import Dataset, image_folder
 from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
 from ferlab.evaluation.evaluate import predict_unlabeled, read_groups
+from ferlab.json_files import SCHEMA, to_json
 from ferlab.progress import console
 from ferlab.report import write_evaluation
-from ferlab.results import SCHEMA, to_json
 
 
 def evaluate(

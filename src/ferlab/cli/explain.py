@@ -20,7 +20,7 @@ from ferlab.data import Dataset
 from ferlab.data.image_folder import read_face
 from ferlab.explanation.explain import ExplanationSummary, explain_split, write_classes, write_image
 from ferlab.files import make_folder
-from ferlab.results import SCHEMA
+from ferlab.json_files import SCHEMA
 
 
 def explain(

@@ -16,7 +16,7 @@ from ferlab.cli.options import (
 )
 from ferlab.cli.output import print_parity
 from ferlab.export import export as write_artifact
-from ferlab.results import SCHEMA
+from ferlab.json_files import SCHEMA
 
 OutOption = Annotated[Path, typer.Option(help="Output file: .onnx, or .tflite for LiteRT.")]
 FormatOption = Annotated[

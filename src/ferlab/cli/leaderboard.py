@@ -9,8 +9,8 @@ import typer
 from ferlab.cli.options import DataOption, DataOptions, JsonOption, PluginOption, SplitOption, load_plugins
 from ferlab.cli.output import print_leaderboard
 from ferlab.comparison.leaderboard import make_leaderboard
+from ferlab.json_files import to_json
 from ferlab.report import write_leaderboard
-from ferlab.results import to_json
 
 
 def leaderboard(

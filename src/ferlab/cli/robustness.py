@@ -19,8 +19,8 @@ from ferlab.cli.options import (
 from ferlab.cli.output import print_robustness
 from ferlab.evaluation.robustness import robustness as evaluate_robustness
 from ferlab.evaluation.robustness import write_sheet
+from ferlab.json_files import to_json
 from ferlab.report import write_robustness
-from ferlab.results import to_json
 
 
 def robustness(

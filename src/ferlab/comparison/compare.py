@@ -21,11 +21,12 @@ from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, write_text
+from ferlab.json_files import write_result
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
-from ferlab.results import DatasetSummary, Result, SplitName, write_result
+from ferlab.results import DatasetSummary, Result, SplitName
 from ferlab.runs import ClassMaps, RunFolder
 from ferlab.training.train import train_recipe
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import RunError
+from ferlab.json_files import parse, read_json
 from ferlab.recipes.registry import BASELINE
-from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status, parse, read_json
+from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status
 
 
 @dataclass(frozen=True, kw_only=True)

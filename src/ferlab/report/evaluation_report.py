@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ferlab.evaluation.robustness import Robustness
 from ferlab.files import write_text
+from ferlab.json_files import write_result
 from ferlab.report.svg import render_chart
-from ferlab.results import Evaluation, write_result
+from ferlab.results import Evaluation
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.files import write_text
+from ferlab.json_files import write_result
 from ferlab.report import html
 from ferlab.report.report import TEMPLATES, escape_markdown
 from ferlab.report.svg import render_chart
-from ferlab.results import write_result
 
 CHART = "leaderboard.svg"
 
