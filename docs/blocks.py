@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from ferlab.cli import app
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import CORRUPTIONS, Robustness

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ferlab.comparison.entry import Comparison
+from ferlab.comparison.results import Comparison
 from ferlab.errors import RunError
 from ferlab.evaluation.robustness import CorruptionAccuracies, Robustness
 from ferlab.json_files import parse, read_json, read_result, to_json, write_json, write_result

@@ -13,7 +13,7 @@ import pytest
 from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
 from ferlab.comparison.compare import compare_runs
-from ferlab.comparison.entry import Comparison, Entry, read_comparison
+from ferlab.comparison.results import Comparison, Entry, read_comparison
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ferlab.comparison.entry import Entry
 from ferlab.comparison.findings import findings, summarize
+from ferlab.comparison.results import Entry
 from ferlab.emotions import EMOTIONS
 from tests.comparisons import MAJORITY, comparison, entry, found, history, split_metrics
 

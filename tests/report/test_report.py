@@ -12,7 +12,7 @@ import pytest
 
 from ferlab import Dataset, Split
 from ferlab.comparison.compare import compare_runs
-from ferlab.comparison.entry import read_comparison
+from ferlab.comparison.results import read_comparison
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.report.contents import gather

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferlab.audit import REASONS, AuditSummary
-from ferlab.comparison.entry import Comparison
 from ferlab.comparison.leaderboard import Leaderboard
+from ferlab.comparison.results import Comparison
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import Robustness

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ferlab.comparison.entry import Entry
+from ferlab.comparison.results import Entry
 from ferlab.data import Dataset, Split
 from ferlab.evaluation.metrics import compute_metrics
 from ferlab.evaluation.scoring import score_split

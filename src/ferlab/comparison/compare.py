@@ -13,8 +13,8 @@ import numpy as np
 
 from ferlab.backend import start_keras
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
 from ferlab.comparison.findings import findings, summarize
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from ferlab.comparison.baselines import MAJORITY, PIXELS
-from ferlab.comparison.entry import Comparison, Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Comparison, Difference, Entry, RankedRecipe
 from ferlab.emotions import EMOTIONS
 from ferlab.formatting import count, counted, duration, listed
 from ferlab.results import Epoch

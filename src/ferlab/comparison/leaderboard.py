@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferlab.comparison.entry import Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Difference, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies

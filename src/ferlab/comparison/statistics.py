@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ferlab.comparison.entry import Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Difference, Entry, RankedRecipe
 from ferlab.evaluation.metrics import bootstrap_mean
 from ferlab.evaluation.paired import mcnemar_p_value
 from ferlab.results import Interval

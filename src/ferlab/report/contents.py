@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe, read_comparison
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
 from ferlab.errors import FerlabError
 from ferlab.recipes import get_recipe
 from ferlab.report import charts, figures
