@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.audit import image_quality, label_errors, near_duplicates
+from ferlab.audit.image_quality import ImageStatistics
 from ferlab.audit.label_errors import LabelErrors
 from ferlab.audit.near_duplicates import Pairs
 from ferlab.audit.summary import AuditSummary, count_exact, count_mirrored, count_near
@@ -90,12 +91,12 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
     """
     disputes, disputed = _disputed_labels(dataset, model) if model else ([], None)
     groups, mirrored = group_copies(dataset.images), group_copies(dataset.images, mirrored=True)
-    near, measures = near_duplicates.near_copies(dataset.images), image_quality.measure(dataset.images)
+    near, statistics = near_duplicates.near_copies(dataset.images), image_quality.measure(dataset.images)
     suspicions = [
         *_exact(dataset, groups),
         *_mirrored(groups, mirrored),
         *_near(near),
-        *_non_photos(measures),
+        *_non_photos(statistics),
         *(_votes(dataset) if dataset.votes is not None else ()),
         *disputes,
     ]
@@ -110,7 +111,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
         mirrored_duplicates=count_mirrored(dataset, groups, mirrored),
         near_duplicates=count_near(dataset, groups, near),
         suspicions={reason: reasons.count(reason) for reason in REASONS},
-        classes=image_quality.describe_classes(dataset, measures),
+        classes=image_quality.describe_classes(dataset, statistics),
         votes=None if dataset.votes is None else votes.describe_votes(dataset),
         label_errors=disputed,
     )
@@ -154,11 +155,11 @@ def _near(near: Pairs) -> Iterator[Suspicion]:
         yield Suspicion(reason="near copy", index=int(second), partner=int(first), score=min(1.0, float(similarity)))
 
 
-def _non_photos(measures: dict[str, np.ndarray]) -> Iterator[Suspicion]:
-    for index in np.flatnonzero(image_quality.blank(measures)):
+def _non_photos(statistics: ImageStatistics) -> Iterator[Suspicion]:
+    for index in np.flatnonzero(image_quality.blank(statistics)):
         yield Suspicion(reason="blank", index=int(index))
-    for index in np.flatnonzero(image_quality.not_a_photo(measures)):
-        plain = max(measures["one_gray"][index], measures["plain_rows"][index])
+    for index in np.flatnonzero(image_quality.not_a_photo(statistics)):
+        plain = max(statistics.one_gray[index], statistics.plain_rows[index])
         yield Suspicion(reason="not a photo", index=int(index), score=float(plain))
 
 

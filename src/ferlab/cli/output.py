@@ -192,9 +192,9 @@ def _both(scores: Scores) -> tuple[str, str]:
 def print_benchmark(result: Benchmark) -> None:
     """Print latency and throughput, one row for each number of threads, batch size and model."""
     machine = result.machine
-    load = "" if machine["load"] is None else f", load {machine['load']:g} at start"
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    print(f"{machine['cpu']}, {machine['cores']} cores{load}\n{versions}\n")
+    load = "" if machine.load is None else f", load {machine.load:g} at start"
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    print(f"{machine.cpu}, {machine.cores} cores{load}\n{versions}\n")
     table = Table("threads", "batch size", "model", "p50 (ms)", "p99 (ms)", "faces/s", "ratio", box=None)
     for row in result.rows:
         figures = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.faces_per_second:,.0f}", f"{row.ratio:.2f}")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.backend import describe_machine, jit_setting
+from ferlab.backend import Machine, describe_machine, jit_setting
 from ferlab.errors import FerlabError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import Classifier, find_model, open_model
@@ -70,12 +70,12 @@ class Benchmark:
     """The result of `benchmark`.
 
     Args:
-        machine: see `ferlab.backend.describe_machine`.
+        machine: the machine on which it was measured.
         seconds: time spent on each model in each setting.
         rows: one for each number of threads, batch size and model.
     """
 
-    machine: dict[str, Any]
+    machine: Machine
     seconds: float
     rows: tuple[Latency, ...]
 

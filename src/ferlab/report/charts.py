@@ -51,7 +51,7 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
     color = alt.Color(
         f"{series}:N",
         scale=_scale(names),
-        legend=alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400),
+        legend=_legend(),
     )
     return (
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
@@ -86,15 +86,14 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
         title: title of its axis.
     """
     names = [value["recipe"] for value in values]
-    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     axis = alt.Axis(format="~s", tickCount=4, labelOverlap="greedy", grid=False)
     base = alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container").encode(
         x=alt.X(f"{cost}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=axis),
-        color=alt.Color("recipe:N", legend=legend, scale=_scale(names)),
+        color=alt.Color("recipe:N", legend=_legend(), scale=_scale(names)),
         tooltip=["recipe:N", alt.Tooltip("accuracy:Q", format=".2f"), alt.Tooltip(f"{cost}:Q", format=",.4~s")],
     )
     scale = alt.Scale(zero=False)
-    shape = alt.Shape("recipe:N", legend=legend, scale=alt.Scale(domain=names))
+    shape = alt.Shape("recipe:N", legend=_legend(), scale=alt.Scale(domain=names))
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         y=alt.Y("accuracy:Q", title="accuracy, %", scale=scale), shape=shape
     )
@@ -225,7 +224,6 @@ def risk_coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> alt.TopLevel
 
 def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more: list[Any]) -> alt.Chart:
     """Draw lines with points, one color per model."""
-    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     across, up = axes
     return (
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
@@ -233,7 +231,7 @@ def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more:
         .encode(
             x=across,
             y=up,
-            color=alt.Color("model:N", scale=_scale(names), legend=legend),
+            color=alt.Color("model:N", scale=_scale(names), legend=_legend()),
             tooltip=["model:N", *(alt.Tooltip(axis.shorthand, format=".1f") for axis in axes), *more],
         )
     )
@@ -269,6 +267,10 @@ def _robustness_panel(name: str, row: CorruptionAccuracies, clean: float, scale:
 def colors(names: Sequence[str]) -> dict[str, str]:
     """Assign a color to each name, in order; they repeat from the eighth."""
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
