@@ -103,7 +103,7 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert "fair_newmodel\\u2020" not in charts
     assert "study_newmodel†" in text
     for form in (page, text):
-        assert "† The recipe was selected on the test split, too" in form
+        assert "† The recipe was also selected on the test split" in form
         assert "validation, test" in form
     assert comparison.row("study_newmodel").selected_on == ("validation", "test")
 

@@ -90,7 +90,7 @@ def evaluate(
         write=write_predictions,
     )
     if Path(model).is_dir() and not evaluation.recorded:
-        console().print("Not written into the run folder: it was trained on other splits than these.")
+        console().print("The metrics were not saved in the run folder, because the run was trained on other splits.")
     if json_:
         print(json.dumps(to_json(evaluation)))
     else:

@@ -1,4 +1,4 @@
-"""What the commands print on standard output, for people to read."""
+"""Print the results of commands on standard output, for people to read."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"{kind}: {evaluation.leak_free_reason}"
     yield f"balanced accuracy {percent(evaluation.balanced_accuracy)} %, macro F1 {evaluation.macro_f1:.4f}"
     if evaluation.probabilities_reason:
-        yield f"no log loss, calibration and top-2 accuracy: {evaluation.probabilities_reason}"
+        yield f"no log loss, calibration or top-2 accuracy: {evaluation.probabilities_reason}"
     else:
         yield f"top-2 accuracy {percent(evaluation.top2_accuracy)} %, {_calibration_text(evaluation)}"
     if evaluation.calibrated:
@@ -92,7 +92,7 @@ def _calibration_text(scores: Metrics | Calibration) -> str:
 
 
 def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Describe what only some evaluations have."""
+    """Describe the optional parts of an evaluation."""
     if tta := evaluation.tta:
         cost = f"{tta.views} views, {tta.seconds_ratio:.0f} times the time"
         yield _accuracy_line(f"test-time augmentation ({cost})", tta)

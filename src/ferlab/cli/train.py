@@ -40,7 +40,7 @@ def train(
 
         ferlab train fair_newmodel --data fer2013.zip --out runs/newmodel --seed 1
 
-    A run that was killed can be resumed with `--resume`, and ends with the same numbers as an unbroken one.
+    Resume an interrupted run with `--resume`. It ends with the same numbers as an uninterrupted one.
     """
     load_plugins(plugin, backend)
     dataset, changes = reading.load(data), parse_changes(set_)

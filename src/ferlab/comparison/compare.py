@@ -119,7 +119,7 @@ def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe
 
 
 def _work(recipe: Recipe, num_images: int) -> float:
-    """Estimate the computation of a run, to predict the time left: multiply-adds of its forward passes."""
+    """Estimate the computation of a run as the multiply-adds of its forward passes."""
     return float(model_stats(recipe).multiply_adds * image_passes(recipe, num_images))
 
 
@@ -130,7 +130,7 @@ def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, progress: ComparisonP
         FerlabError: if there is not.
     """
     needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
-    progress.say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
+    progress.print(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -153,7 +153,7 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, progress: Compa
             _explain(RunFolder(path), dataset, progress)
     except Exception as error:  # one failed run must not end the others
         reason = str(error) or type(error).__name__
-        progress.say(f"failed: {reason.splitlines()[0]}")
+        progress.print(f"failed: {reason.splitlines()[0]}")
     progress.end()
     return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), RunFolder(path), out, reason)
 
@@ -169,7 +169,7 @@ def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> 
     try:
         found = explain_split(run.path, dataset, split, images_per_class=EXPLAINED_PER_CLASS)
     except FerlabError as error:
-        progress.say(f"no Grad-CAM maps: {error}")
+        progress.print(f"no Grad-CAM maps: {error}")
         return
     correlation = np.nan if found.rank_correlation is None else found.rank_correlation
     run.write_explanations(

@@ -101,7 +101,7 @@ def under_trained(comparison: Comparison, histories: Histories) -> Iterator[str]
     are, accuracy = ("is", "its accuracy is") if len(rows) == 1 else ("are", "their accuracies are")
     yield (
         f"{names} {are} under-trained: {accuracy} not clearly above that of always predicting the most frequent class. "
-        "Nothing is concluded from such runs."
+        "No conclusions are drawn from such runs."
     )
 
 
@@ -120,7 +120,7 @@ def selected_on_test(comparison: Comparison, histories: Histories) -> Iterator[s
     """Find test accuracies of models that were selected on the test split."""
     for row in comparison.ranking:
         if comparison.ranked_on == "test" and "test" in row.selected_on:
-            yield f"{row.recipe} was selected on the test split, too, so its test accuracy is too high."
+            yield f"{row.recipe} was also selected on the test split, so its test accuracy is too high."
 
 
 def study_against_fair(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -274,8 +274,8 @@ def _setting(comparison: Comparison) -> str:
 def _trust(comparison: Comparison) -> str:
     if comparison.ranked_on == "validation":
         return (
-            "The best epochs were selected on the same images that rank the models, so all accuracies are a little too "
-            "high, most of all those of noisy trainings."
+            "The best epochs were selected on the same images that rank the models, so all accuracies are slightly too "
+            "high, especially those of noisy training runs."
         )
     flagged = list(selected_on_test(comparison, {}))
     return " ".join(flagged[:1]) or (

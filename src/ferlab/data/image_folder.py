@@ -102,7 +102,7 @@ class _Layout:
     class_names: tuple[str, ...]
 
     def holds_class(self, folder: PurePosixPath) -> bool:
-        """Return whether a folder is in the place of a class folder."""
+        """Return whether a folder is where class folders are expected."""
         return _holds_class(folder, self.root, bool(self.splits))
 
     def place(self, path: PurePosixPath) -> tuple[int, Split]:

@@ -140,7 +140,7 @@ class Interruption(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> "Interruption":
         self.before = signal.getsignal(signal.SIGINT)
@@ -153,9 +153,9 @@ class Interruption(keras.callbacks.Callback):
             signal.signal(signal.SIGINT, self.before)
 
     def _note(self, number: int, frame: object) -> None:
-        self.asked = True
+        self.requested = True
         signal.signal(signal.SIGINT, self.before)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt

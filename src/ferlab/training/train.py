@@ -108,7 +108,7 @@ def train(
 def train_recipe(
     recipe: Recipe, dataset: Dataset, out: Path, seed: int, resume: bool, progress: TrainingProgress
 ) -> RunFolder:
-    """Train a recipe and report to a progress of the caller's. Arguments and errors as in `train`."""
+    """Train a recipe, and report to a given progress. Arguments and errors are those of `train`."""
     dataset.require(Split.TRAIN)
     run = RunFolder(out)
     result = run.result() if run.exists() else None
