@@ -248,7 +248,7 @@ def _never_cheaper(comparison: Comparison, row: RankedRecipe, base: RankedRecipe
 
 
 def _costs(comparison: Comparison, row: RankedRecipe) -> dict[str, float]:
-    """Parameters, multiply-adds per image, and seconds of training (mean over seeds)."""
+    """Return the parameters, multiply-adds per image, and mean seconds of training over seeds."""
     entries = [entry for entry in comparison.entries if entry.recipe == row.recipe and entry.parameters]
     return {
         "parameters": entries[0].parameters or 0,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 8, 32, 128)
 TURNS = 5
 WARM_UP = 3  # untimed calls: the first ones allocate memory, and Keras traces its graph
-MIN_CALLS = 3  # in each turn, however long they take
+MIN_CALLS = 3  # minimum number of calls in each turn
 
 Measure = Callable[[int, float], list[float]]  # (batch size, seconds to spend) to the seconds of each call
 

@@ -167,7 +167,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     ]
     highest = max(value for rows in maps.values() for row in rows for value in row)
     axis = alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)
-    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view for all maps: in a browser, Vega gives several views no room
+    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view for all maps: in a browser, Vega does not size several views
     return (
         alt.Chart(alt.InlineData(values=values), width=MAP_SIDE * len(maps), height=side)
         .mark_rect()

@@ -81,7 +81,7 @@ class Selection(keras.callbacks.Callback):
             yield
             return
         raw = read_variables(self.model)
-        averages = self.model.optimizer._model_variables_moving_average  # has no public name
+        averages = self.model.optimizer._model_variables_moving_average  # no public API
         try:
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
                 variable.assign(keras.ops.copy(average))  # on JAX, prediction donates the buffers of a model
@@ -95,7 +95,7 @@ class Selection(keras.callbacks.Callback):
 
         During the clean epochs, these batches are clean as well.
         """
-        nested = self.model._flatten_layers()  # nested layers have no public name
+        nested = self.model._flatten_layers()  # no public API for nested layers
         layers = [layer for layer in nested if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
         momenta = [layer.momentum for layer in layers]
         if not layers:
