@@ -156,7 +156,7 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
     for bad, message in (
         (other, "different test images"),
-        (strange, "other classes"),
+        (strange, "different classes"),
         (tmp_path, "does not contain a finished run"),
         (run, "have the same recipe and seed"),
     ):

@@ -114,7 +114,7 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     for other in (fewer, replace(small, images=255 - small.images)):
         result = evaluate(path, other, "test")
         assert result.recorded is False
-        assert "trained on other images, whose copies are unknown" in str(result.leak_free_reason)
+        assert "trained on different images, whose copies are unknown" in str(result.leak_free_reason)
         assert result.leak_free is not None
         assert result.leak_free.images > 0
     assert (RunFolder(path).result(), stored_predictions(path)) == before

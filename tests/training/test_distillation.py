@@ -65,7 +65,7 @@ def test_teachers_without_a_trained_model_or_of_other_data_raise(small: Dataset,
     (teacher,) = open_teachers(taught_by(path), small)
     assert teacher.name == path
     for other in (replace(small, images=255 - small.images), replace(small, class_names=tuple("abcdefg"))):
-        with pytest.raises(RunError, match="was trained on other images or classes than demo"):
+        with pytest.raises(RunError, match="was trained on different images or classes than demo"):
             open_teachers(taught_by(path), other)
 
 
@@ -108,7 +108,7 @@ def test_artifacts_that_were_selected_on_the_test_split_may_not_teach(
 
 def test_artifacts_of_unknown_training_images_may_not_teach(small: Dataset, tmp_path: Path) -> None:
     linear_artifact(tmp_path / "linear.onnx")
-    with pytest.raises(RunError, match="was trained on other images"):
+    with pytest.raises(RunError, match="was trained on different images"):
         open_teachers(taught_by(tmp_path / "linear.onnx"), small)
 
 

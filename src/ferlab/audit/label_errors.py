@@ -64,7 +64,7 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
 
     Raises:
         DataError: if there are no such images.
-        FerlabError: if the file is not a model, or the model has other classes.
+        FerlabError: if the file is not a model, or the model has different classes.
     """
     training = dataset.take(Split.TRAIN).images
     unseen = (dataset.splits != Split.TRAIN) & ~has_copy_in(dataset.images, training)

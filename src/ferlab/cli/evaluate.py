@@ -90,7 +90,9 @@ def evaluate(
         write=write_predictions,
     )
     if Path(model).is_dir() and not evaluation.recorded:
-        console().print("The metrics were not saved in the run folder, because the run was trained on other splits.")
+        console().print(
+            "The metrics were not saved in the run folder, because the run was trained on different splits."
+        )
     if json_:
         print(json.dumps(to_json(evaluation)))
     else:

@@ -73,7 +73,7 @@ def evaluate(
     Raises:
         DataError: if the split is empty, `groups` or a prediction file names other images, or the random split of
             `dataset` differs from the one that the run was trained with.
-        FerlabError: if the file is not a model, has other classes, or does not support a requested option.
+        FerlabError: if the file is not a model, has different classes, or does not support a requested option.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
         RunError: if the folder does not contain a finished run.
     """
@@ -155,8 +155,8 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
         split: the split.
 
     Raises:
-        DataError: if a prediction file does not fit the images, or the run was trained with other splits.
-        FerlabError: if the file is not a model, or has other classes.
+        DataError: if a prediction file does not fit the images, or the run was trained with different splits.
+        FerlabError: if the file is not a model, or has different classes.
     """
     if is_prediction_file(model):
         found = read_predictions(model)

@@ -198,7 +198,7 @@ def robustness(
 
     Raises:
         DataError: if the split is empty.
-        FerlabError: if the file is not a model, or has other classes.
+        FerlabError: if the file is not a model, or has different classes.
         RunError: if the folder does not contain a finished run.
     """
     split = Split.from_label(split) if isinstance(split, str) else split

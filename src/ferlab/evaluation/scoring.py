@@ -27,7 +27,7 @@ def score_split(
     copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
     leak_free, reason = _without_copies(part, split, correct, copies, training)
     if leak_free and trained_on not in (None, training.fingerprints["train"]):
-        reason = "the model was trained on other images, whose copies are unknown"
+        reason = "the model was trained on different images, whose copies are unknown"
     masks = {} if part.votes is None else agreement_classes(part)
     agreement = {name: estimate_accuracy(correct[mask], copies[mask]) for name, mask in masks.items()}
     return SplitMetrics(

@@ -266,8 +266,8 @@ def _shared_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
         check_origin("member", run.path, run.trained_result().selected_on, run.fingerprints(), dataset)
         if run.fingerprints()["train"] != runs[0].fingerprints()["train"]:
             raise ProtocolError(
-                f"{run.path} was trained on other images than {runs[0].path}. The members of an ensemble must share "
-                "their training images."
+                f"{run.path} was trained on different images than {runs[0].path}. The members of an ensemble must "
+                "share their training images."
             )
     return validation
 

@@ -146,7 +146,7 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
     """Return the validation images of a trained run, to calibrate and compare its artifact on.
 
     Raises:
-        ProtocolError: if `dataset` has other validation images, or other classes. Fingerprints do not contain the order
+        ProtocolError: if `dataset` has different validation images or classes. Fingerprints do not contain the order
             of classes.
         RunError: if there is no trained model.
     """

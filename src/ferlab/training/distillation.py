@@ -33,8 +33,8 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
         FerlabError: if there is no such file or folder.
         ProtocolError: if a teacher was selected on the test split.
         RecipeError: if there is distillation without teachers, or there are teachers without distillation.
-        RunError: if a folder does not contain a trained model, or a teacher was trained on other images or classes, or
-            its training data is unknown.
+        RunError: if a folder does not contain a trained model, or a teacher was trained on different images or classes,
+            or its training data is unknown.
     """
     name = recipe.name or recipe.architecture
     if recipe.distillation and not recipe.teachers:
@@ -64,7 +64,7 @@ def _check_teacher(teacher: TrainedModel, dataset: Dataset) -> None:
         )
     same_images = origin.fingerprints.get("train") == dataset.fingerprints["train"]
     if origin.class_names != dataset.class_names or not same_images:
-        raise RunError(f"The teacher {teacher.name} was trained on other images or classes than {dataset.source}.")
+        raise RunError(f"The teacher {teacher.name} was trained on different images or classes than {dataset.source}.")
     check_origin("teacher", Path(teacher.name), origin.selected_on or (), origin.fingerprints, dataset)
 
 

@@ -96,7 +96,7 @@ def train(
         DataError: if there are no training images, or no votes for a recipe that learns from them.
         ProtocolError: if the recipe would select its best epoch on the test split, or a teacher was selected on it.
         RecipeError: if the recipe distills without teachers.
-        RunError: if a teacher was trained on other images, or `out` contains another run, is in use, or cannot be
+        RunError: if a teacher was trained on different images, or `out` contains another run, is in use, or cannot be
             written.
         TrainingError: if the loss is not finite. The last checkpoint is kept.
     """
@@ -164,7 +164,7 @@ def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int,
         raise RunError(f"{run.path} contains a run of another recipe or seed. Choose another --out.")
     trained_on = run.dataset()
     if trained_on != replace(dataset.summary(), source=trained_on.source):
-        raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")
+        raise RunError(f"{run.path} was trained on different data than {dataset.source}. Choose another --out.")
 
 
 def _train(job: Job, progress: TrainingProgress) -> None:
