@@ -1,4 +1,4 @@
-"""Render charts as SVG, where the libraries for it are installed."""
+"""Load the chart libraries when they are needed, and render charts as SVG."""
 
 from collections.abc import Callable
 from types import ModuleType
