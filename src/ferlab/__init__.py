@@ -1,4 +1,4 @@
-"""Train and compare facial-expression models on FER2013 under one honest protocol.
+"""Train, compare and run facial-expression models on FER2013 under its official protocol.
 
 The public names are listed in `__init__.pyi`. Each one is imported when it is first used.
 """

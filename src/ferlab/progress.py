@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ferlab.formatting import duration
+from ferlab.formatting import counted, duration
 from ferlab.recipes import Recipe
 from ferlab.results import Epoch, Result
 
@@ -111,7 +111,9 @@ class TrainingProgress:
     def start(self, policy: str) -> None:
         """Announce the training."""
         if not self.comparison:
-            self._print(f"{self.recipe.name or self.recipe.architecture}: {self.recipe.epochs} epochs in {policy}")
+            self._print(
+                f"{self.recipe.name or self.recipe.architecture}: {counted(self.recipe.epochs, 'epoch')} in {policy}"
+            )
         self.progress.start()
 
     def stop(self) -> None:

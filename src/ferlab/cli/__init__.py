@@ -29,7 +29,7 @@ from ferlab.errors import FerlabError
 from ferlab.progress import console
 
 app = typer.Typer(
-    help="Train and compare facial-expression models on FER2013 under one honest protocol.\n\n"
+    help="Train, compare and run facial-expression models on FER2013 under its official protocol.\n\n"
     "Start with `ferlab compare`, which needs no data: it trains four architectures on synthetic faces.",
     no_args_is_help=True,
     add_completion=False,

@@ -24,14 +24,16 @@ def audit(
     source: SourceArgument,
     model: Annotated[
         str | None,
-        typer.Option(help="Find label errors with a model: a run folder, .keras or .onnx file, or `default`."),
+        typer.Option(
+            help="Find label errors with a model: a run folder, a .keras, .onnx or .tflite file, or `default`."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Output folder for audit.html, audit.csv and audit.json.")] = Path("audit"),
     write_exclude: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a list of images to exclude, for `--exclude`.")
+        Path | None, typer.Option(metavar="FILE", help="Write a list of the images to exclude.")
     ] = None,
     keep: Annotated[
-        Literal["test", "train"], typer.Option(help="Split that keeps an image found in several splits.")
+        Literal["test", "train"], typer.Option(help="Split that keeps an image that occurs in several splits.")
     ] = "test",
     images: ShowImagesOption = True,
     json_: JsonOption = False,
@@ -40,6 +42,8 @@ def audit(
     plugin: PluginOption = None,
 ) -> None:
     """Find copies, leaks across splits, non-face images, and doubtful labels.
+
+    For example:
 
         ferlab audit fer2013.zip --ferplus fer2013new.csv --model default --write-exclude exclude.txt
 

@@ -14,7 +14,10 @@ from ferlab.json_files import to_json
 def benchmark(
     models: Annotated[
         list[str],
-        typer.Argument(help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first."),
+        typer.Argument(
+            metavar="MODEL...",
+            help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first.",
+        ),
     ],
     threads: Annotated[
         str | None,
@@ -29,6 +32,8 @@ def benchmark(
     plugin: PluginOption = None,
 ) -> None:
     """Measure latency and throughput of models on this machine.
+
+    For example:
 
         ferlab benchmark default mine.onnx mine.tflite runs/mine
 

@@ -26,7 +26,7 @@ def compare(
         list[str] | None, typer.Argument(metavar="[RECIPE|GROUP]...", help="Recipes or groups; see `ferlab recipes`.")
     ] = None,
     data: DataOption = "demo",
-    seeds: Annotated[int, typer.Option(help="Train each recipe with seeds 0, 1, ... up to this number.", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="Number of seeds per recipe: 0, 1, and so on.", min=1)] = 1,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("comparison"),
     quick: Annotated[
         bool | None,

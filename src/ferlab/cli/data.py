@@ -30,7 +30,12 @@ def data_info(
     *,
     reading: DataOptions,
 ) -> None:
-    """Show the splits, class counts and fingerprints of a dataset."""
+    """Show the splits, class counts and fingerprints of a dataset.
+
+    For example:
+
+        ferlab data info fer2013.zip --sheet faces.png
+    """
     dataset = reading.load(source)
     summary = dataset.summary()
     if sheet:

@@ -35,6 +35,8 @@ def ensemble(
 ) -> None:
     """Export several runs as one file: the weighted mean of their calibrated probabilities.
 
+    For example:
+
         ferlab ensemble runs/fernet_s runs/newmodel runs/mobilenetv2 --data fer2013.zip --out ensemble.onnx
 
     The weights are fitted on PublicTest. Cross-validation shows how much this inflates the scores there. The file is

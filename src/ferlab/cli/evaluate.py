@@ -29,8 +29,9 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
+            metavar="MODEL",
             help="A run folder, a .keras, .onnx or .tflite file, `default` for the model in the package, or a .csv or "
-            ".npz prediction file."
+            ".npz file of predictions.",
         ),
     ],
     data: DataOption,
@@ -44,28 +45,34 @@ def evaluate(
     ] = False,
     abstain: Annotated[
         float | None,
-        typer.Option(metavar="THRESHOLD", help="Also score only the predictions above this confidence.", min=0, max=1),
+        typer.Option(
+            metavar="THRESHOLD", help="Also score the predictions with at least this confidence.", min=0, max=1
+        ),
     ] = None,
     groups: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Also score groups of images, from a table with columns name and group."),
+        typer.Option(metavar="CSV", help="Also score groups of images: a table with the columns name and group."),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="MODEL|FILE", help="Compare with another model or prediction file, image by image."),
+        typer.Option(
+            metavar="MODEL|FILE", help="Compare with another model or file of predictions on the same images."
+        ),
     ] = None,
     write_predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the predictions as .csv or .npz.")
     ] = None,
     train_data: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="The training images, if SOURCE has none: to find copies among them."),
+        typer.Option(metavar="SOURCE", help="Training images in which to find copies, if --data has none."),
     ] = None,
     *,
     reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Evaluate a model on one split: accuracy with its interval and without leaks, calibration, and class scores.
+
+    For example:
 
         ferlab evaluate runs/newmodel --data fer2013.zip --split test --json
 

@@ -24,18 +24,20 @@ from ferlab.json_files import SCHEMA
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="A run folder or .keras file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder or .keras file.")],
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Output file for the heat maps.")],
     image: Annotated[
         Path | None,
-        typer.Argument(help="An image file. Its central square is used, or its largest face with --faces."),
+        typer.Argument(
+            metavar="IMAGE", help="An image file. Its central square is used, or its largest face with --faces."
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Explain a split of this data instead: the mean map of each class."),
+        typer.Option(metavar="SOURCE", help="Explain a dataset instead of an image: the mean map of each class."),
     ] = None,
     split: SplitOption = "validation",
-    images_per_class: Annotated[int, typer.Option(help="With --data: images of each class, at most.", min=1)] = 50,
+    images_per_class: Annotated[int, typer.Option(help="With --data: maximum number of images per class.", min=1)] = 50,
     show_images: ShowImagesOption = True,
     json_: JsonOption = False,
     *,

@@ -42,6 +42,8 @@ def export(
 ) -> None:
     """Export a run as an ONNX or LiteRT file that predicts without Keras.
 
+    For example:
+
         ferlab export runs/fernet_s --data fer2013.zip --quantize int8 --out fernet_s.onnx
         ferlab export runs/fernet_s --data fer2013.zip --format litert --out fernet_s.tflite
 

@@ -31,6 +31,8 @@ def leaderboard(
 ) -> None:
     """Rank models and prediction files on one split, with intervals and ties.
 
+    For example:
+
         ferlab leaderboard default runs/newmodel theirs.csv --data fer2013.zip --out leaderboard
 
     Writes `leaderboard.html`, `leaderboard.md` and `leaderboard.json`. Systems are named after their files.

@@ -24,15 +24,21 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a recipe field, such as `epochs=5` or `augmentation.flip=off`."
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.", min=0)]
+SeedOption = Annotated[
+    int, typer.Option(help="Random seed of the weights, the image order, augmentation and dropout.", min=0)
+]
 BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume an existing run or comparison.")]
 PluginOption = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE.py", help="A file with your own networks or recipes; repeatable."),
+    typer.Option("--plugin", metavar="FILE.py", help="A file with your own models or recipes; may be repeated."),
 ]
 ModelArgument = Annotated[
-    str, typer.Argument(help="A run folder, a .keras, .onnx or .tflite file, or `default` for the one in the package.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A run folder, a .keras, .onnx or .tflite file, or `default` for the model in the package.",
+    ),
 ]
 SplitOption = Annotated[
     Literal["validation", "test", "train"],
@@ -65,15 +71,17 @@ class DataOptions:
     """How a dataset is read. A command declares one parameter of this type; see `with_option_groups`."""
 
     ferplus: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="fer2013new.csv of FER+: ten annotators' votes per image.")
+        Path | None, typer.Option(metavar="CSV", help="fer2013new.csv of FER+: the votes of ten annotators per image.")
     ] = None
     exclude: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Exclude the images that a list of `ferlab audit` names.")
+        Path | None, typer.Option(metavar="FILE", help="Exclude the images listed in this file; see `ferlab audit`.")
     ] = None
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip images that cannot be read, and list them.")] = (
         False
     )
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep a decoded copy for the next time.")] = True
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Cache the decoded images for later commands.")] = (
+        True
+    )
     faces: Annotated[bool, typer.Option("--faces", help="Crop the largest face from each of your own images.")] = False
 
     def load(self, source: str) -> Dataset:

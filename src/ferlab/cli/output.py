@@ -24,6 +24,13 @@ from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import image_passes, model_stats
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
 
+FERPLUS_GROUPS = {
+    "unanimous": "label with all FER+ votes",
+    "majority": "label with the most FER+ votes",
+    "outvoted": "label with fewer FER+ votes than another",
+    "nobody": "label without FER+ votes",
+}
+
 
 def print_ranking(comparison: Comparison) -> None:
     """Print the ranking of a comparison, and its findings."""
@@ -94,13 +101,13 @@ def _calibration_text(scores: Metrics | Calibration) -> str:
 def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
     """Describe the optional parts of an evaluation."""
     if tta := evaluation.tta:
-        cost = f"{tta.views} views, {tta.seconds_ratio:.0f} times the time"
+        cost = f"{tta.views} views, {tta.seconds_ratio:.0f} times as slow"
         yield _accuracy_line(f"test-time augmentation ({cost})", tta)
     if kept := evaluation.abstained:
         share = f"{percent(kept.coverage, 1)} % of the images"
         yield _accuracy_line(f"confidence of {kept.threshold:g} or more, {share}", kept)
     for name, row in (evaluation.agreement or {}).items():
-        yield f"FER+ annotators, {name}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
+        yield f"{FERPLUS_GROUPS[name]}: accuracy {percent(row.accuracy)} % on {row.images:,} images"
     if other := evaluation.against:
         yield (
             f"against {other.other} ({percent(other.other_accuracy)} %): {100 * other.difference:+.2f} points "
@@ -152,7 +159,7 @@ def print_explanation(summary: ExplanationSummary) -> None:
         table.add_row(escape(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
     _print(table)
     found = summary.rank_correlation
-    print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:.2f}'}")
+    print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:z.2f}'}")
     print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
@@ -249,7 +256,7 @@ def print_models(rows: list[dict[str, Any]]) -> None:
 
 def print_recipes(rows: list[dict[str, Any]]) -> None:
     """Print a table of recipes, one row of `recipe_row` each."""
-    table = Table("recipe", "parameters", "multiply-adds", "image passes", "accuracy", "summary", box=None)
+    table = Table("recipe", "parameters", "multiply-adds", "image passes", "expected accuracy", "summary", box=None)
     for row in rows:
         accuracy = "" if row["expected_accuracy"] is None else f"{100 * row['expected_accuracy']:.1f} %"
         multiply_adds = f"{row['multiply_adds'] / 1e6:,.0f} M"

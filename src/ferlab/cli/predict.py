@@ -45,6 +45,8 @@ def predict(
 ) -> None:
     """Predict the emotions of all faces in images.
 
+    For example:
+
         ferlab predict photo.jpg
 
     Process a folder of any size and write a table. Continue an interrupted job with `--resume`:
@@ -66,7 +68,7 @@ def predict(
         hint = f" {out} contains the finished images. Run the same command with --resume to continue." if out else ""
         stop(f"Interrupted.{hint}")
     summary = _summary(remaining, counts, time.monotonic() - start)
-    console().print(summary + (f"; {len(files) - remaining:,} done before" if remaining < len(files) else ""))
+    console().print(summary + (f"; {len(files) - remaining:,} already done" if remaining < len(files) else ""))
     if strict and counts["error"]:
         raise typer.Exit(1)
 

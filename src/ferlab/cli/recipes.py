@@ -12,7 +12,9 @@ from ferlab.recipes import get_recipe, recipe_groups
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show this recipe only, with all its fields.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show only this recipe, with all its fields.")
+    ] = None,
     json_: JsonOption = False,
     plugin: PluginOption = None,
 ) -> None:

@@ -11,13 +11,15 @@ from ferlab.cli.output import print_ranking
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, wherever they were trained.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also from other machines.")],
     out: Annotated[Path, typer.Option(help="Output folder.")],
     images: ShowImagesOption = True,
 ) -> None:
     """Compare finished runs, and write the same report as `ferlab compare`.
 
-    ferlab report runs/newmodel-seed0 runs/newmodel-seed1 runs/mobilenetv2 --out comparison
+    For example:
+
+        ferlab report runs/newmodel-seed0 runs/newmodel-seed1 runs/mobilenetv2 --out comparison
     """
     comparison = ferlab.compare_runs(runs, out)
     report = ferlab.write_report(out, images=images)

@@ -38,7 +38,9 @@ def robustness(
 ) -> None:
     """Evaluate a model under ten image corruptions, such as blur or an off-center crop, at five strengths each.
 
-    ferlab robustness default --data fer2013.zip --out robustness
+    For example:
+
+        ferlab robustness default --data fer2013.zip --out robustness
     """
     load_plugins(plugin)
     dataset = reading.load(data)

@@ -22,9 +22,9 @@ from ferlab.cli.options import (
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; see `ferlab recipes`.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe; see `ferlab recipes`.")],
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="Output run folder.")],
+    out: Annotated[Path, typer.Option(help="Output folder of the run.")],
     seed: SeedOption = 0,
     set_: SetOption = None,
     resume: ResumeOption = False,
@@ -40,7 +40,7 @@ def train(
 
         ferlab train fair_newmodel --data fer2013.zip --out runs/newmodel --seed 1
 
-    Resume an interrupted run with `--resume`. It ends with the same numbers as an uninterrupted one.
+    Resume an interrupted run with `--resume`. It ends with the same numbers as an uninterrupted run.
     """
     load_plugins(plugin, backend)
     dataset, changes = reading.load(data), parse_changes(set_)

@@ -48,6 +48,8 @@ def video(
 ) -> None:
     """Predict the emotions of all faces in a video or camera stream. Needs `ferlab[video]`.
 
+    For example:
+
         ferlab video talk.mp4 --fps 5 --smooth 0.5 --out talk.csv --out annotated.mp4 --plot talk.svg
 
     Process a camera until Ctrl-C:

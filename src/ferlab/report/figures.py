@@ -51,7 +51,7 @@ def _learning_curve(entry: Entry, measure: str, pairs: list[tuple[float, float]]
     ends = f"from {pairs[0][1]:.3g} to {pairs[-1][1]:.3g}"
     description = f"{measure} of {name} over {len(pairs)} epochs; on validation images it goes {ends}"
     chart = charts.learning_curves(epochs, measure)
-    return _figure(f"{measure}-{entry.recipe}-{entry.seed}", measure, description, chart)
+    return _figure(f"{measure}-{entry.recipe}-{entry.seed}", measure.capitalize(), description, chart)
 
 
 def validation_curves(runs: Sequence[tuple[Entry, Sequence[Epoch]]], recipes: Sequence[str]) -> list[Figure]:
@@ -175,7 +175,7 @@ def class_maps(models: Mapping[str, ClassMaps], class_names: Sequence[str]) -> l
         maps = dict(zip(class_names, found.maps, strict=True))
         where = [f"{name} {_by_height(heatmap)}" for name, heatmap in maps.items()]
         correlation = float(found.rank_correlation)
-        known = "unknown" if np.isnan(correlation) else f"{correlation:.2f}"
+        known = "unknown" if np.isnan(correlation) else f"{correlation:z.2f}"
         title = (
             f"{recipe}: up to {found.images.max()} {found.split} images per class; rank correlation with untrained "
             f"networks: {known}"
