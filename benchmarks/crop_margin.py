@@ -37,7 +37,7 @@ def main() -> None:
     result = measure(validation, Artifact(arguments.model), open_detector(arguments.detector))
     print(json.dumps(result, indent=1))
     if arguments.out:
-        arguments.out.write_text(json.dumps(result | {"machine": describe_machine()}, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(result | {"machine": vars(describe_machine())}, indent=1) + "\n")
     if arguments.plot:
         arguments.plot.write_text(plot(result))
 

@@ -18,4 +18,6 @@ def report(benchmark: str, rows: dict[str, float], unit: str, ratios: dict[str, 
         packages = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow")
         versions = {package: importlib.metadata.version(package) for package in packages}
         result = {"schema": 1, "benchmark": benchmark, "unit": unit, "rows": rows, "ratios": ratios}
-        file.write_text(json.dumps(result | {"machine": describe_machine(), "versions": versions}, indent=1) + "\n")
+        file.write_text(
+            json.dumps(result | {"machine": vars(describe_machine()), "versions": versions}, indent=1) + "\n"
+        )

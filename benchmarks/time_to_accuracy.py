@@ -109,7 +109,7 @@ def write_result(folder: Path, curves: dict[str, Curve]) -> None:
     if ratio:
         print(f"study / ferlab: {ratio:.1f} x")
     result = {"schema": 1, "benchmark": "time_to_accuracy", "target": TARGET, "ratio": ratio, "curves": curves}
-    (folder / "result.json").write_text(json.dumps(result | {"machine": describe_machine()}, indent=1) + "\n")
+    (folder / "result.json").write_text(json.dumps(result | {"machine": vars(describe_machine())}, indent=1) + "\n")
     (folder / "time_to_accuracy.svg").write_text(plot(curves))
 
 

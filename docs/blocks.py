@@ -15,15 +15,16 @@ from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from ferlab.cli import app
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import CORRUPTIONS, Robustness
 from ferlab.formatting import listed
+from ferlab.json_files import parse, read_result
 from ferlab.predict import Artifact
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.recipes.model_stats import image_passes, load_model_stats
-from ferlab.results import Epoch, parse, read_result
+from ferlab.results import Epoch
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ferlab import Dataset, Split
-from ferlab.comparison.entry import BASELINE, Comparison, Entry
 from ferlab.comparison.findings import findings
+from ferlab.comparison.results import BASELINE, Comparison, Entry
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.emotions import EMOTIONS
 from ferlab.evaluation.scoring import score_split

@@ -17,7 +17,7 @@ from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin
 from ferlab.recipes import get_recipe, recipe_groups
 from ferlab.recipes.model_stats import model_stats
-from tests.cli.test_cli import as_a_user, run
+from tests.cli.test_cli import run, run_as_process
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = ["tiny.py", "no_dropout.py"]
@@ -62,12 +62,12 @@ def test_the_examples_of_contributing(tmp_path: Path) -> None:
         text = examples()[name]
         assert len([line for line in text.splitlines() if line.strip()]) < 15
         path = str(write(tmp_path, text, name))
-        listed = as_a_user("recipes", "--plugin", path)
+        listed = run_as_process("recipes", "--plugin", path)
         recipe = re.search(rf"^\s*({Path(name).stem}\w*)", listed.stdout, re.MULTILINE)[1]
         out = str(tmp_path / f"run-{recipe}")
-        trained = as_a_user("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
+        trained = run_as_process("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
         assert trained.returncode == 0, trained.stderr
-        scored = as_a_user("evaluate", out, "--data", "demo")
+        scored = run_as_process("evaluate", out, "--data", "demo")
         assert scored.stdout.startswith("accuracy: "), scored.stderr
 
 
@@ -132,7 +132,7 @@ def test_output_of_a_plugin_goes_to_standard_error(tmp_path: Path) -> None:
     """Options with any default are listed: None, a tuple, and others."""
     text = GOOD.replace("width=4):", 'width=4, kind=None, sizes=(1, 2), **others):\n    print("building")')
     path = write(tmp_path, "print('importing')\n" + text.replace("-> Recipe", '-> "ferlab.recipes.Recipe"'))
-    finished = as_a_user("models", "--json", "--plugin", str(path))
+    finished = run_as_process("models", "--json", "--plugin", str(path))
     (tiny,) = [model for model in json.loads(finished.stdout)["models"] if model["model"] == "tiny"]
     assert tiny["options"] == {"width": 4, "kind": None, "sizes": [1, 2]}
     load_plugin(path)
@@ -239,7 +239,7 @@ def test_invalid_and_duplicate_names(tmp_path: Path) -> None:
 
 def test_the_command_line_prints_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "def build(:\n")
-    finished = as_a_user("recipes", "--plugin", str(path))
+    finished = run_as_process("recipes", "--plugin", str(path))
     assert finished.returncode == 1
     assert finished.stderr.splitlines()[0].startswith(f"error: {path}, line 1: SyntaxError")
     assert "Traceback" not in finished.stderr

@@ -53,9 +53,9 @@ def test_custom_recipes_may_not_select_on_the_test_split(small: Dataset, tmp_pat
 
 def test_training_and_calibration_need_validation_images(small: Dataset, tmp_path: Path) -> None:
     without = small.take(Split.TRAIN, Split.TEST)
-    with pytest.raises(ProtocolError, match="no validation images, and the best epoch"):
+    with pytest.raises(ProtocolError, match="no validation images to select the best epoch"):
         train("fair_newmodel", without, tmp_path / "run")
-    with pytest.raises(ProtocolError, match="no validation images, and probabilities"):
+    with pytest.raises(ProtocolError, match="no validation images to calibrate probabilities"):
         calibration_images(without, None)
 
 
@@ -71,7 +71,7 @@ def test_artifacts_are_calibrated_only_on_the_validation_images_of_the_run(small
     swapped = replace(test, splits=np.full(len(test), Split.VALIDATION))
     fewer = small.where(np.arange(len(small)) % 2 == 0)
     for data, message in (
-        (swapped, "are the run's own test images"),
+        (swapped, "are the test images of the run"),
         (fewer, "are not those of"),
         (test, "no validation images"),
     ):
@@ -117,9 +117,9 @@ def test_failed_runs_are_neither_teachers_nor_artifacts(small: Dataset, tmp_path
     run = RunFolder(write_run(tmp_path / "run", small, "study_newmodel", 0, 0.5, selected_on=("validation", "test")))
     run.model_file.touch()
     run.write_result(Result(status="failed", reason="the loss is nan", recipe="study_newmodel", seed=0))
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         open_teachers(student_of(run.path), small)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         export(run, small, tmp_path / "model.onnx")
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ferlab.comparison.entry import Comparison
+from ferlab.comparison.results import Comparison
 from ferlab.errors import RunError
 from ferlab.evaluation.robustness import CorruptionAccuracies, Robustness
+from ferlab.json_files import parse, read_json, read_result, to_json, write_json, write_result
 from ferlab.results import (
     AccuracyEstimate,
     AccuracyGap,
@@ -29,12 +30,6 @@ from ferlab.results import (
     Skipped,
     SplitMetrics,
     SplitSummary,
-    parse,
-    read_json,
-    read_result,
-    to_json,
-    write_json,
-    write_result,
 )
 from tests.comparisons import comparison, entry
 
@@ -210,8 +205,8 @@ def test_unknown_keys_are_ignored(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "does not hold a JSON object"),
-        ("{}", "has schema None, and this version of ferlab reads 1 to 2. Update ferlab."),
+        ("[]", "does not contain a JSON object"),
+        ("{}", "has schema None, but this version of ferlab reads 1 to 2. Update ferlab."),
         ('{"schema": 3}', "has schema 3"),
         ('{"schema": "2"}', "has schema 2"),
     ],

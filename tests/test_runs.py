@@ -271,7 +271,7 @@ def test_each_file_is_read_once(small: Dataset, tmp_path: Path) -> None:
 
 def test_run_without_a_model_is_refused(small: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5))
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         run.trained_result()
     run.model_file.touch()
     assert run.trained_result() == run.result()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,8 @@ def start_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        logging.getLogger("tensorflow").setLevel(
-            logging.ERROR
-        )  # hides a warning for each model after the fifth in a process
+        # TensorFlow warns about retracing for each model after the fifth in a process.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with quiet_start():
             import keras
@@ -100,22 +100,41 @@ def describe() -> dict[str, Any]:
     }
 
 
-def describe_machine() -> dict[str, Any]:
-    """Describe the CPU, its load, and the installed versions of packages that run models, without importing them."""
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The machine on which something was measured.
+
+    Args:
+        cpu: name of the CPU.
+        cores: number of CPU cores.
+        load: mean number of busy cores in the last minute; null on Windows.
+        system: operating system.
+        python: version of Python.
+        versions: versions of the installed packages that run models, by name.
+    """
+
+    cpu: str
+    cores: int | None
+    load: float | None
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+def describe_machine() -> Machine:
+    """Describe this machine, without importing Keras or a framework."""
     versions = {}
     for package in ("numpy", "onnxruntime", "ai-edge-litert", "tensorflow", "jax", "keras"):
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    return {
-        "cpu": _processor_name(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1)
-        if sys.platform != "win32"
-        else None,  # mean number of busy cores in the last minute
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
+    return Machine(
+        cpu=_processor_name(),
+        cores=os.cpu_count(),
+        load=None if sys.platform == "win32" else round(os.getloadavg()[0], 1),
+        system=platform.platform(),
+        python=platform.python_version(),
+        versions=versions,
+    )
 
 
 def _commit() -> str | None:

@@ -1,4 +1,4 @@
-"""The seven classes of FER2013: names, order and colors. Other modules take them from here."""
+"""The seven classes of FER2013: names, order and colors. All other modules import them from here."""
 
 # In the order of the codes 0..6 in fer2013.csv, which is not alphabetical.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

@@ -1,4 +1,4 @@
-"""Exceptions of ferlab. Each message says what is wrong, where, and what to do next."""
+"""Exceptions of ferlab. Each message says what went wrong, where, and what to do next."""
 
 import difflib
 import traceback
@@ -12,7 +12,7 @@ class FerlabError(Exception):
 
 
 class DataError(FerlabError):
-    """A data source that cannot be read as it stands."""
+    """A data source cannot be read or does not fit."""
 
 
 class UnknownNameError(FerlabError):
@@ -30,15 +30,15 @@ class RecipeError(FerlabError):
 
 
 class ProtocolError(FerlabError):
-    """Something that would select, stop or calibrate on the images that are to judge a model."""
+    """Something would select, stop or calibrate on the images that a model is tested on."""
 
 
 class OutputError(FerlabError):
-    """A file or folder that cannot be written."""
+    """A file or folder cannot be written."""
 
 
 class RunError(FerlabError):
-    """A run folder that is missing, in use, incomplete, or of another recipe."""
+    """A run folder is missing, in use or incomplete, or belongs to another recipe."""
 
 
 class ImageError(FerlabError):
@@ -58,7 +58,7 @@ class ArtifactError(FerlabError):
 
 
 class TrainingError(FerlabError):
-    """A training that cannot go on, such as one whose loss is no longer finite."""
+    """A training cannot continue, for example because its loss is not finite."""
 
 
 class MissingExtraError(FerlabError):

@@ -13,11 +13,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Args:
-        path: The file. Its folder is created if it is missing.
-        write: Called with the open temporary file.
+        path: the file. Its folder is created if it is missing.
+        write: called with the open temporary file.
 
     Raises:
-        OutputError: If the disk is full or the folder is not writable. An existing file is not changed.
+        OutputError: if the disk is full or the folder is not writable. An existing file is not changed.
     """
     temporary = None
     make_folder(path.parent)
@@ -38,11 +38,20 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8; see `write_atomically`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its parents if they are missing.
 
     Raises:
-        OutputError: If the folder cannot be created.
+        OutputError: if the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -46,24 +46,24 @@ def _bar(output: Console, disable: bool) -> Progress:
 class ComparisonProgress:
     """Report the runs of a comparison, and the time left for all of them.
 
-    The time left follows from the work done so far, so it needs no knowledge of the machine.
+    The time left is estimated from the speed so far.
 
     Args:
-        work: of each run, in any unit.
+        work: the amount of computation of each run, in any unit.
         quiet: show nothing.
     """
 
     def __init__(self, work: Sequence[float], quiet: bool) -> None:
         self.work, self.quiet = work, quiet
-        self.number = -1  # of the current run
-        self.first_share: float | None = None  # of the current run that was done when it began
-        self.measured = 0.0  # work since the start; runs that were finished before do not count
+        self.number = -1  # number of the current run
+        self.first_share: float | None = None  # share of the current run that was done before it was resumed
+        self.measured = 0.0  # work done since the start, without runs that were finished before
         self.started = time.monotonic()
 
     def begin(self, name: str) -> None:
         """Begin the next run."""
         self.number, self.first_share = self.number + 1, None
-        self.say(f"[{self.number + 1}/{len(self.work)}] {name}")
+        self.print(f"[{self.number + 1}/{len(self.work)}] {name}")
 
     def left(self, share: float) -> str:
         """Describe the time left for all runs when a share, 0..1, of the current one is done."""
@@ -81,7 +81,7 @@ class ComparisonProgress:
         if self.first_share is not None:
             self.measured += (1 - self.first_share) * self.work[self.number]
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line."""
         if not self.quiet:
             console().print(line, markup=False)
@@ -91,10 +91,10 @@ class TrainingProgress:
     """Report the steps and epochs of one training, and the time left.
 
     Args:
-        recipe: of the training.
+        recipe: the recipe that is trained.
         quiet: show nothing.
-        comparison: that the training belongs to. Then the time left is that of all runs, and epochs get no lines of
-            their own.
+        comparison: progress of the comparison that the training belongs to. The time left is then that of all runs,
+            and there are no lines for single epochs.
     """
 
     def __init__(self, recipe: Recipe, quiet: bool, comparison: ComparisonProgress | None = None) -> None:
@@ -103,15 +103,15 @@ class TrainingProgress:
         self.live = self.console.is_terminal and not quiet
         self.progress = _bar(self.console, disable=not self.live)
         self.task: Any = None
-        self.spent: list[float] = []
+        self.epoch_seconds: list[float] = []
         self.steps = self.done = 0
         self.epoch = 0
-        self.began = self.paced = self.spoke = time.monotonic()
+        self.epoch_started = self.pace_started = self.last_printed = time.monotonic()
 
     def start(self, policy: str) -> None:
         """Announce the training."""
         if not self.comparison:
-            self._say(
+            self._print(
                 f"{self.recipe.name or self.recipe.architecture}: {counted(self.recipe.epochs, 'epoch')} in {policy}"
             )
         self.progress.start()
@@ -123,7 +123,7 @@ class TrainingProgress:
     @contextmanager
     def features(self, total: int) -> Iterator[Callable[[int], None]]:
         """Show progress over the images whose features a frozen backbone computes once."""
-        self._say(f"computing features of {total:,} images with the frozen backbone, once")
+        self._print(f"computing features of {total:,} images with the frozen backbone, once")
         task = self.progress.add_task("features", total=total)
         yield lambda count: self.progress.advance(task, count)
         self.progress.remove_task(task)
@@ -131,36 +131,36 @@ class TrainingProgress:
     def begin_epoch(self, epoch: int, steps: int) -> None:
         """Begin an epoch."""
         self.epoch, self.steps, self.done = epoch, steps, 0
-        self.began = self.spoke = time.monotonic()
+        self.epoch_started = self.last_printed = time.monotonic()
         self.task = self.progress.add_task(f"{self._epoch()}, {self._left()}", total=steps)
 
     def step(self) -> None:
         """Count a step."""
         self.done += 1
         if self.done == 1:
-            self.paced = time.monotonic()  # the first step builds the graph, and says nothing about the others
+            self.pace_started = time.monotonic()  # the first step also builds the graph, so its time is not typical
         self.progress.update(self.task, advance=1)
 
     def show(self, accuracy: float) -> None:
         """Show the accuracy of the epoch so far, 0..1."""
         description = f"{self._epoch()}, accuracy {accuracy:.3f}, {self._left()}"
         self.progress.update(self.task, description=description)
-        if not self.live and time.monotonic() - self.spoke > PLAIN_INTERVAL:
-            self.spoke = time.monotonic()
-            self._say(f"  {self._epoch()}, step {self.done}/{self.steps}, accuracy {accuracy:.3f} ({self._left()})")
+        if not self.live and time.monotonic() - self.last_printed > PLAIN_INTERVAL:
+            self.last_printed = time.monotonic()
+            self._print(f"  {self._epoch()}, step {self.done}/{self.steps}, accuracy {accuracy:.3f} ({self._left()})")
 
     def end_epoch(self, epoch: Epoch) -> None:
         """End an epoch, and report its measurements."""
         self.progress.remove_task(self.task)
-        self.spent.append(time.monotonic() - self.began)
+        self.epoch_seconds.append(time.monotonic() - self.epoch_started)
         self.done, self.epoch = 0, self.epoch + 1
         if self.comparison:
             return
         left = "" if self.epoch == self.recipe.epochs else f", {self._left()}"
-        self._say(
+        self._print(
             f"epoch {self.epoch}/{self.recipe.epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
             f"val_loss {epoch.val_loss:.4f}  val_accuracy {epoch.val_accuracy:.4f}  "
-            f"({duration(self.spent[-1])}{left})"
+            f"({duration(self.epoch_seconds[-1])}{left})"
         )
 
     def finished(self, result: Result) -> None:
@@ -168,7 +168,7 @@ class TrainingProgress:
         scored = result.validation.accuracy if result.validation else result.selection_accuracy
         where = "validation" if result.validation else " and ".join(result.selected_on)
         left = f" (all runs: {self.comparison.left(1.0)})" if self.comparison else ""
-        self._say(f"{result.status}: best epoch {result.best_epoch}, {100 * (scored or 0):.2f} % on {where}{left}")
+        self._print(f"{result.status}: best epoch {result.best_epoch}, {100 * (scored or 0):.2f} % on {where}{left}")
 
     def _epoch(self) -> str:
         return f"epoch {min(self.epoch + 1, self.recipe.epochs)}/{self.recipe.epochs}"
@@ -178,14 +178,14 @@ class TrainingProgress:
             share = (self.epoch + self.done / max(1, self.steps)) / self.recipe.epochs
             return f"all runs: {self.comparison.left(share)}"
         epochs_left = self.recipe.epochs - self.epoch
-        if self.done > 1:  # the pace of this epoch, without its validation, or that of whole epochs
-            pace = (time.monotonic() - self.paced) / (self.done - 1) * self.steps
-            whole = sum(self.spent) / len(self.spent) if self.spent else pace
+        if self.done > 1:  # the pace within this epoch; its validation is not included
+            pace = (time.monotonic() - self.pace_started) / (self.done - 1) * self.steps
+            whole = sum(self.epoch_seconds) / len(self.epoch_seconds) if self.epoch_seconds else pace
             return f"{duration(pace * (1 - self.done / self.steps) + whole * (epochs_left - 1))} left"
-        if self.spent:
-            return f"{duration(sum(self.spent) / len(self.spent) * epochs_left)} left"
+        if self.epoch_seconds:
+            return f"{duration(sum(self.epoch_seconds) / len(self.epoch_seconds) * epochs_left)} left"
         return "time left unknown"
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self.quiet:
             self.progress.console.print(line)

@@ -1,4 +1,4 @@
-"""The guard of the protocol: nothing selects, stops or calibrates on the images that a model is tested on.
+"""Checks of the protocol: nothing selects, stops or calibrates on the images that a model is tested on.
 
 Only the `study` recipes select on the whole `test/` folder, as the original notebooks did. `selected_on` says so in
 every result.
@@ -14,16 +14,16 @@ from ferlab.results import DatasetSummary
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe that would select its best epoch on the test split.
+    """Reject a recipe that would select its best epoch on the test split.
 
     Raises:
-        ProtocolError: if it is not one of the study's.
+        ProtocolError: if it would, and is not a recipe of the original study.
     """
     if recipe.selection != "validation" and recipe.group != "study":
         raise ProtocolError(
             f"{recipe.name or recipe.architecture}: selection={recipe.selection} would select the best epoch on the "
             "test split, and the test accuracy would say nothing about new images. Only the study's own recipes do "
-            "that, to show what it costs. Leave selection at 'validation'."
+            "that, to show its effect. Leave selection at 'validation'."
         )
 
 
@@ -38,8 +38,8 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
     splits = tuple(split for split in wanted if dataset.has(split))
     if not splits:
         raise ProtocolError(
-            f"{dataset.source} has no validation images, and the best epoch is selected on those alone: selected on "
-            "the test split, the test accuracy would say nothing about new images. Give data with a validation split "
+            f"{dataset.source} has no validation images to select the best epoch on. If it were selected on the "
+            "test split, the test accuracy would say nothing about new images. Pass data with a validation split "
             "(PublicTest)."
         )
     return splits
@@ -48,19 +48,19 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
 def check_origin(
     kind: str, path: Path, selected_on: Sequence[str], fingerprints: Mapping[str, str | None], dataset: Dataset
 ) -> None:
-    """Refuse a teacher or an ensemble member that was selected on the test split.
+    """Reject a teacher or an ensemble member that was selected on the test split.
 
-    A model made from it would contain knowledge of the test split, and no result would say so.
+    Knowledge of the test split would leak into the new model, and no result would show it.
 
     Args:
-        kind: what it is to be, for the message.
-        path: of the model.
+        kind: `teacher` or `member`, for the message.
+        path: path of the model.
         selected_on: names of the splits that it was selected on.
-        fingerprints: of the splits that it was trained and selected on, by name.
-        dataset: on whose test split the new model is to be tested.
+        fingerprints: fingerprints of its training and selection splits, by name.
+        dataset: the dataset on whose test split the new model will be tested.
 
     Raises:
-        ProtocolError: if it was selected on its own test split, or on that of `dataset` under any name.
+        ProtocolError: if it was selected on its own test split, or on the test split of `dataset` under any name.
     """
     used = [fingerprints.get(split, "") for split in selected_on]
     if "test" in selected_on or dataset.fingerprints.get("test") in used:
@@ -71,10 +71,10 @@ def check_origin(
 
 
 def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> Dataset:
-    """Take the images on which a temperature may be fitted: the validation split.
+    """Return the images on which a temperature may be fitted: the validation split.
 
     Args:
-        dataset: at hand.
+        dataset: any dataset.
         trained_on: the data that the model was trained on, if known.
 
     Raises:
@@ -82,15 +82,14 @@ def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> D
     """
     if not dataset.has(Split.VALIDATION):
         raise ProtocolError(
-            f"{dataset.source} has no validation images, and probabilities are calibrated on those alone: calibrated "
-            "on the test split, they would look better there than on new images. Give data with a validation split "
-            "(PublicTest)."
+            f"{dataset.source} has no validation images to calibrate probabilities on. Calibrated on the test split, "
+            "they would look better there than on new images. Pass data with a validation split (PublicTest)."
         )
     validation = dataset.take(Split.VALIDATION)
     test = trained_on.fingerprints.get("test") if trained_on else None
     if test and validation.fingerprints["validation"] == test:
         raise ProtocolError(
-            f"The validation images of {dataset.source} are the run's own test images: calibrated on them, "
-            "probabilities would look better there than on new images. Give the data that the run was trained on."
+            f"The validation images of {dataset.source} are the test images of the run. Calibrated on them, "
+            "probabilities would look better there than on new images. Pass the data that the run was trained on."
         )
     return validation

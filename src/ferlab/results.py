@@ -1,32 +1,12 @@
-"""Typed results of trainings and evaluations, and the only code that turns results into JSON and back.
-
-Every JSON file has a `schema` number. Files of schema 1, in which `selected_on` was one string and some keys had other
-names, are still read.
-"""
+"""Typed results of trainings and evaluations. `json_files.py` writes them to files and reads them back."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from ferlab.errors import MissingExtraError, RunError
-from ferlab.files import write_atomically
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-    from pydantic import TypeAdapter
-
-SCHEMA = 2
-RENAMED = {"departures": "deviations", "distinct": "significant"}  # keys of schema 1
-BY_CLASS = ("classes", "per_class")  # keys whose values are keyed by class names, which may be anything
+from typing import Literal
 
 Interval = tuple[float, float]  # 95 %, lower and upper bound
 SplitName = Literal["train", "validation", "test"]
 Status = Literal["completed", "stopped early", "interrupted", "failed"]
-Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +16,7 @@ class SplitSummary:
     Args:
         images: number of images.
         classes: number of images by class name.
-        fingerprint: SHA-256 of the images and labels, whatever their names and order.
+        fingerprint: SHA-256 of the images and labels; it does not depend on names or order.
     """
 
     images: int
@@ -46,13 +26,13 @@ class SplitSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary:
-    """What a result depends on.
+    """The data that a result depends on.
 
     Args:
-        source: last part of the path that was given.
+        source: last part of the given path.
         class_names: K names, in the order of the labels.
-        splits: by name; a split without images is absent.
-        notes: what was done to the data beyond reading it.
+        splits: splits by name; a split without images is absent.
+        notes: what was done to the data besides reading it.
     """
 
     source: str
@@ -68,7 +48,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An image or row that was left out of a dataset on request, and why."""
+    """An image or row that could not be read and was skipped, and why."""
 
     name: str
     reason: str
@@ -76,18 +56,18 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What a run was trained with.
+    """The environment and data of a training run.
 
     Args:
         ferlab: version of the package.
-        commit: of the package's source, where it is a checkout.
-        python: version.
-        backend: of Keras.
-        versions: of packages, by name.
+        commit: commit of the source checkout; null for an installed package.
+        python: version of Python.
+        backend: backend of Keras.
+        versions: versions of packages, by name.
         device: name of the processor or GPU.
         cores: number of processor cores.
-        policy: numeric policy of Keras.
-        seed: of the run.
+        policy: dtype policy of Keras.
+        seed: seed of the run.
         dataset: training, validation and test images.
         skipped: images that were left out because they could not be read.
     """
@@ -120,7 +100,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyEstimate:
-    """Accuracy, 0..1, on a number of images, with its 95 % interval. Both are null where there is no image."""
+    """Accuracy, 0..1, on a number of images, with its 95 % interval. Both are null without images."""
 
     images: int
     accuracy: float | None
@@ -161,7 +141,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, kw_only=True)
 class CoveragePoint:
-    """Accuracy of the most confident predictions: of a share of the images, down to a confidence."""
+    """Accuracy of the most confident predictions: their share of the images, and their lowest confidence."""
 
     coverage: float
     accuracy: float
@@ -175,18 +155,18 @@ class Metrics:
     Args:
         images: number of images.
         accuracy: top-1 accuracy, 0..1.
-        accuracy_interval: 95 %, over images.
-        balanced_accuracy: mean recall of the classes that occur, 0..1.
+        accuracy_interval: 95 % interval, over images.
+        balanced_accuracy: mean recall of the classes that have images, 0..1.
         top2_accuracy: share of images whose label is among the two most probable classes, 0..1.
-        macro_f1: mean F1 of the classes that occur, 0..1.
+        macro_f1: mean F1 of the classes that have images, 0..1.
         log_loss: mean negative log-likelihood of the labels, in nats.
-        brier_score: 0..2.
-        expected_calibration_error: 0..1, with 15 bins.
+        brier_score: mean squared distance between probabilities and one-hot labels, 0..2.
+        expected_calibration_error: mean distance between confidence and accuracy over 15 bins, 0..1.
         reliability: bins of the reliability diagram.
         risk_coverage: points of the risk-coverage curve.
-        per_class: by class name.
+        per_class: scores by class name.
         confusion: `confusion[i][j]` counts images of class i predicted as class j.
-        class_names: in the order of the labels.
+        class_names: class names in the order of the labels.
     """
 
     images: int
@@ -207,7 +187,7 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a temperature fitted on the validation split makes of the probabilities on another split."""
+    """Scores of the probabilities on another split, after scaling with a temperature fitted on the validation split."""
 
     temperature: float
     log_loss: float
@@ -220,11 +200,12 @@ class SplitMetrics(Metrics):
     """The metrics of a model on one split of a dataset.
 
     Args:
-        fingerprint: of the split.
+        fingerprint: fingerprint of the split.
         leak_free: accuracy without the images that have an identical copy among the training images.
         leak_free_reason: why `leak_free` is null or incomplete.
-        agreement: accuracy by how far the FER+ voters agree with the label; null without votes.
-        calibrated: null unless the validation split was scored before, and this is another split.
+        agreement: accuracy by how well the votes of the FER+ annotators agree with the label; null without votes.
+        calibrated: scores after temperature scaling; null unless the validation split was scored before and this is
+            another split.
     """
 
     fingerprint: str
@@ -240,7 +221,7 @@ class AugmentedMetrics(Metrics):
 
     Args:
         views: number of views.
-        seconds_ratio: time that they take, divided by that of one view.
+        seconds_ratio: time that all views take, divided by that of one view.
     """
 
     views: int
@@ -267,14 +248,14 @@ class GroupAccuracies:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedComparison:
-    """A model against another one on the same images.
+    """A comparison of two models on the same images.
 
     Args:
         other: name of the other model.
-        other_accuracy: 0..1.
+        other_accuracy: accuracy of the other model, 0..1.
         difference: accuracy of the model minus that of the other.
-        interval: 95 %, over groups of copies.
-        p_value: of McNemar's exact test.
+        interval: 95 % interval of the difference, over groups of copies.
+        p_value: p-value of McNemar's exact test.
     """
 
     other: str
@@ -286,17 +267,17 @@ class PairedComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(SplitMetrics):
-    """What `ferlab.evaluate` returns.
+    """The result of `ferlab.evaluate`.
 
     Args:
-        model: as it was named.
+        model: the model as given.
         split: the split that was scored.
-        selected_on: splits that the model was selected on; null where it does not say.
+        selected_on: splits that the model was selected on; null if unknown.
         recorded: whether the metrics were written into the run folder.
-        tta: metrics with test-time augmentation, where asked for.
-        abstained: accuracy above a confidence threshold, where asked for.
-        by_group: accuracy by group, where asked for.
-        against: comparison with another model, where asked for.
+        tta: metrics with test-time augmentation, if requested.
+        abstained: accuracy above a confidence threshold, if requested.
+        by_group: accuracy by group, if requested.
+        against: comparison with another model, if requested.
         probabilities_reason: why metrics that need probabilities are null.
     """
 
@@ -313,29 +294,29 @@ class Evaluation(SplitMetrics):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a run ended: `result.json`. Of a run that failed only the first four fields are known.
+    """How a run ended: `result.json`. For a failed run, only the first four fields are known.
 
     Args:
-        status: a run that was interrupted can be resumed.
+        status: how the run ended. An interrupted run can be resumed.
         recipe: name of the recipe.
-        seed: of the run.
+        seed: seed of the run.
         reason: why it failed.
         architecture: name of the architecture.
         parameters: number of parameters of the saved model.
-        trainable_parameters: number of those that training changes.
-        multiply_adds: of one image.
-        epochs: number of epochs done.
-        best_epoch: the one whose weights were kept, counted from 1.
-        seconds_per_epoch: median.
-        seconds: in all.
+        trainable_parameters: number of trainable parameters.
+        multiply_adds: multiply-adds of one forward pass for one image.
+        epochs: number of completed epochs.
+        best_epoch: the epoch whose weights were kept, counted from 1.
+        seconds_per_epoch: median time of an epoch.
+        seconds: total training time.
         selected_on: splits that the best epoch was selected on.
-        selection_accuracy: of the best epoch on those, 0..1.
+        selection_accuracy: accuracy of the best epoch on those splits, 0..1.
         weights: which weights were kept.
         deviations: how the recipe deviates from good practice.
         validation: metrics on the validation split.
-        validation_reason: why there are none.
+        validation_reason: why `validation` is null.
         test: metrics on the test split.
-        test_reason: why there are none.
+        test_reason: why `test` is null.
     """
 
     status: Status
@@ -365,103 +346,11 @@ class Result:
         return self.status in ("completed", "stopped early")
 
     def metrics(self, split: str) -> SplitMetrics | None:
-        """The metrics on the validation or test split."""
+        """Return the metrics on the validation or test split."""
         return self.validation if split == "validation" else self.test
 
     def with_metrics(self, split: str, metrics: SplitMetrics) -> "Result":
-        """The result with metrics on the validation or test split."""
+        """Return the result with metrics on the validation or test split."""
         if split == "validation":
             return dataclasses.replace(self, validation=metrics, validation_reason=None)
         return dataclasses.replace(self, test=metrics, test_reason=None)
-
-
-def to_json(record: "DataclassInstance") -> dict[str, Any]:
-    """Convert a result to plain JSON values, with the schema number first."""
-    return {"schema": SCHEMA, **dataclasses.asdict(record)}
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    text = json.dumps(values, indent=1, ensure_ascii=False)
-    write_atomically(path, lambda file: file.write(f"{text}\n".encode()))
-
-
-def write_result(path: Path, record: "DataclassInstance") -> None:
-    """Write a result as a JSON file, as in `write_json`."""
-    write_json(path, to_json(record))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, with the key names of the current schema.
-
-    Raises:
-        RunError: if the file is missing, damaged, or of a schema that is not known.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist. Is {path.parent} a ferlab run folder?") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
-    if not isinstance(values, dict):
-        raise RunError(f"{path} does not hold a JSON object. Is {path.parent} a ferlab run folder?")
-    if values.get("schema") not in range(1, SCHEMA + 1):
-        raise RunError(
-            f"{path} has schema {values.get('schema')}, and this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
-        )
-    return _upgraded(values) if values["schema"] < SCHEMA else values
-
-
-def read_result(kind: type[Record], path: Path) -> Record:
-    """Read a JSON file into a typed result.
-
-    Args:
-        kind: the dataclass.
-        path: the file.
-
-    Raises:
-        RunError: as in `read_json`, or if a key is missing or has a value of another type.
-    """
-    return parse(kind, read_json(path), path)
-
-
-def parse(kind: type[Record], values: Mapping[str, Any], path: Path) -> Record:
-    """Convert JSON values into a typed result. Unknown keys are ignored.
-
-    Raises:
-        RunError: if a key is missing or has a value of another type.
-    """
-    adapter = _adapter(kind)
-    from pydantic import ValidationError
-
-    try:
-        return adapter.validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise RunError(f"{path}: {key}: {first['msg'].lower()}. The file is damaged or incomplete.") from None
-
-
-@cache
-def _adapter(kind: type[Record]) -> "TypeAdapter[Record]":
-    try:
-        from pydantic import TypeAdapter
-    except ModuleNotFoundError:
-        raise MissingExtraError("evaluate", "pydantic") from None
-    return TypeAdapter(kind)
-
-
-def _upgraded(values: Any) -> Any:
-    """Values of schema 1 with the key names and types of schema 2."""
-    if isinstance(values, list):
-        return [_upgraded(value) for value in values]
-    if not isinstance(values, dict):
-        return values
-    upgraded = {RENAMED.get(key, key): value if key in BY_CLASS else _upgraded(value) for key, value in values.items()}
-    if isinstance(upgraded.get("selected_on"), str):
-        upgraded["selected_on"] = upgraded["selected_on"].split("+")
-    return upgraded

@@ -6,10 +6,10 @@
     checkpoint/        state.npz: everything that the next epoch depends on; best.npz: the weights of the best epoch
     model.keras        the model of the best epoch, in float32
     predictions.npz    probabilities on each scored split
-    explanations.npz   mean Grad-CAM maps of each class, of a run in a comparison
+    explanations.npz   mean Grad-CAM maps of each class; only for runs of a comparison
     result.json        how the run ended, and its metrics
 
-Each file is written to a temporary file first, flushed to disk and renamed, so that no file is ever half written.
+Each file is written to a temporary file first, flushed to disk and renamed, so that there are no partial files.
 """
 
 import dataclasses
@@ -26,22 +26,12 @@ import numpy as np
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
+from ferlab.json_files import SCHEMA, parse, read_json, read_result, write_json, write_result
 from ferlab.recipes import Recipe
-from ferlab.results import (
-    SCHEMA,
-    DatasetSummary,
-    Environment,
-    Epoch,
-    Result,
-    parse,
-    read_json,
-    read_result,
-    write_json,
-    write_result,
-)
+from ferlab.results import DatasetSummary, Environment, Epoch, Result
 
-NUM_EXAMPLES = 12  # images of each kind that are kept for a report
+NUM_EXAMPLES = 12  # images of each kind that are stored for reports
 
 Value = TypeVar("Value")
 
@@ -54,9 +44,9 @@ class Predictions:
         probabilities: `(N, K)` float32.
         labels: `(N,)` int64.
         names: `(N,)` str.
-        keys: `(N,)` uint64, which identify an image with its label whatever the order of the images.
-        copies: `(N,)` int64, equal for identical images whatever their labels.
-        examples: `(M,)` int64, positions of the images that are kept to be shown.
+        keys: `(N,)` uint64, hashes that identify an image with its label.
+        copies: `(N,)` int64, equal for identical images, even if their labels differ.
+        examples: `(M,)` int64, positions of the images that are stored for reports.
         example_images: `(M, 48, 48)` uint8.
     """
 
@@ -70,7 +60,7 @@ class Predictions:
 
     @classmethod
     def on(cls, part: Dataset, probabilities: np.ndarray) -> "Predictions":
-        """Collect the predictions on the images of a dataset, with some images to be shown."""
+        """Collect the predictions on the images of a dataset, with some example images for reports."""
         probabilities = probabilities.astype(np.float32)
         examples = np.union1d(random_examples(len(part)), confident_mistakes(part.labels, probabilities))
         return cls(
@@ -94,20 +84,20 @@ class Predictions:
         return self.probabilities.argmax(axis=1) == self.labels
 
     def position(self, key: int) -> int:
-        """The position of the image that a key identifies."""
+        """Return the position of the image with a key."""
         return int(np.flatnonzero(self.keys == key)[0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassMaps:
-    """Where a model looks: the mean Grad-CAM map of each class over a few images of one split.
+    """The mean Grad-CAM map of each class over a few images of one split.
 
     Args:
         maps: `(K, H, W)` float32, 0..1.
         images: `(K,)` int64, number of images of each class.
         split: `()` str, name of the split.
         layer: `()` str, name of the layer.
-        rank_correlation: `()` float, -1..1, with the maps of untrained networks; NaN where unknown.
+        rank_correlation: `()` float, -1..1, with the maps of untrained networks; NaN if unknown.
     """
 
     maps: np.ndarray
@@ -119,10 +109,10 @@ class ClassMaps:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one training. Each JSON file is read once; make a new object to see what others have written.
+    """The folder of one training. Each JSON file is read once; create a new object to read changes.
 
     Args:
-        path: of the folder.
+        path: the folder.
     """
 
     path: Path
@@ -144,14 +134,14 @@ class RunFolder:
         return self.path / "checkpoint" / "best.npz"
 
     def exists(self) -> bool:
-        """Whether a training was started here."""
+        """Return whether a training was started here."""
         return (self.path / "config.json").is_file()
 
     def recipe(self) -> Recipe:
-        """The recipe of the run.
+        """Read the recipe of the run.
 
         Raises:
-            RunError: if it is missing, or was written by another version with other fields.
+            RunError: if it is missing, or was written by an incompatible version of ferlab.
         """
         return self._once("recipe", self._recipe)
 
@@ -163,16 +153,16 @@ class RunFolder:
             raise RunError(f"{path} was written by another version of ferlab ({error}). Train the run again.") from None
 
     def environment(self) -> Environment:
-        """What the run was trained with."""
+        """Read the environment and data of the run."""
         return self._once("environment", lambda: read_result(Environment, self.path / "environment.json"))
 
     def result(self) -> Result | None:
-        """How the run ended, or None while it has not."""
+        """Read how the run ended; None if it has not ended."""
         path = self.path / "result.json"
         return self._once("result", lambda: read_result(Result, path) if path.is_file() else None)
 
     def trained_result(self) -> Result:
-        """The result of a run that left a trained model, even if it was interrupted.
+        """Read the result of a run that has a trained model, even if it was interrupted.
 
         Raises:
             RunError: if there is no model, or the run failed or was killed after the model was written.
@@ -180,13 +170,13 @@ class RunFolder:
         result = self.result()
         if result is None or not result.selected_on or not self.model_file.is_file():
             raise RunError(
-                f"{self.path} does not hold a trained model (model.keras and result.json). Train it first, or resume "
-                "it with --resume."
+                f"{self.path} does not contain a trained model (model.keras and result.json). Train it first, or "
+                "resume it with --resume."
             )
         return result
 
     def history(self) -> tuple[Epoch, ...]:
-        """The measurements of each epoch."""
+        """Read the measurements of each epoch."""
         return self._once("history", self._history)
 
     def _history(self) -> tuple[Epoch, ...]:
@@ -200,19 +190,19 @@ class RunFolder:
         return tuple(parse(Epoch, line, path) for line in lines)
 
     def dataset(self) -> DatasetSummary:
-        """The data that the run was trained on."""
+        """Return the summary of the data that the run was trained on."""
         return self.environment().dataset
 
     def fingerprints(self) -> dict[str, str]:
-        """The fingerprints of the splits that the run was trained with, by name."""
+        """Return the fingerprints of the splits of that data, by name."""
         return self.dataset().fingerprints
 
     def seed(self) -> int:
-        """The seed of the run."""
+        """Return the seed of the run."""
         return self.environment().seed
 
     def num_training_images(self) -> int:
-        """The number of training images."""
+        """Return the number of training images."""
         return self.dataset().splits["train"].images
 
     def write_config(self, recipe: Recipe, seed: int) -> None:
@@ -221,7 +211,7 @@ class RunFolder:
         self._read["recipe"] = recipe
 
     def write_environment(self, environment: Environment) -> None:
-        """Write what the run is trained with."""
+        """Write the environment and data of the run."""
         write_result(self.path / "environment.json", environment)
         self._read["environment"] = environment
 
@@ -233,7 +223,7 @@ class RunFolder:
     def write_history(self, epochs: Sequence[Epoch]) -> None:
         """Replace the history."""
         text = "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs)
-        write_atomically(self.path / "history.jsonl", lambda file: file.write(text.encode()))
+        write_text(self.path / "history.jsonl", text)
         self._read["history"] = tuple(epochs)
 
     def _once(self, name: str, read: Callable[[], Value]) -> Value:
@@ -242,7 +232,7 @@ class RunFolder:
         return self._read[name]
 
     def predictions(self, split: str) -> Predictions | None:
-        """The predictions on one split, or None where it was not scored."""
+        """Read the predictions on one split; None if it was not scored."""
         arrays = self._all_predictions()
         if f"{split}_keys" not in arrays:
             return None
@@ -253,7 +243,7 @@ class RunFolder:
         return Predictions(**found)
 
     def require_predictions(self, split: str) -> Predictions:
-        """Like `predictions`.
+        """Read the predictions on one split, like `predictions`, but raise if there are none.
 
         Raises:
             RunError: if the split was not scored.
@@ -273,10 +263,10 @@ class RunFolder:
         return read_arrays(path) if path.is_file() else {}
 
     def explanations(self) -> ClassMaps | None:
-        """The mean map of each class, or None where they were not computed.
+        """Read the mean map of each class; None if they were not computed.
 
         Raises:
-            RunError: if the file cannot be read, or was written by another version.
+            RunError: if the file cannot be read, or was written by another version of ferlab.
         """
         path = self.path / "explanations.npz"
         if not path.is_file():
@@ -285,7 +275,7 @@ class RunFolder:
             return ClassMaps(**read_arrays(path))
         except TypeError:
             raise RunError(
-                f"{path} was written by another version of ferlab. Delete it: the report leaves the maps out."
+                f"{path} was written by another version of ferlab. Delete it: reports then omit the maps."
             ) from None
 
     def write_explanations(self, maps: ClassMaps) -> None:
@@ -337,7 +327,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read an `.npz` file; pickled objects in it are refused.
+    """Read an `.npz` file; pickled objects are rejected.
 
     Raises:
         RunError: if it cannot be read.

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset
 from ferlab.cli import app
-from ferlab.comparison.entry import read_comparison
+from ferlab.comparison.results import read_comparison
 from tests.comparisons import write_run
 from tests.data.builders import FILES, contents, own_images, write_folder, write_zip
 

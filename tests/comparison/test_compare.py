@@ -13,7 +13,7 @@ import pytest
 from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
 from ferlab.comparison.compare import compare_runs
-from ferlab.comparison.entry import Comparison, Entry, read_comparison
+from ferlab.comparison.results import Comparison, Entry, read_comparison
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
@@ -83,7 +83,7 @@ def test_resuming_trains_no_finished_run_again(
     trained: tuple[Path, Comparison], small: Dataset, tmp_path: Path
 ) -> None:
     comparison, out = trained[1], shutil.copytree(trained[0], tmp_path / "out")
-    with pytest.raises(RunError, match="already holds a comparison"):
+    with pytest.raises(RunError, match="already contains a comparison"):
         compare(["study_newmodel"], small, out, **TINY)
     model = out / entry_of(comparison, "study_newmodel").run / "model.keras"
     stamp = model.stat().st_mtime_ns
@@ -155,9 +155,9 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
     renamed = replace(demo, class_names=tuple("abcdefg"))
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
     for bad, message in (
-        (other, "other test images"),
-        (strange, "other classes"),
-        (tmp_path, "does not hold a finished run"),
+        (other, "different test images"),
+        (strange, "different classes"),
+        (tmp_path, "does not contain a finished run"),
         (run, "have the same recipe and seed"),
     ):
         with pytest.raises(RunError, match=message):
@@ -170,7 +170,7 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
 def test_runs_scored_on_other_images_or_splits_are_refused(demo: Dataset, tmp_path: Path) -> None:
     first, second = (write_run(tmp_path / str(seed), demo, "fair_newmodel", seed, 0.6) for seed in (0, 1))
     other = write_run(tmp_path / "other", replace(demo, images=demo.images[::-1]), "fair_vgg16", 0, 0.6)
-    with pytest.raises(RunError, match="was scored on other test images"):
+    with pytest.raises(RunError, match="was scored on different test images"):
         compare_runs([first, other], tmp_path / "out")
     for run, split in ((first, "test"), (second, "validation")):
         result = RunFolder(run).result()

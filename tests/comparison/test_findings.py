@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ferlab.comparison.entry import Entry
 from ferlab.comparison.findings import findings, summarize
+from ferlab.comparison.results import Entry
 from ferlab.emotions import EMOTIONS
 from tests.comparisons import MAJORITY, comparison, entry, found, history, split_metrics
 
@@ -83,7 +83,7 @@ def test_networks_worse_than_logistic_regression_are_reported() -> None:
 def test_selection_on_the_test_split_is_reported() -> None:
     test = split_metrics(0.6)
     selected = entry("study_x", 0.6, test=test, selected_on=("validation", "test"))
-    assert about(found(selected, ranked_on="test"), "study_x was selected on the test split, too")
+    assert about(found(selected, ranked_on="test"), "study_x was also selected on the test split")
     assert not about(found(selected), "selected on the test split"), "validation accuracies are not concerned"
     assert not about(found(entry("a", 0.6, test=test), ranked_on="test"), "selected on the test split")
 

@@ -11,8 +11,8 @@ from ferlab import Dataset, Split
 from ferlab.comparison.leaderboard import Leaderboard, make_leaderboard
 from ferlab.errors import FerlabError
 from ferlab.evaluation.predictions import write_predictions
+from ferlab.json_files import read_result
 from ferlab.report import write_leaderboard
-from ferlab.results import read_result
 from tests.artifacts import linear_artifact
 
 

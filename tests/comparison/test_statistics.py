@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ferlab.comparison.entry import Difference
+from ferlab.comparison.results import Difference
 from ferlab.comparison.statistics import differences, mcnemar_p_value, rank, welch_satterthwaite, with_ties
 from tests.comparisons import entry
 

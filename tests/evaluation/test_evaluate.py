@@ -15,8 +15,9 @@ from ferlab.errors import DataError, FerlabError, MissingExtraError, RunError
 from ferlab.evaluation.evaluate import read_groups, views
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.evaluation.trained_model import open_model
+from ferlab.json_files import read_result, write_result
 from ferlab.models import build_model
-from ferlab.results import Evaluation, read_result, write_result
+from ferlab.results import Evaluation
 from ferlab.runs import RunFolder
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
@@ -99,7 +100,7 @@ def test_the_leak_free_accuracy_leaves_out_copies_of_training_images(small: Data
     rest = evaluate(linear, leaky.where(np.isin(np.arange(len(small)), validation[10:])))
     assert result.leak_free.accuracy == rest.accuracy
     assert rest.leak_free is None
-    assert "name them with --train-data" in str(rest.leak_free_reason)
+    assert "pass them with --train-data" in str(rest.leak_free_reason)
     assert evaluate(linear, leaky.take(Split.VALIDATION), training=leaky).leak_free == result.leak_free
     trained_on = evaluate(linear, leaky, "train")
     assert (trained_on.leak_free, trained_on.leak_free_reason) == (None, "these are training images")
@@ -113,7 +114,7 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     for other in (fewer, replace(small, images=255 - small.images)):
         result = evaluate(path, other, "test")
         assert result.recorded is False
-        assert "trained on other images than these, and copies of those are not known" in str(result.leak_free_reason)
+        assert "trained on different images, whose copies are unknown" in str(result.leak_free_reason)
         assert result.leak_free is not None
         assert result.leak_free.images > 0
     assert (RunFolder(path).result(), stored_predictions(path)) == before
@@ -208,7 +209,7 @@ def test_models_that_cannot_be_opened_raise(small: Dataset, tmp_path: Path) -> N
             evaluate(tmp_path / name, small)
     with pytest.raises(FerlabError, match="does not exist"):
         evaluate(tmp_path / "nothing.keras", small)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         evaluate(tmp_path, small)
 
 

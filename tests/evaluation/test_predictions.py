@@ -1,4 +1,4 @@
-"""Files of predictions: reading, writing, scoring, and the errors they can have."""
+"""Prediction files: reading, writing, scoring, and the errors they can have."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_classes_alone_give_accuracy_and_no_calibration(small: Dataset, tmp_path
     scored = evaluate(tmp_path / "p.csv", small, abstain=0.5)
     assert scored.accuracy == pytest.approx(1 - 1 / len(part))
     assert (scored.log_loss, scored.top2_accuracy, scored.reliability, scored.abstained) == (None, None, (), None)
-    assert scored.probabilities_reason == "the file has classes without probabilities"
+    assert scored.probabilities_reason == "the file contains classes without probabilities"
 
 
 def table(names: list[str], columns: str, rows: list[str]) -> str:
@@ -74,15 +74,15 @@ def test_each_fault_has_a_clear_error(small: Dataset, tmp_path: Path) -> None:
         (table(["other", *names[1:]], classes, even), "'other' is not in this split"),
         (table(names[1:], classes, even[1:]), f"no prediction for the image '{names[0]}' \\(1 of {len(names)}"),
         (table([names[1], *names[1:]], classes, even), f"2 predictions for the image '{names[1]}'"),
-        (table(names, classes, ["0.9,0.9,0,0,0,0,0", *even[1:]]), f"'{names[0]}' sum to 1.800, not to 1"),
+        (table(names, classes, ["0.9,0.9,0,0,0,0,0", *even[1:]]), f"'{names[0]}' sum to 1.800 instead of 1"),
         (table(names, classes, ["-3,2,1,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
         (table(names, classes, ["nan,0,0,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
         (table(names, classes, ["x,0,0,0,0,0,1", *even[1:]]), "line 2, column angry: 'x' is not a number"),
         (table(names, reverse, even), "in the same order"),
         (table(names, "class", ["glad"] * len(names)), "unknown class 'glad'"),
-        (table(names, "class", [""] * len(names)), "line 2: there is no class"),
+        (table(names, "class", [""] * len(names)), "line 2: the class is missing"),
         ("a,b\n1,2\n", "no column 'name'"),
-        ("name,class\n", "holds no predictions"),
+        ("name,class\n", "contains no predictions"),
     ):
         (tmp_path / "p.csv").write_text(text)
         with pytest.raises(DataError, match=message):
@@ -120,5 +120,5 @@ def test_images_without_labels_are_predicted(linear: Path, tmp_path: Path) -> No
     assert written.names.tolist() == ["0.png", "1.png", "2.png"]
     np.testing.assert_allclose(written.probabilities, Artifact(linear).probabilities(images.images), atol=1e-3)
     keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()]).save(tmp_path / "bare.keras")
-    with pytest.raises(FerlabError, match="does not say which classes it has"):
+    with pytest.raises(FerlabError, match="does not contain its class names"):
         predict_unlabeled(tmp_path / "bare.keras", images, tmp_path / "q.npz")

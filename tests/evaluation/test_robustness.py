@@ -16,8 +16,8 @@ from ferlab.cli import app, main
 from ferlab.errors import DataError, FerlabError, MissingExtraError
 from ferlab.evaluation import trained_model
 from ferlab.evaluation.robustness import CORRUPTIONS, Robustness, darkness, occlusion, robustness, write_sheet
+from ferlab.json_files import read_result, write_result
 from ferlab.report import write_robustness
-from ferlab.results import read_result, write_result
 from tests.artifacts import linear_artifact
 
 UNIFORM = np.full((3, 48, 48), 100, np.uint8)
@@ -183,7 +183,9 @@ def test_the_command_prints_a_table_or_json_and_writes_files(
 def test_an_unusable_output_folder_raises_before_the_model_is_scored(
     linear: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("ferlab.evaluation.robustness.robustness", lambda *_, **__: pytest.fail("the model was scored"))
+    monkeypatch.setattr(
+        "ferlab.cli.robustness.evaluate_robustness", lambda *_, **__: pytest.fail("the model was scored")
+    )
     monkeypatch.setattr(sys, "argv", ["ferlab", "robustness", linear, "--data", "demo", "--out", f"{linear}/out"])
     with pytest.raises(SystemExit) as stopped:
         main()

@@ -112,25 +112,25 @@ def test_default_is_the_artifact_in_the_package() -> None:
 
 
 def test_an_artifact_holds_no_keras_model() -> None:
-    with pytest.raises(FerlabError, match=r"is not a Keras model. Give a run folder or a .keras file"):
+    with pytest.raises(FerlabError, match=r"is not a Keras model. Pass a run folder or a .keras file"):
         _ = open_model("default").keras_model
 
 
 def test_missing_files_and_other_suffixes_raise(tmp_path: Path) -> None:
     for find in (find_model, open_model):
-        with pytest.raises(FerlabError, match=r"nothing.onnx does not exist. Give a run folder, a .keras, .onnx"):
+        with pytest.raises(FerlabError, match=r"nothing.onnx does not exist. Pass a run folder, a .keras, .onnx"):
             find(tmp_path / "nothing.onnx")
         (tmp_path / "model.h5").write_bytes(b"")
-        with pytest.raises(FerlabError, match=r"model.h5 is not a model file. Give a run folder, a .keras, .onnx"):
+        with pytest.raises(FerlabError, match=r"model.h5 is not a model file. Pass a run folder, a .keras, .onnx"):
             find(tmp_path / "model.h5")
 
 
 def test_folders_without_a_trained_model_raise(run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match=r"empty does not hold a trained model \(model.keras\).*--resume"):
+    with pytest.raises(RunError, match=r"empty does not contain a trained model \(model.keras\).*--resume"):
         open_model(tmp_path / "empty")
     (run.path / "result.json").unlink()
-    with pytest.raises(RunError, match=r"run does not hold a trained model \(model.keras and result.json\)"):
+    with pytest.raises(RunError, match=r"run does not contain a trained model \(model.keras and result.json\)"):
         open_model(run.path)
 
 

@@ -24,8 +24,8 @@ from ferlab.explanation.explain import SplitExplanation, explain, explain_split,
 from ferlab.explanation.grad_cam import MIN_SIDE, grad_cam
 from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.explanation.sanity import rank_correlation
+from ferlab.json_files import SCHEMA
 from ferlab.models import build_model, model_names, predict_logits
-from ferlab.results import SCHEMA
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
 
@@ -242,7 +242,7 @@ def test_models_that_cannot_be_explained_raise(tmp_path: Path, small: Dataset) -
             explain(model, IMAGES)
     with pytest.raises(FerlabError, match="does not exist"):
         explain(tmp_path / "nowhere", IMAGES)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         explain(write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.5), IMAGES)
     (tmp_path / "broken.keras").write_bytes(b"nothing")
     with pytest.raises(FerlabError, match="cannot be loaded as a Keras model"):

@@ -116,7 +116,7 @@ def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_
     for wrong, error, reason in (
         (runs[:1], RunError, "two or more different runs"),
         ([runs[0], runs[0]], RunError, "two or more different runs"),
-        ([runs[0], tmp_path], RunError, "does not hold a trained model"),
+        ([runs[0], tmp_path], RunError, "does not contain a trained model"),
     ):
         with pytest.raises(error, match=reason):
             ensemble(wrong, demo, out)
@@ -126,7 +126,7 @@ def test_invalid_members_raise(runs: list[Path], made: Made, demo: Dataset, tmp_
     training = replace(environment.dataset.splits["train"], fingerprint="0" * 64)
     other_data = replace(environment.dataset, splits=environment.dataset.splits | {"train": training})
     run.write_environment(replace(environment, dataset=other_data))
-    with pytest.raises(ProtocolError, match=r"other was trained on other images than .*good"):
+    with pytest.raises(ProtocolError, match=r"other was trained on different images than .*good"):
         ensemble([runs[0], other], demo, out)
     with pytest.raises(ProtocolError, match="The validation images of"):
         ensemble(runs, demo.where(np.arange(len(demo)) != np.flatnonzero(demo.splits == Split.VALIDATION)[0]), out)

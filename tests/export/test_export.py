@@ -16,12 +16,13 @@ from ferlab.cli import app
 from ferlab.cli.output import print_parity
 from ferlab.errors import ArtifactError, ProtocolError, RunError
 from ferlab.evaluation.metrics import log_loss, log_softmax
+from ferlab.evaluation.trained_model import open_model
 from ferlab.export import LICENSES, TOLERANCES, Agreement, BatchAgreement, Parity, export
-from ferlab.export.export import extra_targets, provenance_of
+from ferlab.export.export import extra_targets
 from ferlab.export.parity import compare_probabilities, require_parity
+from ferlab.json_files import SCHEMA
 from ferlab.models import predict_logits
 from ferlab.predict import Artifact
-from ferlab.results import SCHEMA
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
@@ -83,12 +84,10 @@ def test_the_splits_that_selected_a_model_are_a_list(run: RunFolder, tmp_path: P
     path = copied.path / "result.json"
     changes = {"schema": 1 if isinstance(stated, str) else SCHEMA, "selected_on": stated}
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    provenance = provenance_of(copied)
-    assert provenance.protocol["selected_on"] == ["validation", "test"]
-    assert list(provenance.fingerprints) == ["train", "validation", "test"]
+    assert open_model(copied.path).provenance.selected_on == ("validation", "test")
 
 
-def test_the_provenance_includes_votes_and_teachers(demo: Dataset, tmp_path: Path) -> None:
+def test_the_metadata_includes_votes_and_teachers(demo: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", demo, "fernet_s", 0, 0.5))
     assert extra_targets(run) == {}
     taught = run.recipe().changed({"votes": 0.5, "distillation": 0.8, "teachers": "runs/one,two.onnx"})
@@ -175,7 +174,7 @@ def test_agreement_is_as_computed_by_hand() -> None:
 
 
 def test_invalid_runs_and_file_names_raise(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         export(tmp_path, demo, tmp_path / "model.onnx")
     with pytest.raises(ArtifactError, match="litert must end in .tflite, got model.onnx"):
         export(run, demo, tmp_path / "model.onnx", format="litert")

@@ -52,7 +52,7 @@ def test_every_model_is_measured_in_every_setting(paths: list[Path], result: Ben
 def test_the_table_has_one_row_per_measurement(result: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
     print_benchmark(result)
     machine, versions, *rows = filter(None, capsys.readouterr().out.splitlines())
-    assert f"{result.machine['cores']} cores" in machine
+    assert f"{result.machine.cores} cores" in machine
     assert "onnxruntime" in versions
     assert [line.split()[:3] for line in rows[1:]] == [
         [str(row.threads), str(row.batch_size), row.model] for row in result.rows

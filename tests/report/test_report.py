@@ -12,7 +12,7 @@ import pytest
 
 from ferlab import Dataset, Split
 from ferlab.comparison.compare import compare_runs
-from ferlab.comparison.entry import read_comparison
+from ferlab.comparison.results import read_comparison
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.report.contents import gather
@@ -103,7 +103,7 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert "fair_newmodel\\u2020" not in charts
     assert "study_newmodel†" in text
     for form in (page, text):
-        assert "† The recipe was selected on the test split, too" in form
+        assert "† The recipe was also selected on the test split" in form
         assert "validation, test" in form
     assert comparison.row("study_newmodel").selected_on == ("validation", "test")
 
@@ -263,10 +263,14 @@ def test_mistakes_with_almost_equal_probabilities(tmp_path: Path, demo: Dataset)
     [
         ("environment.json", '{"schema": 1, "seed": 0}', r"environment\.json: ferlab: field required"),
         ("config.json", '{"schema": 1, "recipe": {}}', r"config\.json was written by another version of ferlab"),
-        ("config.json", "[]", "does not hold a JSON object"),
+        ("config.json", "[]", "does not contain a JSON object"),
         ("history.jsonl", "{", r"history\.jsonl cannot be read"),
         ("history.jsonl", '{"epoch": 1}', r"history\.jsonl: loss: field required"),
-        ("result.json", '{"schema": 1, "status": "interrupted", "recipe": "x", "seed": 0}', "not hold a finished run"),
+        (
+            "result.json",
+            '{"schema": 1, "status": "interrupted", "recipe": "x", "seed": 0}',
+            "not contain a finished run",
+        ),
         ("predictions.npz", "", r"predictions\.npz cannot be read"),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_status_says_whether_the_training_was_stopped_early(tmp_path: Path) 
 
 def test_a_checkpoint_of_another_structure_raises(tmp_path: Path) -> None:
     fit(network(), tmp_path, epochs=1)
-    with pytest.raises(RunError, match="another version of ferlab, whose model has another structure"):
+    with pytest.raises(RunError, match="another version of ferlab, whose model has a different structure"):
         fit(network(units=4), tmp_path, epochs=2)
 
 

@@ -55,14 +55,17 @@ def test_a_student_learns_from_a_teacher_and_can_be_resumed_without_it(small: Da
 
 def test_teachers_without_a_trained_model_or_of_other_data_raise(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for path, message in ((tmp_path / "none", "does not exist"), (tmp_path / "empty", "does not hold a trained model")):
+    for path, message in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "empty", "does not contain a trained model"),
+    ):
         with pytest.raises(FerlabError, match=message):
             open_teachers(taught_by(path), small)
     path = write_teacher(tmp_path / "run", small, 0)
     (teacher,) = open_teachers(taught_by(path), small)
     assert teacher.name == path
     for other in (replace(small, images=255 - small.images), replace(small, class_names=tuple("abcdefg"))):
-        with pytest.raises(RunError, match="was trained on other images or classes than demo"):
+        with pytest.raises(RunError, match="was trained on different images or classes than demo"):
             open_teachers(taught_by(path), other)
 
 
@@ -71,7 +74,7 @@ def test_a_keras_file_cannot_teach_because_it_does_not_contain_its_provenance(sm
     build_model("newmodel").save(tmp_path / "model.keras")
     inside = RunFolder(Path(write_teacher(tmp_path / "run", small, 0))).model_file
     for path in (tmp_path / "model.keras", inside):
-        with pytest.raises(RunError, match="does not say what it was trained on. Give its run folder or an exported"):
+        with pytest.raises(RunError, match="does not say what it was trained on. Pass its run folder or an exported"):
             open_teachers(taught_by(path), small)
 
 
@@ -105,7 +108,7 @@ def test_artifacts_that_were_selected_on_the_test_split_may_not_teach(
 
 def test_artifacts_of_unknown_training_images_may_not_teach(small: Dataset, tmp_path: Path) -> None:
     linear_artifact(tmp_path / "linear.onnx")
-    with pytest.raises(RunError, match="was trained on other images"):
+    with pytest.raises(RunError, match="was trained on different images"):
         open_teachers(taught_by(tmp_path / "linear.onnx"), small)
 
 

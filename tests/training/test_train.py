@@ -207,7 +207,7 @@ def test_divergence_stops_the_training_and_is_the_reason_in_the_result(small: Da
     assert result is not None
     assert (result.status, result.recipe, result.finished) == ("failed", "study_newmodel", False)
     assert "diverged" in str(result.reason)
-    with pytest.raises(RunError, match="does not hold a trained model"):
+    with pytest.raises(RunError, match="does not contain a trained model"):
         run.trained_result()
 
 
@@ -216,7 +216,7 @@ def test_an_existing_run_is_never_overwritten(small: Dataset, tmp_path: Path) ->
     changes = {"epochs": 1, "batch_size": 56}
     train("study_newmodel", small, tmp_path, **changes)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(RunError, match="already holds a run"):
+    with pytest.raises(RunError, match="already contains a run"):
         train("study_newmodel", small, tmp_path, **changes)
     with pytest.raises(RunError, match="another recipe or seed"):
         train("study_newmodel", small, tmp_path, resume=True, epochs=2)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.audit import image_quality, label_errors, near_duplicates
+from ferlab.audit.image_quality import ImageStatistics
 from ferlab.audit.label_errors import LabelErrors
 from ferlab.audit.near_duplicates import Pairs
 from ferlab.audit.summary import AuditSummary, count_exact, count_mirrored, count_near
@@ -35,11 +36,11 @@ class Suspicion:
     """An image and a reason why it is suspicious.
 
     Args:
-        reason: A key of `REASONS`.
-        index: Index of the image.
-        partner: Index of the image that it is compared with; None if there is none.
-        suggested: The class that votes, the partner or the model suggest instead of the label; empty if there is none.
-        score: Strength of the evidence, 0..1: a similarity, a share of votes, or one minus a probability.
+        reason: a key of `REASONS`.
+        index: index of the image.
+        partner: index of the image that it is compared with; None if there is none.
+        suggested: the class that votes, the partner or the model suggest instead of the label; empty if there is none.
+        score: strength of the evidence, 0..1: a similarity, a share of votes, or one minus a probability.
     """
 
     reason: str
@@ -54,11 +55,11 @@ class Audit:
     """Result of an audit.
 
     Args:
-        dataset: The audited dataset.
-        summary: All counts, as written to `audit.json`.
-        suspicions: Suspicious images, in the order of `REASONS`.
-        near: Pairs of near copies, and pairs slightly below the threshold.
-        groups: Group number of identical images, `(N,)`.
+        dataset: the audited dataset.
+        summary: all counts, as written to `audit.json`.
+        suspicions: suspicious images, in the order of `REASONS`.
+        near: pairs of near copies, and pairs slightly below the threshold.
+        groups: group number of identical images, `(N,)`.
     """
 
     dataset: Dataset
@@ -72,16 +73,16 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
     """Find copies, leaks across splits, non-face images and doubtful labels.
 
     Args:
-        dataset: Any dataset. FER+ votes are used if they were joined.
-        model: A run folder, a `.keras` file, an artifact, or `default`. It is used to find label errors in the
+        dataset: any dataset. FER+ votes are used if they were joined.
+        model: a run folder, a `.keras` file, an artifact, or `default`. It is used to find label errors in the
             validation and test splits, and must not have been trained on these.
 
     Returns:
         The findings.
 
     Raises:
-        DataError: If a model is given and the dataset has only training images.
-        MissingExtraError: If the libraries of the extra `audit` are not installed.
+        DataError: if a model is given and the dataset has only training images.
+        MissingExtraError: if the libraries of the extra `audit` are not installed.
 
     Example:
         >>> from ferlab import load_dataset
@@ -90,12 +91,12 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
     """
     disputes, disputed = _disputed_labels(dataset, model) if model else ([], None)
     groups, mirrored = group_copies(dataset.images), group_copies(dataset.images, mirrored=True)
-    near, measures = near_duplicates.near_copies(dataset.images), image_quality.measure(dataset.images)
+    near, statistics = near_duplicates.near_copies(dataset.images), image_quality.measure(dataset.images)
     suspicions = [
         *_exact(dataset, groups),
         *_mirrored(groups, mirrored),
         *_near(near),
-        *_non_photos(measures),
+        *_non_photos(statistics),
         *(_votes(dataset) if dataset.votes is not None else ()),
         *disputes,
     ]
@@ -110,7 +111,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
         mirrored_duplicates=count_mirrored(dataset, groups, mirrored),
         near_duplicates=count_near(dataset, groups, near),
         suspicions={reason: reasons.count(reason) for reason in REASONS},
-        classes=image_quality.describe_classes(dataset, measures),
+        classes=image_quality.describe_classes(dataset, statistics),
         votes=None if dataset.votes is None else votes.describe_votes(dataset),
         label_errors=disputed,
     )
@@ -154,11 +155,11 @@ def _near(near: Pairs) -> Iterator[Suspicion]:
         yield Suspicion(reason="near copy", index=int(second), partner=int(first), score=min(1.0, float(similarity)))
 
 
-def _non_photos(measures: dict[str, np.ndarray]) -> Iterator[Suspicion]:
-    for index in np.flatnonzero(image_quality.blank(measures)):
+def _non_photos(statistics: ImageStatistics) -> Iterator[Suspicion]:
+    for index in np.flatnonzero(image_quality.blank(statistics)):
         yield Suspicion(reason="blank", index=int(index))
-    for index in np.flatnonzero(image_quality.not_a_photo(measures)):
-        plain = max(measures["one_gray"][index], measures["plain_rows"][index])
+    for index in np.flatnonzero(image_quality.not_a_photo(statistics)):
+        plain = max(statistics.one_gray[index], statistics.plain_rows[index])
         yield Suspicion(reason="not a photo", index=int(index), score=float(plain))
 
 
@@ -168,8 +169,8 @@ def _votes(dataset: Dataset) -> Iterator[Suspicion]:
     for index in np.flatnonzero(votes.not_a_face(dataset)):
         yield Suspicion(reason="not a face", index=int(index), score=float(shares[index, votes.NOT_A_FACE]))
     for index in np.flatnonzero(votes.nobody_voted_for_label(dataset)):
-        answer = VOTES[shares[index].argmax()]
-        suggested, score = CLASS_NAMES.get(answer, answer), float(shares[index].max())
+        voted = VOTES[shares[index].argmax()]
+        suggested, score = CLASS_NAMES.get(voted, voted), float(shares[index].max())
         yield Suspicion(reason="label without votes", index=int(index), suggested=suggested, score=score)
 
 

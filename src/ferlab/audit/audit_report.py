@@ -11,10 +11,10 @@ import numpy as np
 from ferlab.audit.audit import REASONS, Audit, Suspicion
 from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 from ferlab.formatting import percent
+from ferlab.json_files import write_result
 from ferlab.report.html import environment
-from ferlab.results import SCHEMA, write_json
 
 COLUMNS = (
     "reason", "split", "label", "suggested", "name", "partner_split", "partner_label", "partner", "score",
@@ -36,16 +36,16 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
     """Write audit.json, audit.csv and audit.html.
 
     Args:
-        found: The result of `audit`.
-        folder: Output folder; created if it is missing.
-        images: Show images of the dataset on the page. False if they must not be shared.
+        found: the result of `audit`.
+        folder: output folder; created if it is missing.
+        images: show images of the dataset on the page. False if they must not be shared.
 
     Returns:
         The path of the HTML page.
 
     Raises:
-        MissingExtraError: If the libraries of the extra `audit` are not installed.
-        OutputError: If the folder is not writable.
+        MissingExtraError: if the libraries of the extra `audit` are not installed.
+        OutputError: if the folder is not writable.
     """
     page = (
         environment(TEMPLATES, extra="audit")
@@ -59,9 +59,9 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
         )
     )
     folder = Path(folder)
-    write_json(folder / "audit.json", {"schema": SCHEMA, **found.summary.as_dict()})
-    write_atomically(folder / "audit.csv", lambda file: file.write(_table(found).encode()))
-    write_atomically(folder / "audit.html", lambda file: file.write(page.encode()))
+    write_result(folder / "audit.json", found.summary)
+    write_text(folder / "audit.csv", _table(found))
+    write_text(folder / "audit.html", page)
     return folder / "audit.html"
 
 

@@ -9,7 +9,7 @@ from ferlab.audit.audit import Audit
 from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
 from ferlab.data.exclude import COMMENT
-from ferlab.files import write_atomically
+from ferlab.files import write_text
 
 Keep = Literal["train", "test"]
 NON_FACES = ("blank", "not a photo", "not a face")
@@ -18,11 +18,11 @@ NON_FACES = ("blank", "not a photo", "not a face")
 def images_to_exclude(found: Audit, keep: Keep = "test") -> dict[str, np.ndarray]:
     """Choose images so that the rest has no copies, no leaks across splits and no non-face images.
 
-    Likely label errors are kept, because people must decide whether a label is wrong.
+    Likely label errors are kept, because people must decide whether a label is incorrect.
 
     Args:
-        found: The result of an audit.
-        keep: The split that keeps an image that occurs in several splits. `test` keeps it in the last of train,
+        found: the result of an audit.
+        keep: the split that keeps an image that occurs in several splits. `test` keeps it in the last of train,
             validation and test, so that the test split stays as large as possible; `train` keeps it in the first.
 
     Returns:
@@ -72,9 +72,9 @@ def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
     """Write the names of the images to exclude, one per line, grouped by reason.
 
     Args:
-        found: The result of an audit.
-        path: The text file to write.
-        keep: See `images_to_exclude`.
+        found: the result of an audit.
+        path: the text file to write.
+        keep: see `images_to_exclude`.
 
     Returns:
         The number of images.
@@ -83,5 +83,5 @@ def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
     lines = [f"{COMMENT} Images of {found.summary.source} to exclude: ferlab ... --exclude {Path(path).name}"]
     for reason, indices in chosen.items():
         lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *found.dataset.names[indices].tolist()]
-    write_atomically(Path(path), lambda file: file.write(("\n".join(lines) + "\n").encode()))
+    write_text(Path(path), "\n".join(lines) + "\n")
     return sum(map(len, chosen.values()))

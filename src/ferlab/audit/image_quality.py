@@ -12,12 +12,10 @@ ONE_GRAY = 0.4  # share of pixels of one gray level above which an image is not 
 PLAIN_ROWS = 0.25  # share of uniform rows above which an image is not a photo, or truncated
 PLAIN = 2  # gray levels between the darkest and the brightest pixel of a uniform row
 
-MEASURES = ("brightness", "contrast", "sharpness")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassStatistics:
-    """Number of images of a class, and their mean statistics, see `measure`; None without images."""
+    """Number of images of a class, and their mean `ImageStatistics`; None without images."""
 
     images: int
     brightness: float | None
@@ -25,16 +23,30 @@ class ClassStatistics:
     sharpness: float | None
 
 
-def measure(images: np.ndarray) -> dict[str, np.ndarray]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageStatistics:
+    """Statistics of N images, each `(N,)` float64.
+
+    Args:
+        brightness: mean gray level, 0..255.
+        contrast: standard deviation of the gray levels.
+        sharpness: variance of the Laplacian (https://doi.org/10.1109/ICPR.2000.903548).
+        one_gray: share of the most frequent gray level, 0..1.
+        plain_rows: share of uniform rows, 0..1.
+    """
+
+    brightness: np.ndarray
+    contrast: np.ndarray
+    sharpness: np.ndarray
+    one_gray: np.ndarray
+    plain_rows: np.ndarray
+
+
+def measure(images: np.ndarray) -> ImageStatistics:
     """Compute the statistics of each image.
 
     Args:
-        images: Grayscale images, `(N, H, W)` uint8.
-
-    Returns:
-        Arrays `(N,)` float64: `brightness`, the mean gray value, 0..255; `contrast`, the standard deviation of the
-        gray values; `sharpness`, the variance of the Laplacian (https://doi.org/10.1109/ICPR.2000.903548);
-        `one_gray`, the share of the most frequent gray level, 0..1; `plain_rows`, the share of uniform rows, 0..1.
+        images: grayscale images, `(N, H, W)` uint8.
     """
     rows = []
     for image in images:
@@ -44,28 +56,32 @@ def measure(images: np.ndarray) -> dict[str, np.ndarray]:
         rows.append((mean[0, 0], deviation[0, 0], sharpness, most))
     table = np.array(rows, np.float64).reshape(-1, 4)
     spread = images.max(axis=2) - images.min(axis=2) if len(images) else np.zeros((0, 1), np.uint8)  # (N, H)
-    return {
-        **dict(zip((*MEASURES, "one_gray"), table.T, strict=True)),
-        "plain_rows": (spread <= PLAIN).mean(axis=1),
-    }
+    brightness, contrast, sharpness, one_gray = table.T
+    return ImageStatistics(
+        brightness=brightness,
+        contrast=contrast,
+        sharpness=sharpness,
+        one_gray=one_gray,
+        plain_rows=(spread <= PLAIN).mean(axis=1),
+    )
 
 
-def blank(measures: dict[str, np.ndarray]) -> np.ndarray:
+def blank(statistics: ImageStatistics) -> np.ndarray:
     """Return which images have almost no contrast: `(N,)` bool."""
-    return measures["contrast"] < BLANK
+    return statistics.contrast < BLANK
 
 
-def not_a_photo(measures: dict[str, np.ndarray]) -> np.ndarray:
+def not_a_photo(statistics: ImageStatistics) -> np.ndarray:
     """Return which images look like drawings, text or placeholders, or are truncated, but not blank: `(N,)` bool."""
-    plain = (measures["one_gray"] > ONE_GRAY) | (measures["plain_rows"] > PLAIN_ROWS)
-    return plain & ~blank(measures)
+    plain = (statistics.one_gray > ONE_GRAY) | (statistics.plain_rows > PLAIN_ROWS)
+    return plain & ~blank(statistics)
 
 
-def describe_classes(dataset: Dataset, measures: dict[str, np.ndarray]) -> dict[str, dict[str, ClassStatistics]]:
+def describe_classes(dataset: Dataset, statistics: ImageStatistics) -> dict[str, dict[str, ClassStatistics]]:
     """Compute the mean statistics by split and class."""
     return {
         split.label: {
-            name: _describe((dataset.splits == split) & (dataset.labels == label), measures)
+            name: _describe((dataset.splits == split) & (dataset.labels == label), statistics)
             for label, name in enumerate(dataset.class_names)
         }
         for split in Split
@@ -73,6 +89,13 @@ def describe_classes(dataset: Dataset, measures: dict[str, np.ndarray]) -> dict[
     }
 
 
-def _describe(mask: np.ndarray, measures: dict[str, np.ndarray]) -> ClassStatistics:
-    means = {name: float(measures[name][mask].mean()) if mask.any() else None for name in MEASURES}
-    return ClassStatistics(images=int(mask.sum()), **means)
+def _describe(mask: np.ndarray, statistics: ImageStatistics) -> ClassStatistics:
+    def mean(values: np.ndarray) -> float | None:
+        return float(values[mask].mean()) if mask.any() else None
+
+    return ClassStatistics(
+        images=int(mask.sum()),
+        brightness=mean(statistics.brightness),
+        contrast=mean(statistics.contrast),
+        sharpness=mean(statistics.sharpness),
+    )

@@ -8,11 +8,12 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import has_copy_in
-from ferlab.data.votes import majority_agrees, own_votes
+from ferlab.data.ferplus import votes_for_classes
+from ferlab.data.votes import majority_agrees
 from ferlab.errors import DataError, MissingExtraError
 from ferlab.evaluation.trained_model import open_model
 
-TOP = 100  # of the ranking are compared with the votes of FER+
+TOP = 100  # most likely errors, which are compared with the votes of FER+
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +21,10 @@ class VoteComparison:
     """FER+ votes on the most likely label errors.
 
     Args:
-        top: Number of labels that were compared.
-        label_outvoted: How many of these have another answer with more votes than the label.
-        model_confirmed: For how many the predicted class has the most votes.
-        label_outvoted_share_of_all: Share of all labels that are outvoted, 0..1, as the base rate.
+        top: number of labels that were compared.
+        label_outvoted: number of these labels for which another class has more votes.
+        model_confirmed: number of these labels for which the predicted class has the most votes.
+        label_outvoted_share_of_all: share of all labels that are outvoted, 0..1, as the base rate.
     """
 
     top: int
@@ -37,11 +38,11 @@ class LabelErrors:
     """Counts of likely label errors.
 
     Args:
-        model: Name of the model.
-        images: Number of images that the model predicted.
-        likely_errors: Number of likely label errors.
-        by_class: The same by class of the label.
-        voters: Comparison with the votes of FER+; None without votes.
+        model: name of the model.
+        images: number of images that the model predicted.
+        likely_errors: number of likely label errors.
+        by_class: the same by class of the label.
+        voters: comparison with the votes of FER+; None without votes.
     """
 
     model: str
@@ -55,15 +56,15 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
     """Predict the images that the model was not trained on: validation and test images without a copy in training.
 
     Args:
-        model: A run folder, a `.keras` file, an artifact, or `default`.
-        dataset: A dataset with validation or test images.
+        model: a run folder, a `.keras` file, an artifact, or `default`.
+        dataset: a dataset with validation or test images.
 
     Returns:
         Probabilities, `(N, K)`; NaN for all other images.
 
     Raises:
-        DataError: If there are no such images.
-        FerlabError: If the file is not a model, or the model has other classes.
+        DataError: if there are no such images.
+        FerlabError: if the file is not a model, or the model has different classes.
     """
     training = dataset.take(Split.TRAIN).images
     unseen = (dataset.splits != Split.TRAIN) & ~has_copy_in(dataset.images, training)
@@ -79,17 +80,17 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
 
 
 def likely_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Find labels that are probably wrong.
+    """Find labels that are probably incorrect.
 
     Args:
-        labels: Labels, `(N,)` int64.
-        probabilities: Predictions of a model that was not trained on these images, `(N, K)`.
+        labels: labels, `(N,)` int64.
+        probabilities: predictions of a model that was not trained on these images, `(N, K)`.
 
     Returns:
         Indices of the likely label errors, `(M,)`, the least probable label first.
 
     Raises:
-        MissingExtraError: If cleanlab is not installed.
+        MissingExtraError: if cleanlab is not installed.
     """
     try:
         from cleanlab.filter import find_label_issues
@@ -107,10 +108,10 @@ def describe_errors(part: Dataset, probabilities: np.ndarray, errors: np.ndarray
     """Count likely label errors, and compare the most likely ones with the votes of FER+.
 
     Args:
-        part: The images that the model predicted.
-        probabilities: Predictions of the model, `(N, K)`.
-        errors: Indices of the likely errors, as returned by `likely_errors`.
-        model: Name of the model.
+        part: the images that the model predicted.
+        probabilities: predictions of the model, `(N, K)`.
+        errors: indices of the likely errors, as returned by `likely_errors`.
+        model: name of the model.
     """
     counts = np.bincount(part.labels[errors], minlength=len(part.class_names))
     return LabelErrors(
@@ -124,7 +125,7 @@ def describe_errors(part: Dataset, probabilities: np.ndarray, errors: np.ndarray
 
 def _compare_with_votes(part: Dataset, votes: np.ndarray, probabilities: np.ndarray, top: np.ndarray) -> VoteComparison:
     outvoted = ~majority_agrees(part)
-    suggested = own_votes(votes, part.class_names)[np.arange(len(part)), probabilities.argmax(axis=1)]
+    suggested = votes_for_classes(votes, part.class_names)[np.arange(len(part)), probabilities.argmax(axis=1)]
     confirmed = (suggested > 0) & (suggested == votes.max(axis=1))
     return VoteComparison(
         top=len(top),

@@ -54,14 +54,14 @@ def near_copies(images: np.ndarray) -> Pairs:
     details are the image minus a Gaussian blur. Exact copies are not returned.
 
     Args:
-        images: Grayscale images, `(N, 48, 48)` uint8.
+        images: grayscale images, `(N, 48, 48)` uint8.
 
     Returns:
         The pairs with a similarity of at least `SHOWN`, most similar first. Near copies are those of at least
         `THRESHOLD`.
 
     Raises:
-        MissingExtraError: If faiss is not installed.
+        MissingExtraError: if faiss is not installed.
     """
     _, distinct = np.unique(group_copies(images), return_index=True)
     distinct = np.array([index for index in distinct if cv2.meanStdDev(images[index])[1][0, 0] >= FLAT], np.int64)
@@ -118,8 +118,8 @@ def detail_correlation(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute the correlation of the details of pairs of images at their best shift.
 
     Args:
-        images: First image of each pair, `(M, H, W)` uint8.
-        others: Second image of each pair, `(M, H, W)` uint8.
+        images: first image of each pair, `(M, H, W)` uint8.
+        others: second image of each pair, `(M, H, W)` uint8.
 
     Returns:
         Correlations, `(M,)` float32, -1..1.

@@ -1,9 +1,8 @@
 """Counts of an audit, as written to `audit.json`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ferlab.data import Dataset, Split
 from ferlab.data.votes import VoteSummary
 from ferlab.results import SplitSummary
 
-# By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is absent.
+# By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is empty.
 Across = dict[str, int | None]
 
 
@@ -23,10 +22,10 @@ class ExactDuplicates:
     """Counts of images with identical pixels.
 
     Args:
-        groups: Number of groups of two or more identical images.
-        surplus: Number of images beyond the first of each group.
-        conflicting_groups: Number of groups with more than one label.
-        across: Number of images with an identical one in another split.
+        groups: number of groups of two or more identical images.
+        surplus: number of images beyond the first of each group.
+        conflicting_groups: number of groups with more than one label.
+        across: number of images with an identical one in another split.
     """
 
     groups: int
@@ -64,16 +63,16 @@ class AuditSummary:
     """All counts of an audit.
 
     Args:
-        source: File or folder name of the dataset.
-        images: Number of images.
-        splits: By name.
-        exact_duplicates: Images with identical pixels.
-        mirrored_duplicates: Exact mirror images.
-        near_duplicates: Near copies.
-        suspicions: Number of images for each key of `REASONS`.
-        classes: By split and class, number of images and mean image statistics.
-        votes: By split, agreement of the FER+ votes with the labels; None without votes.
-        label_errors: Likely label errors found by a model; None without a model.
+        source: file or folder name of the dataset.
+        images: number of images.
+        splits: splits by name.
+        exact_duplicates: images with identical pixels.
+        mirrored_duplicates: exact mirror images.
+        near_duplicates: near copies.
+        suspicions: number of images for each key of `REASONS`.
+        classes: number of images and mean image statistics, by split and class.
+        votes: agreement of the FER+ votes with the labels, by split; None without votes.
+        label_errors: likely label errors found by a model; None without a model.
     """
 
     source: str
@@ -87,17 +86,13 @@ class AuditSummary:
     votes: dict[str, VoteSummary] | None
     label_errors: LabelErrors | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts as written to `audit.json`."""
-        return asdict(self)
-
 
 def count_exact(dataset: Dataset, groups: np.ndarray) -> ExactDuplicates:
     """Count images that belong to the same group.
 
     Args:
-        dataset: Any dataset.
-        groups: Group number of each image, `(N,)`.
+        dataset: any dataset.
+        groups: group number of each image, `(N,)`.
     """
     sizes = np.bincount(groups)
     return ExactDuplicates(
@@ -112,9 +107,9 @@ def count_mirrored(dataset: Dataset, groups: np.ndarray, mirrored: np.ndarray) -
     """Count images that are mirror images of each other.
 
     Args:
-        dataset: Any dataset.
-        groups: Group number of identical images, `(N,)`.
-        mirrored: Group number of images that are identical or mirrored, `(N,)`.
+        dataset: any dataset.
+        groups: group number of identical images, `(N,)`.
+        mirrored: group number of images that are identical or mirrored, `(N,)`.
     """
     with_mirror_image = np.flatnonzero(_distinct(mirrored, groups) > 1)
     inside = np.isin(mirrored, with_mirror_image)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ferlab import audit as auditing
 from ferlab.cli.options import (
     DataOptions,
     JsonOption,
@@ -15,8 +16,8 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_audit
+from ferlab.json_files import to_json
 from ferlab.progress import console
-from ferlab.results import SCHEMA
 
 
 def audit(
@@ -48,8 +49,6 @@ def audit(
 
     To train and score without these images, pass `--exclude exclude.txt` to the other commands.
     """
-    from ferlab import audit as auditing
-
     load_plugins(plugin)
     found = auditing.audit(reading.load(source), model)
     page = auditing.write_audit(found, out, images=images)
@@ -57,7 +56,7 @@ def audit(
         number = auditing.write_exclude(found, write_exclude, keep)
         console().print(f"{number:,} images to exclude: {write_exclude}", markup=False)
     if json_:
-        print(json.dumps({"schema": SCHEMA, **found.summary.as_dict()}))
+        print(json.dumps(to_json(found.summary)))
         return
     print_audit(found.summary)
     print(f"\nReport: {page}")

@@ -1,14 +1,14 @@
 """`ferlab benchmark`."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ferlab.cli.options import JsonOption, PluginOption, QuietOption
 from ferlab.cli.output import print_benchmark
-from ferlab.results import SCHEMA
+from ferlab.export.latency import benchmark as measure
+from ferlab.json_files import to_json
 
 
 def benchmark(
@@ -37,15 +37,13 @@ def benchmark(
 
         ferlab benchmark default mine.onnx mine.tflite runs/mine
 
-    The models take turns, each in its own process. Give the same model twice to see how much the results vary.
+    The models take turns, each in its own process. Pass the same model twice to see how much the results vary.
     """
-    from ferlab.export.latency import benchmark as measure
-
     counts = _numbers(threads, "--threads") if threads else None
     sizes = _numbers(batch_sizes, "--batch-sizes")
     result = measure(models, threads=counts, batch_sizes=sizes, seconds=seconds, plugins=plugin or [], quiet=quiet)
     if json_:
-        print(json.dumps({"schema": SCHEMA, **asdict(result)}))
+        print(json.dumps(to_json(result)))
         return
     print_benchmark(result)
 

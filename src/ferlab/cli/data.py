@@ -14,8 +14,10 @@ from ferlab.cli.options import (
 )
 from ferlab.cli.output import print_splits
 from ferlab.data import Dataset
+from ferlab.data.download import download
+from ferlab.images.contact_sheet import Row, write_contact_sheet
+from ferlab.json_files import SCHEMA, to_json
 from ferlab.progress import console
-from ferlab.results import SCHEMA, to_json
 
 SHEET_COLUMNS = 16  # images of each class on a contact sheet
 MAX_LABEL_LENGTH = 30  # characters
@@ -48,8 +50,6 @@ def data_info(
 
 def write_sheet(dataset: Dataset, path: Path) -> None:
     """Write a contact sheet with images of each class, evenly spaced over the dataset."""
-    from ferlab.images.contact_sheet import Row, write_contact_sheet
-
     rows = []
     for label, name in enumerate(dataset.class_names):
         indices = np.flatnonzero(dataset.labels == label)
@@ -60,6 +60,4 @@ def write_sheet(dataset: Dataset, path: Path) -> None:
 
 def data_download() -> None:
     """Download FER2013 from Kaggle, without an account, and print its folder."""
-    from ferlab.data.download import download
-
     print(download())

@@ -18,7 +18,7 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_ensemble
-from ferlab.results import SCHEMA
+from ferlab.json_files import SCHEMA
 
 
 def ensemble(

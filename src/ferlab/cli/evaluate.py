@@ -19,8 +19,10 @@ from ferlab.cli.options import (
 from ferlab.cli.output import print_metrics
 from ferlab.data import Dataset, image_folder
 from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
+from ferlab.evaluation.evaluate import predict_unlabeled, read_groups
+from ferlab.json_files import SCHEMA, to_json
 from ferlab.progress import console
-from ferlab.results import SCHEMA, to_json
+from ferlab.report import write_evaluation
 
 
 def evaluate(
@@ -79,8 +81,6 @@ def evaluate(
 
         ferlab evaluate predictions.csv --data fer2013.zip --against default
     """
-    from ferlab.evaluation.evaluate import read_groups
-
     load_plugins(plugin)
     if is_unlabeled(data):
         _predict_unlabeled(model, data, reading, write_predictions, json_)
@@ -97,21 +97,19 @@ def evaluate(
         write=write_predictions,
     )
     if Path(model).is_dir() and not evaluation.recorded:
-        console().print("Not written into the run folder: it was trained on other splits than these.")
+        console().print(
+            "The metrics were not saved in the run folder, because the run was trained on different splits."
+        )
     if json_:
         print(json.dumps(to_json(evaluation)))
     else:
         print_metrics(evaluation)
     if out:
-        from ferlab.report import write_evaluation
-
         write_evaluation(evaluation, out)
 
 
 def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path | None, json_: bool) -> None:
     """Write predictions on images without labels, which cannot be scored."""
-    from ferlab.evaluation.evaluate import predict_unlabeled
-
     if out is None:
         raise typer.BadParameter(
             f"{source} has no class folders, so its images have no labels to score. Write predictions for them with "

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ferlab
 from ferlab.cli.options import (
     DataOptions,
     JsonOption,
@@ -15,12 +16,11 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_explanation
+from ferlab.data import Dataset
+from ferlab.data.image_folder import read_face
+from ferlab.explanation.explain import ExplanationSummary, explain_split, write_classes, write_image
 from ferlab.files import make_folder
-from ferlab.results import SCHEMA
-
-if TYPE_CHECKING:
-    from ferlab.data import Dataset
-    from ferlab.explanation.explain import ExplanationSummary
+from ferlab.json_files import SCHEMA
 
 
 def explain(
@@ -58,7 +58,7 @@ def explain(
     reflect what the model learned.
     """
     if (image is None) == (data is None):
-        raise typer.BadParameter("Give either an image or --data.", param_hint="IMAGE")
+        raise typer.BadParameter("Pass either an image or --data.", param_hint="IMAGE")
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"The file name must end in .png, got {out.name}.", param_hint="--out")
     load_plugins(plugin)
@@ -78,20 +78,15 @@ def explain(
     print(f"\nHeat maps: {out}")
 
 
-def _explain_image(model: str, image: Path, faces: bool, out: Path) -> "ExplanationSummary":
-    from ferlab.data.image_folder import read_face
-    from ferlab.explanation.explain import explain, write_image
-
-    explanation = explain(model, read_face(image, faces=faces)[None])
+def _explain_image(model: str, image: Path, faces: bool, out: Path) -> ExplanationSummary:
+    explanation = ferlab.explain(model, read_face(image, faces=faces)[None])
     write_image(explanation, out, f"{image.name}, {Path(model).name}")
     return explanation.summary()
 
 
 def _explain_split(
-    model: str, dataset: "Dataset", split: str, images_per_class: int, show_images: bool, out: Path
-) -> "ExplanationSummary":
-    from ferlab.explanation.explain import explain_split, write_classes
-
+    model: str, dataset: Dataset, split: str, images_per_class: int, show_images: bool, out: Path
+) -> ExplanationSummary:
     explanation = explain_split(model, dataset, split, images_per_class=images_per_class)
     title = f"{Path(dataset.source).name}, {split} images, {Path(model).name}"
     write_classes(explanation, out, title, show_images=show_images)

@@ -15,7 +15,8 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_parity
-from ferlab.results import SCHEMA
+from ferlab.export import export as write_artifact
+from ferlab.json_files import SCHEMA
 
 OutOption = Annotated[Path, typer.Option(help="Output file: .onnx, or .tflite for LiteRT.")]
 FormatOption = Annotated[
@@ -49,8 +50,6 @@ def export(
     The probabilities are calibrated on PublicTest, and the predictions are compared with those of Keras there. If they
     deviate too far, no file is written.
     """
-    from ferlab.export import export as write_artifact
-
     load_plugins(plugin)
     dataset = reading.load(data)
     parity = write_artifact(run, dataset, out, format=format, quantize=quantize)

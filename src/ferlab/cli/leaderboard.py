@@ -8,7 +8,9 @@ import typer
 
 from ferlab.cli.options import DataOption, DataOptions, JsonOption, PluginOption, SplitOption, load_plugins
 from ferlab.cli.output import print_leaderboard
-from ferlab.results import to_json
+from ferlab.comparison.leaderboard import make_leaderboard
+from ferlab.json_files import to_json
+from ferlab.report import write_leaderboard
 
 
 def leaderboard(
@@ -16,7 +18,7 @@ def leaderboard(
         list[str],
         typer.Argument(
             metavar="MODEL|FILE...",
-            help="Two or more models (as in `ferlab evaluate`) or .csv and .npz files of predictions.",
+            help="Two or more models (as in `ferlab evaluate`) or .csv and .npz prediction files.",
         ),
     ],
     data: DataOption,
@@ -27,7 +29,7 @@ def leaderboard(
     reading: DataOptions,
     plugin: PluginOption = None,
 ) -> None:
-    """Rank models and files of predictions on one split, with intervals and ties.
+    """Rank models and prediction files on one split, with intervals and ties.
 
     For example:
 
@@ -35,9 +37,6 @@ def leaderboard(
 
     Writes `leaderboard.html`, `leaderboard.md` and `leaderboard.json`. Systems are named after their files.
     """
-    from ferlab.comparison.leaderboard import make_leaderboard
-    from ferlab.report import write_leaderboard
-
     load_plugins(plugin)
     board = make_leaderboard(systems, reading.load(data), split)
     page = write_leaderboard(board, out)

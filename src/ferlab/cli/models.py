@@ -5,9 +5,9 @@ from typing import Any
 
 from ferlab.cli.options import JsonOption, PluginOption, load_plugins
 from ferlab.cli.output import print_models
+from ferlab.json_files import SCHEMA
 from ferlab.models import model_names, model_options, model_summary
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.results import SCHEMA
 
 
 def models(json_: JsonOption = False, plugin: PluginOption = None) -> None:

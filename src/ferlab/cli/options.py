@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is done with them."""
+"""Options that several commands share, and functions that handle them."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a recipe field, e.g. `epochs=5` or `augmentation.flip=off`."
+        "--set", metavar="KEY=VALUE", help="Change a recipe field, such as `epochs=5` or `augmentation.flip=off`."
     ),
 ]
 SeedOption = Annotated[
@@ -85,7 +85,7 @@ class DataOptions:
     faces: Annotated[bool, typer.Option("--faces", help="Crop the largest face from each of your own images.")] = False
 
     def load(self, source: str) -> Dataset:
-        """Load a dataset, and say what was done to it."""
+        """Load a dataset, and print its notes and skipped items."""
         dataset = load_dataset(
             source,
             skip_bad=self.skip_bad,

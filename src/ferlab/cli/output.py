@@ -1,30 +1,28 @@
-"""What the commands print on standard output, for people to read."""
+"""Print the results of commands on standard output, for people to read."""
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ferlab.audit import REASONS, AuditSummary
-from ferlab.comparison.entry import Comparison
 from ferlab.comparison.leaderboard import Leaderboard
+from ferlab.comparison.results import Comparison
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
 from ferlab.evaluation.robustness import Robustness
+from ferlab.explanation.explain import ExplanationSummary
+from ferlab.export import Agreement, Parity
+from ferlab.export.ensemble import Ensemble, Scores
+from ferlab.export.latency import Benchmark
 from ferlab.formatting import percent
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import image_passes, model_stats
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
-
-if TYPE_CHECKING:
-    from ferlab.explanation.explain import ExplanationSummary
-    from ferlab.export import Agreement, Parity
-    from ferlab.export.ensemble import Ensemble, Scores
-    from ferlab.export.latency import Benchmark
 
 FERPLUS_GROUPS = {
     "unanimous": "label with all FER+ votes",
@@ -84,7 +82,7 @@ def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"{kind}: {evaluation.leak_free_reason}"
     yield f"balanced accuracy {percent(evaluation.balanced_accuracy)} %, macro F1 {evaluation.macro_f1:.4f}"
     if evaluation.probabilities_reason:
-        yield f"no log loss, calibration and top-2 accuracy: {evaluation.probabilities_reason}"
+        yield f"no log loss, calibration or top-2 accuracy: {evaluation.probabilities_reason}"
     else:
         yield f"top-2 accuracy {percent(evaluation.top2_accuracy)} %, {_calibration_text(evaluation)}"
     if evaluation.calibrated:
@@ -101,7 +99,7 @@ def _calibration_text(scores: Metrics | Calibration) -> str:
 
 
 def _optional_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Describe what only some evaluations have."""
+    """Describe the optional parts of an evaluation."""
     if tta := evaluation.tta:
         cost = f"{tta.views} views, {tta.seconds_ratio:.0f} times as slow"
         yield _accuracy_line(f"test-time augmentation ({cost})", tta)
@@ -151,7 +149,7 @@ def print_robustness(result: Robustness) -> None:
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
-def print_explanation(summary: "ExplanationSummary") -> None:
+def print_explanation(summary: ExplanationSummary) -> None:
     """Print where the map of each class lies, and the result of the sanity check."""
     rows = summary.classes.items()
     sizes = [str(row.images) if row.probability is None else percent(row.probability, 1) for _, row in rows]
@@ -165,7 +163,7 @@ def print_explanation(summary: "ExplanationSummary") -> None:
     print("Near 0, the maps reflect what the model learned; near 1, only the architecture and the image.")
 
 
-def print_parity(parity: "Parity", out: Path, quantize: str) -> None:
+def print_parity(parity: Parity, out: Path, quantize: str) -> None:
     """Print how far the predictions of an exported file deviate from those of the Keras model."""
     size = out.stat().st_size / 1e6
     print(f"{out}: {size:.2f} MB (quantize: {quantize}), compared with Keras on validation images")
@@ -177,12 +175,12 @@ def print_parity(parity: "Parity", out: Path, quantize: str) -> None:
     _print(table)
 
 
-def _agreement(row: "Agreement") -> tuple[str, ...]:
+def _agreement(row: Agreement) -> tuple[str, ...]:
     shares = (percent(share) for share in (row.changed, row.accuracy, row.keras_accuracy))
     return f"{row.images:,}", f"{row.max_difference:.2g}", *shares
 
 
-def print_ensemble(made: "Ensemble", out: Path, quantize: str) -> None:
+def print_ensemble(made: Ensemble, out: Path, quantize: str) -> None:
     """Print the members and scores of an ensemble, and how its file compares with Keras."""
     table = Table("validation images", "seed", "weight", "accuracy (%)", "log loss", box=None)
     for member in made.members:
@@ -194,16 +192,16 @@ def print_ensemble(made: "Ensemble", out: Path, quantize: str) -> None:
     print_parity(made.parity, out, quantize)
 
 
-def _both(scores: "Scores") -> tuple[str, str]:
+def _both(scores: Scores) -> tuple[str, str]:
     return percent(scores.accuracy), f"{scores.log_loss:.4f}"
 
 
-def print_benchmark(result: "Benchmark") -> None:
+def print_benchmark(result: Benchmark) -> None:
     """Print latency and throughput, one row for each number of threads, batch size and model."""
     machine = result.machine
-    load = "" if machine["load"] is None else f", load {machine['load']:g} at start"
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    print(f"{machine['cpu']}, {machine['cores']} cores{load}\n{versions}\n")
+    load = "" if machine.load is None else f", load {machine.load:g} at start"
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    print(f"{machine.cpu}, {machine.cores} cores{load}\n{versions}\n")
     table = Table("threads", "batch size", "model", "p50 (ms)", "p99 (ms)", "faces/s", "ratio", box=None)
     for row in result.rows:
         figures = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.faces_per_second:,.0f}", f"{row.ratio:.2f}")

@@ -17,6 +17,8 @@ from ferlab.cli.options import (
     stop,
 )
 from ferlab.formatting import counted, duration
+from ferlab.predict.batch import list_images, write_predictions
+from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console
 
 
@@ -51,9 +53,6 @@ def predict(
 
         ferlab predict photos --recursive --out faces.csv --annotate annotated
     """
-    from ferlab.predict.batch import list_images, write_predictions
-    from ferlab.predict.table import open_writer
-
     files = list_images(paths, recursive=recursive, exclude=annotate)
     predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
     start = time.monotonic()

@@ -7,8 +7,8 @@ import typer
 
 from ferlab.cli.options import JsonOption, PluginOption, load_plugins
 from ferlab.cli.output import print_recipe, print_recipes, recipe_row
+from ferlab.json_files import SCHEMA
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.results import SCHEMA
 
 
 def recipes(

@@ -17,7 +17,10 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_robustness
-from ferlab.results import to_json
+from ferlab.evaluation.robustness import robustness as evaluate_robustness
+from ferlab.evaluation.robustness import write_sheet
+from ferlab.json_files import to_json
+from ferlab.report import write_robustness
 
 
 def robustness(
@@ -39,9 +42,6 @@ def robustness(
 
         ferlab robustness default --data fer2013.zip --out robustness
     """
-    from ferlab.evaluation.robustness import robustness as evaluate_robustness
-    from ferlab.evaluation.robustness import write_sheet
-
     load_plugins(plugin)
     dataset = reading.load(data)
     if out:
@@ -52,6 +52,4 @@ def robustness(
     else:
         print_robustness(result)
     if out:
-        from ferlab.report import write_robustness
-
         write_robustness(result, out)

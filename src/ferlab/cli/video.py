@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,10 @@ from ferlab.cli.options import (
     QuietOption,
 )
 from ferlab.formatting import counted
+from ferlab.predict.timeline import Timeline, check_plot, write_timeline
+from ferlab.predict.video import predict_video, write_video
+from ferlab.predict.video_io import VideoSource, open_video
 from ferlab.progress import bar, console
-
-if TYPE_CHECKING:
-    from ferlab.predict.timeline import Timeline
-    from ferlab.predict.video_io import VideoSource
 
 
 def video(
@@ -59,9 +58,6 @@ def video(
 
     Without `--out`, the rows are printed. A face keeps its number while it is visible.
     """
-    from ferlab.predict.video import predict_video, write_video
-    from ferlab.predict.video_io import open_video
-
     predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
     timeline = _timeline(plot, predictor.artifact.class_names) if plot else None
     with open_video(source) as opened, bar("seconds", opened.duration, quiet) as advance:
@@ -77,20 +73,16 @@ def video(
 
         counts = write_video(predictor, opened, out or [], frames, min_confidence=min_confidence, on_rows=on_rows)
     if timeline and plot:
-        from ferlab.predict.timeline import write_timeline
-
         write_timeline(timeline, plot)
     console().print(_summary(counts, opened))
 
 
-def _timeline(plot: Path, class_names: Sequence[str]) -> "Timeline":
-    from ferlab.predict.timeline import Timeline, check_plot
-
+def _timeline(plot: Path, class_names: Sequence[str]) -> Timeline:
     check_plot(plot)
     return Timeline(class_names)
 
 
-def _summary(counts: Counter[str], source: "VideoSource") -> str:
+def _summary(counts: Counter[str], source: VideoSource) -> str:
     corrupt = f", {counted(source.corrupt_packets, 'corrupt packet')} skipped" if source.corrupt_packets else ""
     dropped = f", {source.dropped_frames:,} dropped" if source.dropped_frames else ""
     return (

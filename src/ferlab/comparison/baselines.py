@@ -1,4 +1,4 @@
-"""Two baselines without a network, which any architecture has to beat."""
+"""Two baselines without a network: the majority class, and logistic regression on pixels."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ferlab.comparison.entry import BASELINE, Entry
+from ferlab.comparison.results import Entry
 from ferlab.data import Dataset, Split
 from ferlab.evaluation.metrics import compute_metrics
 from ferlab.evaluation.scoring import score_split
+from ferlab.recipes.registry import BASELINE
 from ferlab.results import DatasetSummary, SplitMetrics
 
 MAJORITY, PIXELS = "baseline_majority", "baseline_pixels"
@@ -26,7 +27,7 @@ def majority_entry(data: DatasetSummary) -> Entry:
     """Score the baseline that always predicts the class frequencies of the training split.
 
     Args:
-        data: whose class counts are all that is needed.
+        data: summary of the dataset, with the class counts of its splits.
     """
     counts = np.array([data.splits["train"].classes[name] for name in data.class_names])
     frequencies = counts / counts.sum()
@@ -79,7 +80,7 @@ def _logistic_regression(training: Dataset) -> tuple[Callable[[np.ndarray], np.n
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # A strong L2 penalty, fixed beforehand, and a loose tolerance: the last digits of the weights change no prediction.
+    # A strong fixed L2 penalty and a loose tolerance: the last digits of the weights do not change predictions.
     classifier = LogisticRegression(C=10 / len(training), max_iter=MAX_ITERATIONS, tol=1e-3)
     model = make_pipeline(StandardScaler(), classifier).fit(_pixels(training.images), training.labels)
     num_classes = len(training.class_names)

@@ -13,26 +13,27 @@ import numpy as np
 
 from ferlab.backend import start_keras
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe
 from ferlab.comparison.findings import findings, summarize
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
-from ferlab.files import make_folder, write_atomically
+from ferlab.files import make_folder, write_text
+from ferlab.json_files import write_result
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
-from ferlab.results import DatasetSummary, Result, SplitName, write_result
+from ferlab.results import DatasetSummary, Result, SplitName
 from ferlab.runs import ClassMaps, RunFolder
 from ferlab.training.train import train_recipe
 
-EXPLAINED_PER_CLASS = 20  # images, whose Grad-CAM maps the report shows as means
+EXPLAINED_PER_CLASS = 20  # images per class whose mean Grad-CAM map the report shows
 DEFAULT_RECIPES = ("fair_newmodel", "fair_mobilenetv2", "fair_resnet50", "fair_vgg16")
 
-# A small budget to try the tool: enough to see models learn on the synthetic faces, not enough to rank them.
+# A small budget to try the tool: enough for models to learn on the synthetic faces, too small to rank them.
 QUICK: dict[str, Any] = {
     "epochs": 3,
     "steps_per_epoch": 40,
@@ -64,30 +65,30 @@ def compare(
 
     Args:
         recipes: recipes, their names or names of groups; None for the four `fair` ones from scratch.
-        dataset: with a training and a validation split. The test split, if there is one, is scored once at the end of
-            each training, and ranks the models.
-        out: folder of the comparison; the run folders are in `out/runs`.
-        seeds: number of seeds: 0 to seeds - 1.
+        dataset: a dataset with a training and a validation split. The test split, if there is one, is scored once at
+            the end of each training, and ranks the models.
+        out: output folder of the comparison; the run folders are in `out/runs`.
+        seeds: train each recipe with the seeds 0 to seeds - 1.
         resume: continue a comparison in `out`.
-        quick: a small budget, to try the tool.
+        quick: use a small training budget, to try the tool.
         backend: `tensorflow` or `jax`.
         quiet: show no progress.
         changes: recipe fields to change in every recipe.
 
     Returns:
-        The comparison. A run that failed is an entry with its reason. `ferlab.write_report` makes a report of it.
+        The comparison. A run that failed is an entry with its reason. `ferlab.write_report` writes a report about it.
 
     Raises:
-        ProtocolError: if a recipe would be selected on the test split.
+        ProtocolError: if a recipe would select its best epoch on the test split.
         UnknownNameError: if there is no such recipe.
-        RunError: if `out` already holds a comparison and `resume` is off.
-        KeyboardInterrupt: on Ctrl-C, after what is done was written.
+        RunError: if `out` already contains a comparison and `resume` is off.
+        KeyboardInterrupt: on Ctrl-C, after the finished runs were written.
     """
     out = Path(out)
     start_keras(backend)
     chosen = [_prepared(recipe, quick, changes) for recipe in _find(recipes)]
     if (out / "runs").exists() and not resume:
-        raise RunError(f"{out} already holds a comparison. Resume it with --resume, or choose another --out.")
+        raise RunError(f"{out} already contains a comparison. Resume it with --resume, or choose another --out.")
     jobs = [(recipe, seed) for recipe in chosen for seed in range(seeds)]
     num_images = len(dataset.take(Split.TRAIN))
     progress = ComparisonProgress([_work(recipe, num_images) for recipe, _ in jobs], quiet)
@@ -118,28 +119,28 @@ def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe
 
 
 def _work(recipe: Recipe, num_images: int) -> float:
-    """How much a run has to compute, to estimate the time left: multiply-adds, backward passes left out."""
+    """Estimate the computation of a run as the multiply-adds of its forward passes."""
     return float(model_stats(recipe).multiply_adds * image_passes(recipe, num_images))
 
 
 def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, progress: ComparisonProgress) -> None:
-    """Refuse a comparison for which the disk is too small, before anything is trained.
+    """Check, before anything is trained, that there is enough disk space.
 
     Raises:
-        FerlabError: if it is.
+        FerlabError: if there is not.
     """
     needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
-    progress.say(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
+    progress.print(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise FerlabError(
-            f"{out} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed. Choose another --out."
+            f"{out} has {free / 1e6:,.0f} MB free, but {needed / 1e6:,.0f} MB are needed. Choose another --out."
         )
 
 
 def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, progress: ComparisonProgress) -> Entry:
-    """Train one recipe with one seed, unless that is done, and score it on the test split, if there is one."""
+    """Train one recipe with one seed, unless it is finished, and score it on the test split, if there is one."""
     path = out / "runs" / f"{recipe.name}-seed{seed}"
     reason = None
     progress.begin(f"{recipe.name}, seed {seed}")
@@ -152,15 +153,15 @@ def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, progress: Compa
             _explain(RunFolder(path), dataset, progress)
     except Exception as error:  # one failed run must not end the others
         reason = str(error) or type(error).__name__
-        progress.say(f"failed: {reason.splitlines()[0]}")
+        progress.print(f"failed: {reason.splitlines()[0]}")
     progress.end()
     return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), RunFolder(path), out, reason)
 
 
 def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> None:
-    """Keep the mean Grad-CAM map of each class for the report, on validation images if there are any.
+    """Store the mean Grad-CAM map of each class for the report, on validation images if there are any.
 
-    A model without a feature map, such as that of a plugin, has no maps.
+    A model without a suitable feature map, which a plugin may define, has no maps.
     """
     if run.explanations():
         return
@@ -168,7 +169,7 @@ def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> 
     try:
         found = explain_split(run.path, dataset, split, images_per_class=EXPLAINED_PER_CLASS)
     except FerlabError as error:
-        progress.say(f"no Grad-CAM maps: {error}")
+        progress.print(f"no Grad-CAM maps: {error}")
         return
     correlation = np.nan if found.rank_correlation is None else found.rank_correlation
     run.write_explanations(
@@ -217,7 +218,7 @@ def _stop_reason(recipe: Recipe, status: str) -> str | None:
 
 
 def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
-    """Compare finished runs, wherever they were trained.
+    """Compare finished runs from any folders.
 
     Args:
         runs: run folders. Runs of one recipe that differ in its fields are named after their folders.
@@ -227,15 +228,17 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
         The comparison, with the majority class as the only baseline.
 
     Raises:
-        RunError: if a folder does not hold a finished run, or the runs have different classes or scored images.
+        RunError: if a folder does not contain a finished run, or the runs have different classes or scored images.
     """
     out, folders = Path(out), [RunFolder(Path(path)) for path in runs]
     if not folders:
-        raise RunError("No run folders given: name those to be compared.")
+        raise RunError("No run folders given. Pass the runs to compare.")
     for run in folders:
         result = run.result() if run.exists() else None
         if result is None or not result.finished:
-            raise RunError(f"{run.path} does not hold a finished run. Resume its training with --resume, or omit it.")
+            raise RunError(
+                f"{run.path} does not contain a finished run. Resume its training with --resume, or omit it."
+            )
     ranked_on = _common_split(folders)
     for run in folders[1:]:
         _check_comparable(folders[0], run, ranked_on)
@@ -246,7 +249,7 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
 
 
 def _common_split(folders: Sequence[RunFolder]) -> SplitName:
-    """The split that all runs were scored on: test, if possible."""
+    """Find the split that all runs were scored on: test, if possible."""
     splits: tuple[SplitName, ...] = ("test", "validation")
     for split in splits:
         if all((result := run.result()) and result.metrics(split) for run in folders):
@@ -255,10 +258,10 @@ def _common_split(folders: Sequence[RunFolder]) -> SplitName:
 
 
 def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
-    """The recipes of runs; those that share a name but not their fields are named after their first folders.
+    """Name the recipes of runs. Recipes of the same name with different fields are named after their first folders.
 
     Raises:
-        RunError: if a recipe and seed is there twice.
+        RunError: if two runs have the same recipe and seed.
     """
     recipes, paths = [run.recipe() for run in folders], [run.path.resolve() for run in folders]
     parent = os.path.commonpath([path.parent for path in paths])
@@ -282,10 +285,12 @@ def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
 
 def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
     if first.dataset().class_names != other.dataset().class_names:
-        raise RunError(f"{other.path} has other classes than {first.path}. Compare them in separate reports.")
+        raise RunError(f"{other.path} has different classes than {first.path}. Compare them in separate reports.")
     one, two = first.require_predictions(split), other.require_predictions(split)
     if not np.array_equal(one.keys[one.order], two.keys[two.order]):
-        raise RunError(f"{other.path} was scored on other {split} images than {first.path}: they cannot be ranked.")
+        raise RunError(
+            f"{other.path} was scored on different {split} images than {first.path}, so they cannot be ranked."
+        )
 
 
 def _conclude(entries: Sequence[Entry], data: DatasetSummary, ranked_on: SplitName, out: Path) -> Comparison:
@@ -310,7 +315,7 @@ def _conclude(entries: Sequence[Entry], data: DatasetSummary, ranked_on: SplitNa
 def _correct(
     entries: Sequence[Entry], ranking: Sequence[RankedRecipe], split: str, out: Path
 ) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
-    """Per network, best first, which images each seed predicts correctly; and the images' groups of copies."""
+    """Find which images each seed predicts correctly, by recipe, best first; and the images' groups of copies."""
     predictions = {
         row.recipe: [
             RunFolder(out / entry.run).require_predictions(split)
@@ -334,4 +339,4 @@ def _write_csv(path: Path, entries: Sequence[Entry]) -> None:
         scores = [metrics.accuracy if metrics else "" for metrics in (entry.validation, entry.test)]
         selected_on, deviations = "; ".join(entry.selected_on), "; ".join(entry.deviations)
         writer.writerow([*values, selected_on, *scores, deviations, entry.reason or ""])
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

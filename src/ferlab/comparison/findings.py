@@ -1,7 +1,7 @@
 """Findings: sentences derived from the numbers of a comparison.
 
 Each finding is one function of the comparison and the histories of its runs that yields sentences, or none. A model
-that is not clearly better than chance is called under-trained, and no other finding mentions it.
+that is not clearly better than chance is called under-trained, and other findings ignore it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from ferlab.comparison.baselines import MAJORITY, PIXELS
-from ferlab.comparison.entry import Comparison, Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Comparison, Difference, Entry, RankedRecipe
 from ferlab.emotions import EMOTIONS
-from ferlab.formatting import count, duration, listed
+from ferlab.formatting import count, counted, duration, listed
 from ferlab.results import Epoch
 
 Histories = Mapping[str, Sequence[Epoch]]  # by run folder
@@ -26,7 +26,7 @@ KNOWN = ("mobilenetv2", "resnet50", "vgg16")
 
 
 def findings(comparison: Comparison, histories: Histories) -> list[str]:
-    """Derive all findings, in the order in which a reader wants them."""
+    """Derive all findings, in the order of a report."""
     kinds = (
         failed, other_training_images, winner, under_trained, below_pixels, selected_on_test, study_against_fair,
         study_conclusion, overfitting, still_improving, stopped_early, cost_of_accuracy,
@@ -35,7 +35,8 @@ def findings(comparison: Comparison, histories: Histories) -> list[str]:
 
 
 def summarize(comparison: Comparison) -> list[str]:
-    """Summarize a comparison in five sentences: the setting, the winner, the study's question, the cost, the trust."""
+    """Summarize a comparison in five sentences: the setting, the winner, the study's
+    conclusion, the cost of accuracy, and how far to trust the numbers."""
     leads = list(winner(comparison, {}))
     conclusions = list(study_conclusion(comparison, {})) or list(study_against_fair(comparison, {}))
     costs = list(cost_of_accuracy(comparison, {}))
@@ -100,7 +101,7 @@ def under_trained(comparison: Comparison, histories: Histories) -> Iterator[str]
     are, accuracy = ("is", "its accuracy is") if len(rows) == 1 else ("are", "their accuracies are")
     yield (
         f"{names} {are} under-trained: {accuracy} not clearly above that of always predicting the most frequent class. "
-        "Nothing is concluded from such runs."
+        "No conclusions are drawn from such runs."
     )
 
 
@@ -119,7 +120,7 @@ def selected_on_test(comparison: Comparison, histories: Histories) -> Iterator[s
     """Find test accuracies of models that were selected on the test split."""
     for row in comparison.ranking:
         if comparison.ranked_on == "test" and "test" in row.selected_on:
-            yield f"{row.recipe} was selected on the test split, too, so its test accuracy is too high."
+            yield f"{row.recipe} was also selected on the test split, so its test accuracy is too high."
 
 
 def study_against_fair(comparison: Comparison, histories: Histories) -> Iterator[str]:
@@ -188,7 +189,7 @@ def still_improving(comparison: Comparison, histories: Histories) -> Iterator[st
         accuracies = [epoch.val_accuracy for epoch in history]
         gain = accuracies[-1] - max(accuracies[:-quarter])
         if entry.status == "completed" and accuracies[-1] == max(accuracies) and gain > IMPROVEMENT:
-            last = "epoch" if quarter == 1 else _epochs(quarter)
+            last = "epoch" if quarter == 1 else counted(quarter, "epoch")
             yield (
                 f"{entry.name} was still improving when its training ended, by {100 * gain:.1f} points over the last "
                 f"{last}: a longer training may change its rank."
@@ -199,11 +200,11 @@ def stopped_early(comparison: Comparison, histories: Histories) -> Iterator[str]
     """Find runs that ended before their last epoch."""
     for entry in comparison.entries:
         if entry.status == "stopped early":
-            yield f"{entry.name} stopped after {_epochs(entry.epochs or 0)}: {entry.reason}."
+            yield f"{entry.name} stopped after {counted(entry.epochs or 0, 'epoch')}: {entry.reason}."
 
 
 def cost_of_accuracy(comparison: Comparison, histories: Histories) -> Iterator[str]:
-    """Compute what a point of accuracy costs, from each model that is worth its parameters to the next larger one."""
+    """Compute the cost of a point of accuracy, from each model to the next larger one that is significantly better."""
     rows = sorted(_trained_rows(comparison), key=lambda row: _costs(comparison, row)["parameters"])
     if len(rows) < 2:
         return
@@ -241,13 +242,13 @@ def _more(amount: float, write: Callable[[float], str], less: str, what: str) ->
 
 
 def _never_cheaper(comparison: Comparison, row: RankedRecipe, base: RankedRecipe) -> bool:
-    """Whether another, larger model costs at least as much by every measure."""
+    """Return whether a larger model costs at least as much as another one by every measure."""
     one, other = _costs(comparison, row), _costs(comparison, base)
     return one["parameters"] > other["parameters"] and all(one[key] >= other[key] for key in one)
 
 
 def _costs(comparison: Comparison, row: RankedRecipe) -> dict[str, float]:
-    """Parameters, multiply-adds per image, and seconds of training (mean over seeds)."""
+    """Return the parameters, multiply-adds per image, and mean seconds of training over seeds."""
     entries = [entry for entry in comparison.entries if entry.recipe == row.recipe and entry.parameters]
     return {
         "parameters": entries[0].parameters or 0,
@@ -265,7 +266,7 @@ def _setting(comparison: Comparison) -> str:
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     verb = "was" if len(rows) == 1 else "were"
     return (
-        f"{len(rows)} recipe{'s' * (len(rows) != 1)} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on "
+        f"{counted(len(rows), 'recipe')} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on "
         f"the {images} of {comparison.dataset.source} and ranked by accuracy on its {scored:,} {ranked_on} images."
     )
 
@@ -273,8 +274,8 @@ def _setting(comparison: Comparison) -> str:
 def _trust(comparison: Comparison) -> str:
     if comparison.ranked_on == "validation":
         return (
-            "The best epochs were selected on the same images that rank the models, so all accuracies are a little too "
-            "high, most of all those of noisy trainings."
+            "The best epochs were selected on the same images that rank the models, so all accuracies are slightly too "
+            "high, especially those of noisy training runs."
         )
     flagged = list(selected_on_test(comparison, {}))
     return " ".join(flagged[:1]) or (
@@ -283,7 +284,7 @@ def _trust(comparison: Comparison) -> str:
 
 
 def _trained_rows(comparison: Comparison) -> list[RankedRecipe]:
-    """The ranked models from which something can be concluded."""
+    """Return the ranked models that are not under-trained."""
     return [row for row in comparison.ranking if not row.is_baseline and not _near_chance(row, comparison)]
 
 
@@ -313,7 +314,7 @@ def _may_be_fer2013(comparison: Comparison) -> bool:
 
 
 def _one_seed(difference: Difference) -> str:
-    """What the interval leaves out where one of the two recipes has a single seed."""
+    """Say what the interval leaves out if one of the two recipes has a single seed."""
     return "" if difference.seeds else "; with one seed, the noise between trainings is not included"
 
 
@@ -335,7 +336,3 @@ def _interval(difference: Difference) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'s' * (number != 1)}"

@@ -1,10 +1,10 @@
-"""`make_leaderboard`: rank models and files of predictions on one split, with ties."""
+"""`make_leaderboard`: rank models and prediction files on one split, with ties."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferlab.comparison.entry import Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Difference, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
@@ -15,7 +15,7 @@ from ferlab.evaluation.scoring import score_split
 from ferlab.results import DatasetSummary, Interval
 
 GROUP = "submission"
-SCORED = "validation"  # where entries hold their metrics, whatever split is ranked
+SCORED = "validation"  # the field of an entry that holds the metrics, for any ranked split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,15 @@ class Standing:
     """One row of a leaderboard.
 
     Args:
-        rank: by accuracy, counted from 1.
-        name: of the system.
-        accuracy: 0..1.
-        interval: 95 %, over groups of copies.
+        rank: rank by accuracy, counted from 1.
+        name: name of the system.
+        accuracy: top-1 accuracy, 0..1.
+        interval: 95 % interval, over groups of copies.
         leak_free_accuracy: without images that have an identical copy among the training images; null if unknown.
         balanced_accuracy: mean recall of the classes, 0..1.
         macro_f1: mean F1 of the classes.
-        log_loss: in nats; null for a file of classes without probabilities.
-        selected_on: splits that the model was selected on, if it says so.
+        log_loss: log loss in nats; null for a file without probabilities.
+        selected_on: splits that the model was selected on, if known.
         tied_with: systems whose accuracy is not significantly different.
     """
 
@@ -55,8 +55,8 @@ class Leaderboard:
         dataset: the dataset.
         split: name of the split.
         images: number of its images.
-        standings: best first.
-        differences: between every two systems, with p-values after Holm's correction.
+        standings: rows, best first.
+        differences: differences between all pairs of systems, with p-values after Holm's correction.
     """
 
     dataset: DatasetSummary
@@ -69,15 +69,15 @@ class Leaderboard:
 def make_leaderboard(
     systems: Sequence[str | Path], dataset: Dataset, split: str | Split = Split.VALIDATION
 ) -> Leaderboard:
-    """Rank models and files of predictions on one split.
+    """Rank models and prediction files on one split.
 
     Args:
-        systems: models or files of predictions, as in `ferlab.evaluate`. They are named after their files.
-        dataset: with images in that split.
+        systems: models or prediction files, as in `ferlab.evaluate`. They are named after their files.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
 
     Raises:
-        DataError: if the split is empty, or a file of predictions does not fit its images.
+        DataError: if the split is empty, or a prediction file does not fit its images.
         FerlabError: if there are fewer than two systems, two of them have the same name, or one cannot be read.
     """
     check_libraries()
@@ -109,7 +109,7 @@ def _named(systems: Sequence[str | Path]) -> dict[str, str | Path]:
             raise FerlabError(f"{named[name]} and {system} are both called '{name}'. Rename one of them.")
         named[name] = system
     if len(named) < 2:
-        raise FerlabError("A leaderboard needs two systems or more. Give models or files of predictions.")
+        raise FerlabError("A leaderboard needs two systems or more. Pass models or prediction files.")
     return named
 
 

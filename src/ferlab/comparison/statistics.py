@@ -7,19 +7,19 @@ from itertools import combinations
 
 import numpy as np
 
-from ferlab.comparison.entry import Difference, Entry, RankedRecipe
+from ferlab.comparison.results import Difference, Entry, RankedRecipe
 from ferlab.evaluation.metrics import bootstrap_mean
 from ferlab.evaluation.paired import mcnemar_p_value
 from ferlab.results import Interval
 
-LEVEL = 0.05  # of significance, over all pairs of a comparison
+LEVEL = 0.05  # significance level, over all pairs of a comparison
 
 
 def rank(entries: Sequence[Entry], split: str) -> list[RankedRecipe]:
     """Rank recipes by their mean accuracy over seeds on one split, best first.
 
     Args:
-        entries: those without metrics on that split are left out.
+        entries: runs and baselines; those without metrics on that split are left out.
         split: `test` or `validation`.
     """
     scored: dict[str, list[Entry]] = {}
@@ -57,7 +57,7 @@ def _seed_interval(accuracies: list[float]) -> Interval:
 
 
 def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray) -> list[Difference]:
-    """Compare every two recipes that were scored on the same images.
+    """Compare all pairs of recipes that were scored on the same images.
 
     With one seed each: McNemar's exact test (https://doi.org/10.1007/BF02295996), with copies counted once, and the
     percentile bootstrap over groups of copies.
@@ -69,8 +69,8 @@ def differences(correct: Mapping[str, Sequence[np.ndarray]], copies: np.ndarray)
     P-values are corrected for the number of pairs by Holm's method (https://www.jstor.org/stable/4615733).
 
     Args:
-        correct: by recipe, best first, one boolean array `(N,)` per seed: which predictions are correct.
-        copies: `(N,)` number of each image's group of copies.
+        correct: by recipe, best first: for each seed, which predictions are correct, `(N,)` bool.
+        copies: group number of identical images, `(N,)`.
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -111,7 +111,7 @@ def _compare(first: str, second: str, correct: Mapping[str, Sequence[np.ndarray]
 
 
 def _seed_variances(*accuracies: np.ndarray) -> list[tuple[float, int]]:
-    """Variances of two means over seeds, with their degrees of freedom; none if one recipe has a single seed."""
+    """Compute the variances of two means over seeds, with degrees of freedom; empty if a recipe has one seed only."""
     if min(map(len, accuracies)) < 2:
         return []
     return [(float(np.var(group, ddof=1)) / len(group), len(group) - 1) for group in accuracies]
@@ -122,7 +122,7 @@ def welch_satterthwaite(difference: float, variances: Sequence[tuple[float, int]
 
     Args:
         difference: the estimate.
-        variances: each with its degrees of freedom.
+        variances: variances with their degrees of freedom.
     """
     from scipy.stats import t
 

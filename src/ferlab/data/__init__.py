@@ -33,20 +33,20 @@ def load_dataset(
     """Load FER2013, your own images, or the synthetic demo data.
 
     Args:
-        source: A folder or zip of images in class folders (see `ferlab.data.image_folder`), FER2013 in the Kaggle
+        source: a folder or zip of images in class folders (see `ferlab.data.image_folder`), FER2013 in the Kaggle
             layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or zipped), or the word `demo`.
-        skip_bad: Skip images and rows that cannot be read, and list them in `Dataset.skipped`.
-        use_cache: Store the decoded images in the user's cache folder and read them from there next time. The cache
+        skip_bad: skip images and rows that cannot be read, and list them in `Dataset.skipped`.
+        use_cache: store the decoded images in the user's cache folder and read them from there next time. The cache
             key depends on path, size and modification time.
-        faces: Crop the largest face in each image. Only for your own images.
-        exclude: A list of images to exclude, as written by `ferlab audit --write-exclude`.
+        faces: crop the largest face in each image. Only for your own images.
+        exclude: a list of images to exclude, as written by `ferlab audit --write-exclude`.
         ferplus: `fer2013new.csv` of FER+, whose votes are joined to the images of FER2013.
 
     Returns:
         The dataset, with uint8 images of shape `(N, 48, 48)`.
 
     Raises:
-        DataError: If the source is missing, has an unknown format, or contains a bad item and `skip_bad` is off; if
+        DataError: if the source is missing, has an unknown format, or contains a bad item and `skip_bad` is off; if
             `faces` is set for images that are face crops already; or if the list or the votes do not match the source.
 
     Example:
@@ -64,7 +64,7 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
     if str(source) == "demo":
         from ferlab.data import demo
 
-        _refuse_faces("demo", faces)
+        _reject_faces("demo", faces)
         return demo.load()
     path = Path(source).expanduser()
     if not path.exists():
@@ -90,10 +90,10 @@ def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
         )
     if module is image_folder:
         return image_folder.load(path, bad, faces=faces)
-    _refuse_faces(bad.source, faces)
+    _reject_faces(bad.source, faces)
     return module.load(path, bad)
 
 
-def _refuse_faces(source: str, faces: bool) -> None:
+def _reject_faces(source: str, faces: bool) -> None:
     if faces:
         raise DataError(f"{source} contains face crops already. Remove --faces: it is only for your own images.")

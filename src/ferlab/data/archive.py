@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
+Converted = TypeVar("Converted")
 Member = tuple[PurePosixPath, Callable[[], bytes]]  # path in the folder or archive, and a function that reads it
 
 
@@ -77,6 +79,30 @@ def _member_path(info: zipfile.ZipInfo) -> PurePosixPath:
     return PurePosixPath(info.filename.replace("\\", "/"))
 
 
+def convert_members(
+    members: Iterable[Member], bad: BadItems, convert: Callable[[PurePosixPath, Callable[[], bytes]], Converted]
+) -> Iterator[tuple[PurePosixPath, Converted]]:
+    """Convert files, sorted by path. Yields each path with the result of `convert`, except for bad files.
+
+    Args:
+        members: the files.
+        bad: collects or raises on the files that cannot be converted.
+        convert: called with each member; raises ValueError with the reason if it cannot convert the file.
+
+    Raises:
+        DataError: at the first bad file, unless bad items are skipped.
+    """
+    for path, read in sorted(members, key=lambda member: member[0]):
+        try:
+            converted = convert(path, read)
+        except ValueError as error:
+            bad.report(str(path), str(error))
+        except READING_ERRORS as error:
+            bad.report(str(path), f"the file cannot be read ({error})")
+        else:
+            yield path, converted
+
+
 def read_members(
     members: Iterable[Member],
     bad: BadItems,
@@ -88,27 +114,22 @@ def read_members(
     """Read image files into a dataset, sorted by path. The dataset is empty if every file is bad.
 
     Args:
-        members: The image files.
-        bad: Collects or raises on the files that cannot be read.
-        place: Returns the label and split of a path; raises ValueError with the reason if it has none.
-        decode: Returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
+        members: the image files.
+        bad: collects or raises on the files that cannot be read.
+        place: returns the label and split of a path; raises ValueError with the reason if it has none.
+        decode: returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
             cannot.
-        class_names: Class names in the order of the labels.
+        class_names: class names in the order of the labels.
 
     Raises:
-        DataError: At the first bad file, unless bad items are skipped.
+        DataError: at the first bad file, unless bad items are skipped.
     """
     images, labels, splits, names = [], [], [], []
-    for path, read in sorted(members, key=lambda member: member[0]):
-        try:
-            label, split = place(path)
-            image = decode(read())
-        except ValueError as error:
-            bad.report(str(path), str(error))
-            continue
-        except READING_ERRORS as error:
-            bad.report(str(path), f"the file cannot be read ({error})")
-            continue
+
+    def place_and_decode(path: PurePosixPath, read: Callable[[], bytes]) -> tuple[int, Split, np.ndarray]:
+        return *place(path), decode(read())
+
+    for path, (label, split, image) in convert_members(members, bad, place_and_decode):
         images.append(image)
         labels.append(label)
         splits.append(split)

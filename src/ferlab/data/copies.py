@@ -10,8 +10,8 @@ def group_copies(images: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
     """Group identical images.
 
     Args:
-        images: Images of shape `(N, H, W)`, uint8.
-        mirrored: Also group an image with its mirror image.
+        images: images of shape `(N, H, W)`, uint8.
+        mirrored: also group an image with its mirror image.
 
     Returns:
         Group number of each image, `(N,)` int64, counted from 0 in the order of first appearance.

@@ -37,16 +37,16 @@ class Dataset:
     """Labeled face images, held in memory. Any split may be absent.
 
     Args:
-        images: Grayscale images, `(N, 48, 48)` uint8, 0..255.
-        labels: Indices into `class_names`, `(N,)` int64.
-        splits: Values of `Split`, `(N,)` uint8.
-        names: Unique names, `(N,)` str: the path in the folder or archive, or the row of the table.
+        images: grayscale images, `(N, 48, 48)` uint8, 0..255.
+        labels: indices into `class_names`, `(N,)` int64.
+        splits: values of `Split`, `(N,)` uint8.
+        names: unique names, `(N,)` str: the path in the folder or archive, or the row of the table.
         class_names: K class names in the order of the labels.
-        source: The source as the user wrote it.
-        skipped: Items that could not be read and were skipped.
-        votes: Votes of the FER+ annotators, `(N, 10)` uint8, in the order of `ferlab.data.ferplus.VOTES`; None unless
+        source: the source as the user wrote it.
+        skipped: items that could not be read and were skipped.
+        votes: votes of the FER+ annotators, `(N, 10)` uint8, in the order of `ferlab.data.ferplus.VOTES`; None unless
             they were joined.
-        notes: What was done to the data besides reading it, such as splitting off validation images from training.
+        notes: what was done to the data besides reading it, such as splitting off validation images from training.
     """
 
     images: np.ndarray
@@ -85,7 +85,7 @@ class Dataset:
         """Return the images of one or more splits, like `take`, but raise if there are none.
 
         Raises:
-            DataError: If these splits have no images.
+            DataError: if these splits have no images.
         """
         part = self.take(*splits)
         if not len(part):

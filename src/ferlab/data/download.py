@@ -14,8 +14,8 @@ def download() -> Path:
         The folder of the dataset, a source for `load_dataset`.
 
     Raises:
-        MissingExtraError: If kagglehub is not installed.
-        DataError: If the download fails.
+        MissingExtraError: if kagglehub is not installed.
+        DataError: if the download fails.
     """
     try:
         import kagglehub

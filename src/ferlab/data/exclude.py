@@ -17,12 +17,12 @@ def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
     """Remove the images listed in a file, and record it in the notes of the dataset.
 
     Args:
-        dataset: Any dataset.
-        path: A UTF-8 text file with one image name per line, as written by `ferlab audit --write-exclude`. Empty lines
+        dataset: any dataset.
+        path: a UTF-8 text file with one image name per line, as written by `ferlab audit --write-exclude`. Empty lines
             and comments are ignored. A comment starts with `#` and is not the name of an image.
 
     Raises:
-        DataError: If the file cannot be read or lists an image that is not in the dataset.
+        DataError: if the file cannot be read or lists an image that is not in the dataset.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()

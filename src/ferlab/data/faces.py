@@ -12,7 +12,7 @@ def largest_face(image: np.ndarray) -> np.ndarray | None:
     """Crop the largest frontal face in an image.
 
     Args:
-        image: Grayscale image, `(H, W)` uint8.
+        image: grayscale image, `(H, W)` uint8.
 
     Returns:
         The face crop, `(48, 48)` uint8, or None if no face is found.

@@ -47,7 +47,7 @@ def load(path: Path, bad: BadItems) -> Dataset:
     """Load the table. Images are named `row <number>`, counted from 0 as in FER+.
 
     Raises:
-        DataError: If the table has another format, or at the first bad row unless bad items are skipped.
+        DataError: if the table has another format, or at the first bad row unless bad items are skipped.
     """
     images, labels, splits, names = [], [], [], []
     try:

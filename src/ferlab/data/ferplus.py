@@ -43,7 +43,7 @@ def with_votes(dataset: Dataset, path: str | Path) -> Dataset:
         The dataset with `votes` `(N, 10)`, in the order of `VOTES`.
 
     Raises:
-        DataError: If the file has another format, an image is not from FER2013, or the votes belong to other images.
+        DataError: if the file has another format, an image is not from FER2013, or the votes belong to other images.
             (Rows of a table are identified only by their position.)
     """
     votes = read_votes(Path(path))
@@ -63,11 +63,15 @@ def with_votes(dataset: Dataset, path: str | Path) -> Dataset:
     return joined
 
 
+def votes_for_classes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+    """Select the votes for the classes of FER2013, in their order: `(N, 10)` to `(N, K)`."""
+    return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
+
+
 def _agreement(dataset: Dataset) -> float:
-    """Mean over classes of the share of images whose label has the most votes, ties included."""
+    """Compute the share of images whose label has the most votes, ties included, as the mean over classes."""
     assert dataset.votes is not None
-    columns = np.array([VOTES.index(FERPLUS[name]) for name in dataset.class_names])
-    chosen = dataset.votes[np.arange(len(dataset)), columns[dataset.labels]]
+    chosen = votes_for_classes(dataset.votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     agrees = chosen == dataset.votes.max(axis=1)
     return float(np.mean([agrees[dataset.labels == label].mean() for label in np.unique(dataset.labels)]))
 
@@ -79,7 +83,7 @@ def read_votes(path: Path) -> np.ndarray:
         The votes, `(35887, 10)` uint8, in the order of `VOTES`.
 
     Raises:
-        DataError: If the file is missing or has another format.
+        DataError: if the file is missing or has another format.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:

@@ -43,12 +43,12 @@ def load(path: Path, bad: BadItems, *, faces: bool = False) -> Dataset:
     """Load images from class folders. Images are named by their path in the folder or archive.
 
     Args:
-        path: A folder or a zip.
-        bad: Collects or raises on the images that cannot be read.
-        faces: Crop the largest face in each image; an image without a face is a bad item.
+        path: a folder or a zip.
+        bad: collects or raises on the images that cannot be read.
+        faces: crop the largest face in each image; an image without a face is a bad item.
 
     Raises:
-        DataError: If there are fewer than two class folders, if only some classes have training images, or at the
+        DataError: if there are fewer than two class folders, if only some classes have training images, or at the
             first bad image unless bad items are skipped.
     """
     with open_members(path, bad) as members:
@@ -67,14 +67,14 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """Read one image file and convert it to the input of a model.
 
     Args:
-        path: An image file of any format that OpenCV supports. An image of 48x48 pixels is used as it is.
-        faces: Crop the largest face; otherwise the central square.
+        path: an image file of any format that OpenCV supports. An image of 48x48 pixels is used as it is.
+        faces: crop the largest face; otherwise the central square.
 
     Returns:
         The face crop, `(48, 48)` uint8, grayscale.
 
     Raises:
-        DataError: If the file cannot be read or no face is found.
+        DataError: if the file cannot be read or no face is found.
     """
     try:
         content = path.read_bytes()
@@ -102,14 +102,14 @@ class _Layout:
     class_names: tuple[str, ...]
 
     def holds_class(self, folder: PurePosixPath) -> bool:
-        """Return whether a folder is in the place of a class folder."""
+        """Return whether a folder is where class folders are expected."""
         return _holds_class(folder, self.root, bool(self.splits))
 
     def place(self, path: PurePosixPath) -> tuple[int, Split]:
         """Return label and split of an image.
 
         Raises:
-            ValueError: With the reason, if the image is not in a class folder or its format is not supported.
+            ValueError: with the reason, if the image is not in a class folder or its format is not supported.
         """
         if not self.holds_class(path.parent):
             expected = self.root / ("train/<class>" if self.splits else "<class>")
@@ -122,10 +122,10 @@ class _Layout:
 
 
 def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
-    """Find the layout of most images, in whatever folder it is wrapped.
+    """Find the layout of most images. It may be wrapped in other folders.
 
     Raises:
-        DataError: If there are fewer than two class folders.
+        DataError: if there are fewer than two class folders.
     """
     folders = sorted(path.parent for path in paths if path.parent.name)
     if not folders:

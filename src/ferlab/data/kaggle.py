@@ -28,7 +28,7 @@ def load(path: Path, bad: BadItems) -> Dataset:
     """Load the Kaggle layout. Images are named by their path, starting at `train/` or `test/`.
 
     Raises:
-        DataError: If there are no images in this layout, or at the first bad image unless bad items are skipped.
+        DataError: if there are no images in this layout, or at the first bad image unless bad items are skipped.
     """
     for folder in empty_folders(path):
         if (inner := _from_split_folder(folder)) and len(inner.parts) == 2:

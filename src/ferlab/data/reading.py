@@ -30,7 +30,7 @@ class BadItems:
         """Record a bad item.
 
         Raises:
-            DataError: Unless bad items are skipped.
+            DataError: unless bad items are skipped.
         """
         if not self.skip:
             raise DataError(f"{self.source}: {name}: {reason}. Repair or remove it, or skip bad items with --skip-bad.")
@@ -41,13 +41,13 @@ def decode(content: bytes) -> np.ndarray:
     """Decode an image of any format that OpenCV supports to grayscale, with its EXIF orientation applied.
 
     Args:
-        content: The content of the image file.
+        content: the content of the image file.
 
     Returns:
         The image, `(H, W)` uint8.
 
     Raises:
-        ValueError: With the reason, if the content is empty, truncated or not an image.
+        ValueError: with the reason, if the content is empty, truncated or not an image.
     """
     if not content:
         raise ValueError("the file is empty (0 bytes)")
@@ -55,7 +55,7 @@ def decode(content: bytes) -> np.ndarray:
         raise ValueError("the JPEG is truncated")  # OpenCV would silently fill the missing part with gray
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:  # e.g. a header that claims more pixels than OpenCV allows
+    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
         image = None
     if image is None:
         raise ValueError("the file cannot be decoded as an image")
@@ -79,7 +79,7 @@ def decode_face(content: bytes) -> np.ndarray:
     """Decode an image of FER2013 to `(48, 48)` uint8, grayscale.
 
     Raises:
-        ValueError: With the reason, if it cannot be decoded or has another size.
+        ValueError: with the reason, if it cannot be decoded or has another size.
     """
     image = decode(content)
     if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
@@ -92,7 +92,7 @@ def emotion_label(name: str) -> int:
     """Return the label of a class folder of FER2013.
 
     Raises:
-        ValueError: If FER2013 has no such class.
+        ValueError: if FER2013 has no such class.
     """
     if name.lower() not in EMOTIONS:
         raise ValueError(f"unknown class folder '{name}' (expected: {', '.join(EMOTIONS)})")
@@ -103,7 +103,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip for reading in place.
 
     Raises:
-        DataError: If it is not a complete zip.
+        DataError: if it is not a complete zip.
     """
     try:
         return zipfile.ZipFile(path)

@@ -21,9 +21,9 @@ def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset
     classes stay in training.
 
     Args:
-        dataset: A dataset with training images.
-        wanted: The splits to create; they must be absent.
-        origin: Where the images are taken from, for the note.
+        dataset: a dataset with training images.
+        wanted: the splits to create; they must be absent.
+        origin: where the images come from, for the note.
 
     Returns:
         The dataset with new `splits`; unchanged if every class is too small.

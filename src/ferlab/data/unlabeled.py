@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.data.archive import file_paths, is_container, is_image, open_members
+from ferlab.data.archive import convert_members, file_paths, is_container, is_image, open_members
 from ferlab.data.dataset import IMAGE_SIZE
 from ferlab.data.image_folder import center_crop, largest_face_crop
-from ferlab.data.reading import READING_ERRORS, BadItems
+from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
 from ferlab.results import Skipped
 
@@ -29,7 +29,7 @@ class UnlabeledImages:
 
 
 def is_unlabeled(source: str | Path) -> bool:
-    """Whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
+    """Return whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
     path = Path(source).expanduser()
     if not path.exists() or not is_container(path):
         return False
@@ -45,21 +45,16 @@ def load_unlabeled(source: str | Path, *, faces: bool = False, skip_bad: bool = 
         skip_bad: skip images that cannot be read.
 
     Raises:
-        DataError: if an image cannot be read and `skip_bad` is off, or there is none.
+        DataError: if an image cannot be read and `skip_bad` is off, or there are none.
     """
     path, bad = Path(source).expanduser(), BadItems(source=str(source), skip=skip_bad)
     crop = largest_face_crop if faces else center_crop
     names, images = [], []
     with open_members(path, bad) as members:
-        for file, read in sorted((one for one in members if is_image(one[0])), key=lambda one: one[0]):
-            try:
-                images.append(crop(read()))
-            except ValueError as error:
-                bad.report(str(file), str(error))
-            except READING_ERRORS as error:
-                bad.report(str(file), f"the file cannot be read ({error})")
-            else:
-                names.append(str(file))
+        image_files = [member for member in members if is_image(member[0])]
+        for file, image in convert_members(image_files, bad, lambda _, read: crop(read())):
+            names.append(str(file))
+            images.append(image)
     if not images:
         raise DataError(f"{source} contains no images that can be read.")
     return UnlabeledImages(

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferlab.data import Dataset, Split
-from ferlab.data.ferplus import VOTES
-from ferlab.emotions import FERPLUS
+from ferlab.data.ferplus import VOTES, votes_for_classes
 
 NOT_A_FACE = VOTES.index("NF")
 
@@ -16,13 +15,13 @@ class VoteSummary:
     """Agreement of the votes with the labels of a split, and with each other.
 
     Args:
-        images: Number of images.
-        majority_agrees: Share of images whose label has the most votes, 0..1; ties count.
-        majority_agrees_by_class: The same by class; None for classes without images.
-        median_entropy_bits: Median entropy of the votes of an image.
-        unanimous: Number of images whose votes all agree with each other.
-        nobody_voted_for_label: Number of images without a vote for their label.
-        not_a_face: Number of images that most annotators marked as not a face.
+        images: number of images.
+        majority_agrees: share of images whose label has the most votes, 0..1; ties count.
+        majority_agrees_by_class: the same by class; None for classes without images.
+        median_entropy_bits: median entropy of the votes of an image.
+        unanimous: number of images whose votes all agree with each other.
+        nobody_voted_for_label: number of images without a vote for their label.
+        not_a_face: number of images that most annotators marked as not a face.
     """
 
     images: int
@@ -34,21 +33,16 @@ class VoteSummary:
     not_a_face: int
 
 
-def own_votes(votes: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """Select the votes for the classes of FER2013, in their order: `(N, 10)` to `(N, K)`."""
-    return votes[:, [VOTES.index(FERPLUS[name]) for name in class_names]]
-
-
 def agreement(dataset: Dataset) -> np.ndarray:
     """Return the share of votes for the label of each image, 0..1: `(N,)`; 0 for images without votes."""
     votes = _votes(dataset)
-    chosen = own_votes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    chosen = votes_for_classes(votes, dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return chosen / np.maximum(votes.sum(axis=1), 1)
 
 
 def majority_agrees(dataset: Dataset) -> np.ndarray:
-    """Return whether no other answer got more votes than the label: `(N,)` bool."""
-    chosen = own_votes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
+    """Return whether no other class got more votes than the label: `(N,)` bool."""
+    chosen = votes_for_classes(_votes(dataset), dataset.class_names)[np.arange(len(dataset)), dataset.labels]
     return (chosen > 0) & (chosen == _votes(dataset).max(axis=1))
 
 
@@ -72,7 +66,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
 
 
 def agreement_classes(part: Dataset) -> dict[str, np.ndarray]:
-    """Divide images by how far the voters agree with their labels.
+    """Divide images by how well the votes agree with their labels.
 
     Args:
         part: images with votes.

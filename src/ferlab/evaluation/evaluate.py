@@ -55,27 +55,27 @@ def evaluate(
 
     Args:
         model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), `default` for the one in the package,
-            or a file of predictions (`.csv`, `.npz`); see `ferlab.evaluation.predictions`.
-        dataset: with images in that split.
+            or a prediction file (`.csv`, `.npz`); see `ferlab.evaluation.predictions`.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
-        training: the training images, if `dataset` has none, in which copies of the scored images are searched.
+        training: the training images, if `dataset` has none, to find copies of the scored images in.
         tta: also score the mean prediction over ten views of each image (test-time augmentation): shifted by up to
             two pixels, and mirrored.
         abstain: also score only the predictions whose confidence reaches this threshold, 0..1.
-        groups: image name to group name: also score each group.
-        against: another model or file of predictions to compare with, image by image.
+        groups: group names by image name: also score each group.
+        against: another model or prediction file to compare with, image by image.
         write: a file to write the predictions to, `.csv` or `.npz`.
 
     Returns:
-        The metrics. `calibrated` is set for a run folder whose validation split was scored before. Where a file gives
+        The metrics. `calibrated` is set for a run folder whose validation split was scored before. If a file contains
         classes without probabilities, the metrics that need probabilities are null.
 
     Raises:
-        DataError: if the split is empty, `groups` or a file of predictions names other images, or `dataset` was split
-            otherwise than when the run was trained.
-        FerlabError: if the file is not a model, has other classes, or cannot do what was asked for.
+        DataError: if the split is empty, `groups` or a prediction file names other images, or the random split of
+            `dataset` differs from the one that the run was trained with.
+        FerlabError: if the file is not a model, has different classes, or does not support a requested option.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
-        RunError: if the folder does not hold a finished run.
+        RunError: if the folder does not contain a finished run.
     """
     check_libraries()
     split = Split.from_label(split) if isinstance(split, str) else split
@@ -110,17 +110,17 @@ def predict_unlabeled(model: str | Path, images: UnlabeledImages, out: str | Pat
     """Write the predictions of a model on images without labels.
 
     Args:
-        model: as in `evaluate`; it must know its classes, which a `.keras` file does not.
-        images: to predict.
-        out: the file, `.csv` or `.npz`.
+        model: as in `evaluate`; its class names must be known, which they are not for a `.keras` file.
+        images: the images to predict.
+        out: the output file, `.csv` or `.npz`.
 
     Raises:
-        FerlabError: if the file is not a model, or does not know its classes.
+        FerlabError: if the file is not a model, or its class names are unknown.
     """
     opened = open_model(model)
     class_names = opened.provenance.class_names
     if class_names is None:
-        raise FerlabError(f"{model} does not say which classes it has. Give its run folder, or an exported file.")
+        raise FerlabError(f"{model} does not contain its class names. Pass its run folder or an exported file.")
     write_predictions(out, images.names, opened(images.images), class_names)
 
 
@@ -130,11 +130,11 @@ class PredictedSplit:
 
     Args:
         probabilities: `(N, K)`.
-        provenance: of the model; empty for a file of predictions.
-        has_probabilities: whether the probabilities are more than a class.
+        provenance: provenance of the model; empty for a prediction file.
+        has_probabilities: whether there are probabilities, not just classes.
         run: the run folder, if the model was given as one.
-        classify: the model; None for a file of predictions.
-        seconds: that the predictions took.
+        classify: the model; None for a prediction file.
+        seconds: time that the predictions took.
     """
 
     probabilities: np.ndarray
@@ -155,8 +155,8 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
         split: the split.
 
     Raises:
-        DataError: if a file of predictions does not fit the images, or the run was trained with other splits.
-        FerlabError: if the file is not a model, or has other classes.
+        DataError: if a prediction file does not fit the images, or the run was trained with different splits.
+        FerlabError: if the file is not a model, or has different classes.
     """
     if is_prediction_file(model):
         found = read_predictions(model)
@@ -166,7 +166,7 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
     if opened.run:
-        _refuse_other_split(opened.run, dataset, split)
+        _reject_other_split(opened.run, dataset, split)
     started = time.perf_counter()
     probabilities = opened(part.images)
     return PredictedSplit(
@@ -195,7 +195,7 @@ def _without_probabilities(evaluation: Evaluation) -> Evaluation:
         reliability=(),
         risk_coverage=(),
         abstained=None,
-        probabilities_reason="the file has classes without probabilities",
+        probabilities_reason="the file contains classes without probabilities",
     )
 
 
@@ -212,14 +212,14 @@ def _record(
 
 
 def _same_splits(fingerprints: Mapping[str, str | None], dataset: Dataset) -> bool:
-    """Whether the splits that both have are the same."""
+    """Return whether the splits that both have are the same."""
     return all(fingerprints.get(name, own) == own for name, own in dataset.fingerprints.items())
 
 
-def _refuse_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
-    """Refuse a random split that differs from the run's: images that it was trained on would be scored.
+def _reject_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
+    """Reject a random split that differs from the run's: images that it was trained on would be scored.
 
-    One more image changes the whole random split. Excluding images happens after it, and changes nothing.
+    One more image changes the whole random split. Images are excluded after the split, so exclusions do not change it.
     """
     trained_on = run.dataset()
     notes = " ".join(dataset.notes), " ".join(trained_on.notes)
@@ -227,9 +227,9 @@ def _refuse_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
     same_source = trained_on.source == Path(dataset.source).name
     if both_split and same_source and run.fingerprints().get(split.label) != dataset.fingerprints[split.label]:
         raise DataError(
-            f"{dataset.source} has changed, or is read otherwise, since {run.path} was trained: its random split "
-            "differs, and images that the run was trained on would be scored. Restore it, or put the images into "
-            "folders train, val and test."
+            f"{dataset.source} has changed, or is read with other options, since {run.path} was trained. Its random "
+            "split differs, so images that the run was trained on would be scored. Restore the data, or put the images "
+            "into the folders train, val and test."
         )
 
 
@@ -252,7 +252,7 @@ def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> Cal
 def _score_views(predicted: PredictedSplit, part: Dataset, copies: np.ndarray) -> AugmentedMetrics:
     """Score the mean prediction over all views."""
     if predicted.classify is None:
-        raise FerlabError("Test-time augmentation needs a model: a file of predictions has no other views.")
+        raise FerlabError("Test-time augmentation needs a model, not a prediction file.")
     started = time.perf_counter()
     predictions = [predicted.classify(view) for view in views(part.images)]
     ratio = (time.perf_counter() - started) / max(predicted.seconds, 1e-9)
@@ -298,7 +298,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
 
 
 def _group_names(part: Dataset, groups: Mapping[str, str]) -> np.ndarray:
-    """The group of each image `(N,)` str, empty for images without one."""
+    """Return the group of each image, `(N,)` str; empty for images without one."""
     names = part.names.astype(str).tolist()
     if unknown := sorted(set(groups) - set(names)):
         raise DataError(

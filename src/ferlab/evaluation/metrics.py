@@ -39,6 +39,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return scipy_log_softmax(logits.astype(np.float64), axis=1)
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Compute the probabilities `(N, K)` of logits `(N, K)` in float64."""
+    return np.exp(log_softmax(logits))
+
+
 def safe_log(probabilities: np.ndarray) -> np.ndarray:
     """Compute logarithms in float64, where a float32 probability of 0 counts as the smallest positive one."""
     return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))

@@ -1,4 +1,4 @@
-"""Files of predictions: write those of a model, and read those of any system, to score them.
+"""Prediction files: write those of a model, and read those of any system, to score them.
 
 A CSV file has a column `name` and either one column per class with its probability, or a column `class`. An `.npz` file
 has the arrays `names` `(N,)`, `class_names` `(K,)` and `probabilities` `(N, K)`. Names are those of the dataset, or
@@ -17,7 +17,7 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.errors import DataError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
 
 SUFFIXES = (".csv", ".npz")
 CLASS_COLUMNS = ("class", "emotion", "label")
@@ -30,11 +30,11 @@ class PredictionFile:
     """Predictions for named images.
 
     Args:
-        path: of the file.
+        path: the file.
         names: `(N,)` str.
-        probabilities: `(N, K)` float64, 0..1; where only classes are known, 1 for the predicted class.
+        probabilities: `(N, K)` float64, 0..1; if only classes are known, 1 for the predicted class.
         class_names: K names.
-        has_probabilities: whether the probabilities are more than a class.
+        has_probabilities: whether the file contains probabilities, not just classes.
     """
 
     path: Path
@@ -70,7 +70,7 @@ def _class_index(path: Path, name: str, class_names: Sequence[str]) -> int:
 
 
 def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
-    """The position in the file of each image of a dataset."""
+    """Find the position in the file of each image of a dataset."""
     wanted = part.names.astype(str).tolist()
     short = [PurePosixPath(name).name for name in wanted]
     if not set(names) & set(wanted) and len(set(short)) == len(short):
@@ -93,20 +93,20 @@ def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
 
 
 def is_prediction_file(path: str | Path) -> bool:
-    """Whether a path has the suffix of a prediction file."""
+    """Return whether a path has the suffix of a prediction file."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
 def read_predictions(path: str | Path) -> PredictionFile:
-    """Read a file of predictions.
+    """Read a prediction file.
 
     Raises:
-        DataError: with file, row and column, if it cannot be read or does not hold predictions.
+        DataError: with file, row and column, if it cannot be read or contains no predictions.
     """
     path = Path(path)
     found = _read_npz(path) if path.suffix.lower() == ".npz" else _read_csv(path)
     if not len(found.names):
-        raise DataError(f"{path} holds no predictions.")
+        raise DataError(f"{path} contains no predictions.")
     _check_probabilities(found)
     return found
 
@@ -116,14 +116,14 @@ def _check_probabilities(found: PredictionFile) -> None:
     bad = ~np.isfinite(probabilities).all(axis=1) | (probabilities < 0).any(axis=1) | (probabilities > 1).any(axis=1)
     if bad.any():
         raise DataError(
-            f"{found.path}: the probabilities of '{found.names[bad.argmax()]}' are not all between 0 and 1. Give "
+            f"{found.path}: the probabilities of '{found.names[bad.argmax()]}' are not all between 0 and 1. Pass "
             "probabilities, not logits or percentages."
         )
     sums = probabilities.sum(axis=1)
-    wrong = np.abs(sums - 1) > SUM_TOLERANCE
-    if wrong.any():
-        name, total = found.names[wrong.argmax()], sums[wrong.argmax()]
-        raise DataError(f"{found.path}: the probabilities of '{name}' sum to {total:.3f}, not to 1.")
+    off = np.abs(sums - 1) > SUM_TOLERANCE
+    if off.any():
+        name, total = found.names[off.argmax()], sums[off.argmax()]
+        raise DataError(f"{found.path}: the probabilities of '{name}' sum to {total:.3f} instead of 1.")
 
 
 def _read_npz(path: Path) -> PredictionFile:
@@ -177,7 +177,7 @@ def _read_csv(path: Path) -> PredictionFile:
 
 def _from_classes(path: Path, names: np.ndarray, classes: list[str]) -> PredictionFile:
     if "" in classes:
-        raise DataError(f"{path}, line {classes.index('') + 2}: there is no class.")
+        raise DataError(f"{path}, line {classes.index('') + 2}: the class is missing.")
     class_names = tuple(sorted(set(classes)))
     one_hot = np.eye(len(class_names))[[class_names.index(name) for name in classes]]
     return PredictionFile(
@@ -207,12 +207,12 @@ def write_predictions(
         class_names: K names.
 
     Raises:
-        DataError: if the suffix is neither.
+        DataError: if the file name has another suffix.
         OutputError: if the file cannot be written.
     """
     path = Path(path)
     if not is_prediction_file(path):
-        raise DataError(f"{path}: predictions are written as {' or '.join(SUFFIXES)}. Choose such a name.")
+        raise DataError(f"{path}: the file name must end in {' or '.join(SUFFIXES)}.")
     if path.suffix.lower() == ".npz":
         write_atomically(
             path,
@@ -230,4 +230,4 @@ def write_predictions(
     writer.writerows(
         [name, *(f"{share:.6g}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
     )
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

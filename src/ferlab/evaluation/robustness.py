@@ -20,6 +20,7 @@ from ferlab.data.demo import render_random_face
 from ferlab.evaluation.metrics import accuracy
 from ferlab.evaluation.trained_model import Classifier, open_model
 from ferlab.images.contact_sheet import Row, write_contact_sheet
+from ferlab.images.warp import warp_images
 from ferlab.progress import bar
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -87,20 +88,22 @@ def occlusion(images: np.ndarray, strength: float, generator: np.random.Generato
 
 def rotation(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """A tilted head: rotation by a number of degrees, to a random side."""
-    return _warped(images, [_about_the_center(images, side * strength, 1) for side in _random_sides(images, generator)])
+    return warp_images(
+        images, [_about_the_center(images, side * strength, 1) for side in _random_sides(images, generator)]
+    )
 
 
 def crop_shift(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """An off-center face crop: a shift by a share of the side, 0..1, in a random direction."""
     angles = 2 * np.pi * generator.random(len(images))
     shifts = strength * images.shape[2] * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (N, 2)
-    return _warped(images, [np.array([[1, 0, x], [0, 1, y]]) for x, y in shifts])
+    return warp_images(images, [np.array([[1, 0, x], [0, 1, y]]) for x, y in shifts])
 
 
 def crop_scale(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """A face crop that is too tight or too wide, at random, by a factor of 1 + strength."""
     sides = _random_sides(images, generator)
-    return _warped(images, [_about_the_center(images, 0, (1 + strength) ** side) for side in sides])
+    return warp_images(images, [_about_the_center(images, 0, (1 + strength) ** side) for side in sides])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +111,9 @@ class Corruption:
     """A corruption and its strengths.
 
     Args:
-        apply: the function.
-        unit: of the strength.
-        strengths: five, from mild to strong.
+        apply: the function that corrupts images.
+        unit: unit of the strength.
+        strengths: five strengths, from mild to strong.
 
     Example:
         >>> images = np.full((1, 48, 48), 100, np.uint8)
@@ -148,18 +151,18 @@ class CorruptionAccuracies:
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """What `robustness` returns.
+    """The result of `robustness`.
 
     Args:
-        model: as it was named.
+        model: the model as given.
         split: the split that was scored.
-        selected_on: splits that the model was selected on; null where it does not say.
+        selected_on: splits that the model was selected on; null if unknown.
         images: number of images.
-        fingerprint: of the split.
-        seed: of the random corruptions.
-        clean_accuracy: on the images as they are, 0..1.
-        corruptions: by name.
-        score: mean accuracy over all corruptions and strengths, divided by the clean accuracy; null where that is 0.
+        fingerprint: fingerprint of the split.
+        seed: seed of the random corruptions.
+        clean_accuracy: accuracy on the original images, 0..1.
+        corruptions: accuracies under each corruption, by name.
+        score: mean accuracy over all corruptions and strengths, divided by the clean accuracy; null if that is 0.
     """
 
     model: str
@@ -181,22 +184,22 @@ def robustness(
     seed: int = 0,
     quiet: bool = False,
 ) -> Robustness:
-    """Score a model on clean images and under each corruption at each strength. Nothing is written.
+    """Score a model on clean images and under each corruption at each strength.
 
-    All strengths of a corruption use the same random numbers, so that they differ in strength alone.
+    All strengths of a corruption use the same random numbers, so that they differ only in strength.
 
     Args:
         model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
             package.
-        dataset: with images in that split.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
-        seed: of the random numbers: the same seed gives the same result.
+        seed: seed of the random numbers; the same seed gives the same result.
         quiet: show no progress bar.
 
     Raises:
         DataError: if the split is empty.
-        FerlabError: if the file is not a model, or has other classes.
-        RunError: if the folder does not hold a finished run.
+        FerlabError: if the file is not a model, or has different classes.
+        RunError: if the folder does not contain a finished run.
     """
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
@@ -287,13 +290,3 @@ def _about_the_center(images: np.ndarray, degrees: float, scale: float) -> np.nd
     """Make the matrix `(2, 3)` of a rotation and a scaling about the center."""
     height, width = images.shape[1:]
     return cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, scale)
-
-
-def _warped(images: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
-    """Warp each image by its matrix `(2, 3)`, from source to target. Pixels from outside repeat the border."""
-    warped = np.empty_like(images)
-    for image, matrix, target in zip(images, matrices, warped, strict=True):
-        cv2.warpAffine(
-            image, matrix, image.shape[::-1], dst=target, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    return warped

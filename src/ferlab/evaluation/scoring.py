@@ -1,4 +1,4 @@
-"""Metrics of probabilities on one split of a dataset, whatever made them."""
+"""Score probabilities on one split of a dataset, with the effects of copies and the agreement of FER+ votes."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ from ferlab.results import AccuracyEstimate, SplitMetrics
 def score_split(
     part: Dataset, split: Split, probabilities: np.ndarray, training: Dataset, trained_on: str | None = None
 ) -> SplitMetrics:
-    """Compute metrics, with the doubts that copies and FER+ votes raise.
+    """Compute the metrics of one split, also without leaks and by agreement of the FER+ votes.
 
     Args:
         part: the images of the split.
         split: which split it is.
         probabilities: `(N, K)`.
-        training: a dataset, in whose training split copies of the images are searched.
+        training: a dataset in whose training split to search for copies of the images.
         trained_on: fingerprint of the images that the model was trained on, if known.
 
     Returns:
@@ -27,7 +27,7 @@ def score_split(
     copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
     leak_free, reason = _without_copies(part, split, correct, copies, training)
     if leak_free and trained_on not in (None, training.fingerprints["train"]):
-        reason = "the model was trained on other images than these, and copies of those are not known"
+        reason = "the model was trained on different images, whose copies are unknown"
     masks = {} if part.votes is None else agreement_classes(part)
     agreement = {name: estimate_accuracy(correct[mask], copies[mask]) for name, mask in masks.items()}
     return SplitMetrics(
@@ -45,6 +45,6 @@ def _without_copies(
     if split == Split.TRAIN:
         return None, "these are training images"
     if not training.has(Split.TRAIN):
-        return None, "no training images were given: name them with --train-data"
+        return None, "no training images were given: pass them with --train-data"
     unseen = ~has_copy_in(part.images, training.take(Split.TRAIN).images)
     return estimate_accuracy(correct[unseen], copies[unseen]), None

@@ -1,4 +1,4 @@
-"""`open_model`: the only way to open a trained model, whatever file holds it, with what it says of its origin."""
+"""`open_model`: open a trained model of any file format, with its provenance."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import numpy as np
 
 from ferlab.backend import quiet_start, start_keras
 from ferlab.errors import FerlabError, RunError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.predict.artifact import DEFAULT, SUFFIXES, Artifact
 from ferlab.runs import RunFolder
 
@@ -24,12 +24,12 @@ Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to p
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What a model was trained and selected on, as far as it says. A `.keras` file alone says nothing.
+    """The data that a model was trained and selected on, as far as known. A `.keras` file contains no provenance.
 
     Args:
         class_names: K names, in the order of its outputs.
         selected_on: names of the splits that it was selected on.
-        fingerprints: of the splits that it was trained and selected on, by name.
+        fingerprints: fingerprints of its training and selection splits, by name.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -42,11 +42,11 @@ class TrainedModel:
     """A trained model. A Keras model is loaded when it is first needed.
 
     Args:
-        name: as it was given.
-        path: of the file that holds it.
-        provenance: what it was trained and selected on.
-        run: its run folder, if it was given as one.
-        artifact: of an `.onnx` or `.tflite` file.
+        name: the model as given.
+        path: the model file.
+        provenance: the data that it was trained and selected on.
+        run: its run folder, if a run folder was given.
+        artifact: the opened artifact, for an `.onnx` or `.tflite` file.
     """
 
     name: str
@@ -61,17 +61,17 @@ class TrainedModel:
             return self.artifact.probabilities(images)
         from ferlab.models import predict_logits
 
-        return np.exp(log_softmax(predict_logits(self.keras_model, images)))
+        return softmax(predict_logits(self.keras_model, images))
 
     @cached_property
     def keras_model(self) -> "keras.Model":
         """The Keras model.
 
         Raises:
-            FerlabError: if this is an artifact, which holds none, or the file cannot be loaded.
+            FerlabError: if this is an artifact, or the file cannot be loaded.
         """
         if self.artifact:
-            raise FerlabError(f"{self.path} is not a Keras model. Give a run folder or a .keras file.")
+            raise FerlabError(f"{self.path} is not a Keras model. Pass a run folder or a .keras file.")
         from ferlab.models import load_model
 
         start_keras()
@@ -81,7 +81,7 @@ class TrainedModel:
         """Check that the model has the classes of a dataset, in the same order.
 
         Raises:
-            FerlabError: if it has others.
+            FerlabError: if they differ.
         """
         own = self.provenance.class_names
         if own is None and self.keras_model.output_shape[-1] != len(class_names):
@@ -97,12 +97,12 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
     Args:
         model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
             package.
-        threads: processor threads of an artifact; 0 for all cores.
+        threads: number of CPU threads of an artifact; 0 for all cores.
 
     Raises:
-        ArtifactError: if the file is not a sound artifact.
+        ArtifactError: if the file is not a valid artifact.
         FerlabError: if there is no such file, or it is not a model.
-        RunError: if the folder does not hold a trained model.
+        RunError: if the folder does not contain a trained model.
     """
     path = find_model(model)
     if path.suffix in SUFFIXES:
@@ -121,7 +121,7 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
 
 
 def _neighboring_classes(path: Path) -> tuple[str, ...] | None:
-    """The classes of the run whose model file this is, if it is one."""
+    """Return the classes of the run that a model file belongs to, if any."""
     run = RunFolder(path.parent)
     return run.dataset().class_names if path == run.model_file and run.exists() else None
 
@@ -136,16 +136,16 @@ def _of_artifact(artifact: Artifact) -> Provenance:
 
 
 def find_model(model: str | Path) -> Path:
-    """Find the file that holds a model. Args and errors as in `open_model`."""
+    """Find the model file. Args and errors as in `open_model`."""
     path = DEFAULT if str(model) == "default" else Path(model)
     if not path.exists():
-        raise FerlabError(f"{path} does not exist. Give {KINDS}.")
+        raise FerlabError(f"{path} does not exist. Pass {KINDS}.")
     if path.is_dir():
         path = RunFolder(path).model_file
         if not path.is_file():
             raise RunError(
-                f"{model} does not hold a trained model ({path.name}). Train it first, or resume it with --resume."
+                f"{model} does not contain a trained model ({path.name}). Train it first, or resume it with --resume."
             )
     if path.suffix not in (*SUFFIXES, ".keras"):
-        raise FerlabError(f"{path} is not a model file. Give {KINDS}.")
+        raise FerlabError(f"{path} is not a model file. Pass {KINDS}.")
     return path

@@ -13,7 +13,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.explanation.grad_cam import grad_cam
 from ferlab.explanation.heatmaps import class_sheet, face_sheet, mean_sheet, shares_by_height
@@ -33,7 +33,7 @@ class ClassSummary:
 
     Args:
         map: `(H, W)` float32, 0..1.
-        probability: of the class in one image, 0..1. None in a summary of a split.
+        probability: probability of the class in one image, 0..1. None in a summary of a split.
         images: number of images that the map is the mean of. None in a summary of one image.
     """
 
@@ -53,8 +53,8 @@ class ExplanationSummary:
 
     Args:
         layer: name of the layer whose feature map was used.
-        classes: by class name.
-        rank_correlation: of the sanity check, -1..1, or None if there was no map to compare.
+        classes: maps by class name.
+        rank_correlation: rank correlation of the sanity check, -1..1, or None if there was no map to compare.
     """
 
     layer: str
@@ -92,8 +92,8 @@ class Explanation:
         probabilities: `(N, K)` float32.
         maps: `(N, K, H, W)` float32, 0..1, each divided by its maximum; all zero if nothing supports the class. H and W
             are those of the feature map.
-        rank_correlation: of the maps of the predicted classes with those of networks with random weights, -1..1. None
-            if there was no map to compare.
+        rank_correlation: rank correlation of the maps of the predicted classes with those of networks with random
+            weights, -1..1. None if there was no map to compare.
     """
 
     class_names: tuple[str, ...]
@@ -120,7 +120,7 @@ class SplitExplanation:
         images: `(N, 48, 48)` uint8.
         labels: `(N,)` int64.
         maps: `(N, H, W)` float32, 0..1, as in `Explanation`.
-        rank_correlation: of the maps with those of networks with random weights, -1..1, or None.
+        rank_correlation: rank correlation of the maps with those of networks with random weights, -1..1, or None.
     """
 
     class_names: tuple[str, ...]
@@ -177,7 +177,7 @@ def explain(model: str | Path, images: np.ndarray, *, class_names: Sequence[str]
         class_names=names,
         layer=found.layer,
         images=images,
-        probabilities=np.exp(log_softmax(found.logits)).astype(np.float32),
+        probabilities=softmax(found.logits).astype(np.float32),
         maps=found.maps,
         rank_correlation=correlation_with_random(network, images, predicted, own_maps),
     )
@@ -196,7 +196,7 @@ def explain_split(
 
     Args:
         model: a run folder or a `.keras` file.
-        dataset: with images in that split.
+        dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
         images_per_class: maximum size of the sample.
 
@@ -232,7 +232,7 @@ def _open(model: str | Path, class_names: Sequence[str] | None) -> tuple["keras.
     """
     opened = open_model(model)
     if opened.artifact:
-        raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Give a run folder or a .keras file.")
+        raise FerlabError(f"{model} has no gradients, which Grad-CAM needs. Pass a run folder or a .keras file.")
     network = opened.keras_model
     own = opened.provenance.class_names
     if class_names is not None:
@@ -254,9 +254,9 @@ def write_classes(explanation: SplitExplanation, path: Path, title: str, *, show
     """Write the mean map of each class as a PNG.
 
     Args:
-        explanation: of some images of each class.
+        explanation: explanation of some images of each class.
         path: the output file.
-        title: what was explained, in words.
+        title: title of the sheet.
         show_images: also show the mean face and a few single faces of each class.
 
     Raises:

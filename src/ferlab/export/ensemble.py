@@ -7,22 +7,20 @@ https://doi.org/10.1214/17-BA1091). Members with a weight close to zero are drop
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
-from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log
+from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log, softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.export.export import (
     CalibratedModel,
     Format,
-    Provenance,
     extra_targets,
     format_module,
-    provenance_of,
     validation_images,
     write_artifact,
 )
@@ -45,8 +43,8 @@ class Scores:
     """Scores on the validation images.
 
     Args:
-        accuracy: 0..1.
-        log_loss: in nats.
+        accuracy: top-1 accuracy, 0..1.
+        log_loss: mean negative log-likelihood of the labels, in nats.
     """
 
     accuracy: float
@@ -58,11 +56,11 @@ class Member:
     """One run of an ensemble.
 
     Args:
-        run: its folder.
+        run: its run folder.
         recipe: name of its recipe.
-        seed: of its training.
-        weight: in the mean, 0..1; 0 if it was dropped.
-        scores: of the calibrated member alone.
+        seed: seed of its training.
+        weight: weight in the mean, 0..1; 0 if it was dropped.
+        scores: scores of the calibrated member alone.
     """
 
     run: str
@@ -77,11 +75,11 @@ class Ensemble:
     """The members of an ensemble, and scores on the validation images.
 
     Args:
-        members: in the given order.
-        scores: of the weighted mean. Its weights were fitted on the same images, so these scores are optimistic.
-        cross_validated: of weights and temperatures that were fitted on other images (five folds, with copies of an
-            image in the same fold).
-        equal_weights: of the unweighted mean of all members.
+        members: members in the given order.
+        scores: scores of the weighted mean. Its weights were fitted on the same images, so these are optimistic.
+        cross_validated: scores with weights and temperatures that were fitted on other images (five folds, with copies
+            of an image in the same fold).
+        equal_weights: scores of the unweighted mean of all members.
         parity: how far the artifact's predictions deviate from those of Keras.
     """
 
@@ -105,8 +103,8 @@ def ensemble(
 
     Args:
         runs: finished run folders, trained and selected on the same images.
-        dataset: with their validation images. Temperatures and weights are fitted on these only. `int8` also needs the
-            training split.
+        dataset: a dataset with their validation images. Temperatures and weights are fitted on these only. `int8` also
+            needs the training split.
         out: the output file: `.onnx`, or `.tflite` for LiteRT.
         format: `onnx` or `litert`. None derives it from the file name.
         quantize: as in `ferlab.export.export`.
@@ -120,7 +118,7 @@ def ensemble(
     """
     folders = [RunFolder(Path(run)) for run in runs]
     if len({folder.path.resolve() for folder in folders}) < max(2, len(folders)):
-        raise RunError("An ensemble needs two or more different runs. Give each run once.")
+        raise RunError("An ensemble needs two or more different runs. Pass each run once.")
     module = format_module(Path(out), format)
     validation = _shared_validation(folders, dataset)
     labels, (models, logits) = validation.labels, _load_and_predict(folders, validation.images, quiet)
@@ -129,7 +127,9 @@ def ensemble(
         model=mixture.model(models),
         logits=mixture.logits(logits),
         temperature=mixture.temperature,
-        provenance=_provenance(folders, mixture),
+        name="ensemble",
+        provenance=open_model(folders[0].path).provenance,
+        training={"members": _members_metadata(folders, mixture)},
     )
     return Ensemble(
         parity=write_artifact(calibrated, validation, dataset, Path(out), module, quantize),
@@ -174,7 +174,7 @@ class Mixture:
     def logits(self, logits: np.ndarray) -> np.ndarray:
         """Compute the logarithm `(N, K)` of the mean probabilities from the logits `(M, N, K)` of the models."""
         parts = zip(logits, self.temperatures, self.weights, strict=True)
-        return safe_log(sum(weight * np.exp(log_softmax(one / temperature)) for one, temperature, weight in parts))
+        return safe_log(sum(weight * softmax(one / temperature) for one, temperature, weight in parts))
 
     def calibrated_logits(self, logits: np.ndarray) -> np.ndarray:
         """Compute `logits` divided by the temperature."""
@@ -266,14 +266,15 @@ def _shared_validation(runs: Sequence[RunFolder], dataset: Dataset) -> Dataset:
         check_origin("member", run.path, run.trained_result().selected_on, run.fingerprints(), dataset)
         if run.fingerprints()["train"] != runs[0].fingerprints()["train"]:
             raise ProtocolError(
-                f"{run.path} was trained on other images than {runs[0].path}. The members of an ensemble must share "
-                "their training images."
+                f"{run.path} was trained on different images than {runs[0].path}. The members of an ensemble must "
+                "share their training images."
             )
     return validation
 
 
-def _provenance(runs: Sequence[RunFolder], mixture: Mixture) -> Provenance:
-    members = [
+def _members_metadata(runs: Sequence[RunFolder], mixture: Mixture) -> list[dict[str, Any]]:
+    """Describe the members with a weight, for the metadata of the artifact."""
+    return [
         {
             "name": run.recipe().name,
             "seed": run.seed(),
@@ -284,8 +285,6 @@ def _provenance(runs: Sequence[RunFolder], mixture: Mixture) -> Provenance:
         for run, weight, temperature in zip(runs, mixture.weights, mixture.temperatures, strict=True)
         if weight
     ]
-    protocol = {"trained_on": "train", "selected_on": ["validation"], "members": members}
-    return replace(provenance_of(runs[0]), name="ensemble", protocol=protocol)
 
 
 def _member(run: RunFolder, logits: np.ndarray, weight: float, labels: np.ndarray) -> Member:

@@ -14,7 +14,7 @@ from ferlab.backend import quiet_start, start_keras
 from ferlab.data import Dataset
 from ferlab.errors import ArtifactError, ProtocolError
 from ferlab.evaluation.metrics import fit_temperature
-from ferlab.evaluation.trained_model import open_model
+from ferlab.evaluation.trained_model import Provenance, open_model
 from ferlab.export import litert, onnx
 from ferlab.export.parity import Parity, Quantize, check_parity, require_parity
 from ferlab.files import write_atomically
@@ -38,23 +38,6 @@ NO_HASH = "0" * 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where a model comes from. The fields are keys of the artifact's metadata.
-
-    Args:
-        name: of the recipe.
-        class_names: K names, in the order of the probabilities.
-        protocol: `trained_on`, `selected_on` (a list of splits), the seed, and what else the model learned from.
-        fingerprints: of those splits, by name.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    protocol: Mapping[str, Any]
-    fingerprints: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, kw_only=True)
 class CalibratedModel:
     """A Keras model, ready to be converted.
 
@@ -62,13 +45,17 @@ class CalibratedModel:
         model: maps images `(N, 48, 48, 1)` to logits.
         logits: `(N, K)` float32, of the validation images.
         temperature: divides the logits.
-        provenance: where the model comes from.
+        name: name of the recipe.
+        provenance: the data that the model was trained and selected on.
+        training: other facts about the training, for the metadata: seed, votes and teachers, or members of an ensemble.
     """
 
     model: "keras.Model"
     logits: np.ndarray
     temperature: float
+    name: str
     provenance: Provenance
+    training: Mapping[str, Any]
 
 
 def export(
@@ -101,13 +88,15 @@ def export(
     out, run = Path(out), run if isinstance(run, RunFolder) else RunFolder(Path(run))
     module = format_module(out, format)
     validation = validation_images(run, dataset)
-    model = open_model(run.path).keras_model
-    logits = predict_logits(model, validation.images)
+    opened = open_model(run.path)
+    logits = predict_logits(opened.keras_model, validation.images)
     calibrated = CalibratedModel(
-        model=model,
+        model=opened.keras_model,
         logits=logits,
         temperature=fit_temperature(validation.labels, logits),
-        provenance=provenance_of(run),
+        name=run.trained_result().recipe,
+        provenance=opened.provenance,
+        training={"seed": run.trained_result().seed, **extra_targets(run)},
     )
     return write_artifact(calibrated, validation, dataset, out, module, quantize)
 
@@ -157,7 +146,7 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
     """Return the validation images of a trained run, to calibrate and compare its artifact on.
 
     Raises:
-        ProtocolError: if `dataset` has other validation images, or other classes. Fingerprints do not contain the order
+        ProtocolError: if `dataset` has different validation images or classes. Fingerprints do not contain the order
             of classes.
         RunError: if there is no trained model.
     """
@@ -166,26 +155,14 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
     if (wanted := run.dataset().class_names) != dataset.class_names:
         raise ProtocolError(
             f"{run.path} was trained for the classes {', '.join(wanted)}, but {dataset.source} has "
-            f"{', '.join(dataset.class_names)}. Give the data that the run was trained on."
+            f"{', '.join(dataset.class_names)}. Pass the data that the run was trained on."
         )
     if validation.fingerprints != {"validation": run.fingerprints().get("validation")}:
         raise ProtocolError(
             f"The validation images of {dataset.source} are not those of {run.path}, and the artifact's calibration "
-            "and accuracy refer to these. Give the data that the run was trained on."
+            "and accuracy refer to these. Pass the data that the run was trained on."
         )
     return validation
-
-
-def provenance_of(run: RunFolder) -> Provenance:
-    """Read where the model of a run comes from."""
-    result = run.trained_result()
-    protocol = {"trained_on": "train", "selected_on": list(result.selected_on), "seed": result.seed}
-    return Provenance(
-        name=result.recipe,
-        class_names=run.dataset().class_names,
-        protocol=protocol | extra_targets(run),
-        fingerprints={name: run.fingerprints().get(name) for name in ("train", *result.selected_on)},
-    )
 
 
 def extra_targets(run: RunFolder) -> dict[str, Any]:
@@ -211,8 +188,13 @@ def _metadata(calibrated: CalibratedModel, accuracy: float) -> dict[str, Any]:
     """Collect the metadata of an artifact, with a placeholder for its hash."""
     import ferlab
 
+    provenance = calibrated.provenance
+    selected_on = provenance.selected_on or ()
     return {
-        **vars(calibrated.provenance),
+        "name": calibrated.name,
+        "class_names": provenance.class_names,
+        "protocol": {"trained_on": "train", "selected_on": selected_on, **calibrated.training},
+        "fingerprints": {split: provenance.fingerprints.get(split) for split in ("train", *selected_on)},
         "schema": SCHEMA,
         "crop_margin": CROP_MARGIN,
         "temperature": calibrated.temperature,

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.backend import describe_machine, jit_setting
+from ferlab.backend import Machine, describe_machine, jit_setting
 from ferlab.errors import FerlabError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import Classifier, find_model, open_model
 from ferlab.plugins import load_plugin
 from ferlab.progress import bar
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 8, 32, 128)
 TURNS = 5
 WARM_UP = 3  # untimed calls: the first ones allocate memory, and Keras traces its graph
-MIN_CALLS = 3  # in each turn, however long they take
+MIN_CALLS = 3  # minimum number of calls in each turn
 
 Measure = Callable[[int, float], list[float]]  # (batch size, seconds to spend) to the seconds of each call
 
@@ -46,7 +46,7 @@ class Latency:
 
     Args:
         model: as given to `benchmark`.
-        threads: number of processor threads.
+        threads: number of CPU threads.
         batch_size: images in a call.
         calls: number of timed calls.
         p50_ms: median latency of a call in milliseconds.
@@ -70,12 +70,12 @@ class Benchmark:
     """The result of `benchmark`.
 
     Args:
-        machine: see `ferlab.backend.describe_machine`.
+        machine: the machine on which it was measured.
         seconds: time spent on each model in each setting.
         rows: one for each number of threads, batch size and model.
     """
 
-    machine: dict[str, Any]
+    machine: Machine
     seconds: float
     rows: tuple[Latency, ...]
 
@@ -86,7 +86,7 @@ class Job:
 
     Args:
         model: as given to `benchmark`.
-        threads: number of processor threads.
+        threads: number of CPU threads.
         plugins: plugin files to load first.
     """
 
@@ -111,7 +111,7 @@ def benchmark(
 
     Args:
         models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or `default` for the bundled model.
-        threads: numbers of processor threads. None measures one thread and all cores. Keras respects this on
+        threads: numbers of CPU threads. None measures one thread and all cores. Keras respects this on
             TensorFlow only.
         batch_sizes: images in a call.
         seconds: time to spend on each model, for each number of threads and batch size.
@@ -126,7 +126,7 @@ def benchmark(
     """
     threads = tuple(threads or sorted({1, os.cpu_count() or 1}))
     if not models or min((*threads, *batch_sizes)) < 1 or seconds <= 0:
-        raise FerlabError("Give at least one model, and numbers of threads, batch sizes and seconds above 0.")
+        raise FerlabError("Pass at least one model, and numbers of threads, batch sizes and seconds above 0.")
     for model in models:
         find_model(model)
     machine = describe_machine()
@@ -174,7 +174,7 @@ def compiled_classifier(model: "keras.Model", temperature: float = 1.0) -> Class
 
     def classify(images: np.ndarray) -> np.ndarray:
         logits = model.predict_on_batch(images[..., None].astype(np.float32))
-        return np.exp(log_softmax(logits / temperature))
+        return softmax(logits / temperature)
 
     return classify
 
@@ -234,7 +234,7 @@ def _worker(job: Job) -> Iterator[Measure]:
             except BrokenProcessPool:
                 raise FerlabError(
                     f"The process that ran {job.model} ended unexpectedly, perhaps for lack of memory. "
-                    "Give fewer models or smaller batch sizes."
+                    "Pass fewer models or smaller batch sizes."
                 ) from None
 
         run(_prepare)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ferlab.data import Dataset
 from ferlab.errors import ArtifactError
-from ferlab.evaluation.evaluate import Classifier
-from ferlab.evaluation.metrics import accuracy, log_softmax
+from ferlab.evaluation.metrics import accuracy, softmax
+from ferlab.evaluation.trained_model import Classifier
 from ferlab.export.latency import call_seconds, compiled_classifier
 from ferlab.predict.artifact import Artifact
 
@@ -27,9 +27,9 @@ class Tolerance:
     """The largest accepted deviation of an artifact from the Keras model. A limit of 1 disables a check.
 
     Args:
-        max_difference: of a probability, 0..1.
+        max_difference: largest difference of a probability, 0..1.
         changed: share of images whose predicted class changes, 0..1.
-        accuracy_loss: on the whole validation split, 0..1.
+        accuracy_loss: loss of accuracy on the whole validation split, 0..1.
     """
 
     max_difference: float
@@ -38,7 +38,7 @@ class Tolerance:
 
 
 # With int8, about 2 % of the predictions change, some of them to the correct class. On the 3,589 images of PublicTest
-# this alone moves the accuracy by 0.2 points, so a lower limit would reject sound artifacts by chance.
+# this alone moves the accuracy by 0.2 points, so a lower limit would reject valid artifacts by chance.
 TOLERANCES: dict[Quantize, Tolerance] = {
     "none": Tolerance(max_difference=1e-3, changed=1.0, accuracy_loss=0.002),
     "float16": Tolerance(max_difference=2e-2, changed=1.0, accuracy_loss=0.002),
@@ -54,8 +54,8 @@ class Agreement:
         images: number of compared images.
         max_difference: largest difference of a probability, 0..1.
         changed: share of images whose predicted class changes, 0..1.
-        accuracy: of the artifact, 0..1.
-        keras_accuracy: 0..1.
+        accuracy: accuracy of the artifact, 0..1.
+        keras_accuracy: accuracy of the Keras model, 0..1.
     """
 
     images: int
@@ -103,7 +103,7 @@ def check_parity(
         artifact: the converted model.
         validation: the N validation images.
     """
-    expected = np.exp(log_softmax(logits / temperature))
+    expected = softmax(logits / temperature)
     overall = compare_probabilities(expected, artifact.probabilities(validation.images), validation.labels)
     reference = compiled_classifier(model, temperature)
     chosen = np.random.default_rng(0).permutation(len(validation))[:BATCHED_IMAGES]

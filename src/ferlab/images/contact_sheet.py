@@ -24,9 +24,9 @@ class Row:
     """A row of a contact sheet.
 
     Args:
-        label: Text to the left of the images; it may have several lines.
-        images: Grayscale images, all `(H, W)` uint8. The list may be empty.
-        captions: Texts above the images; empty for no captions.
+        label: text to the left of the images; it may have several lines.
+        images: grayscale images, all `(H, W)` uint8. The list may be empty.
+        captions: texts above the images; empty for no captions.
     """
 
     label: str
@@ -38,8 +38,8 @@ def contact_sheet(rows: Sequence[Row], *, scale: int = 1) -> np.ndarray:
     """Arrange labeled images in rows.
 
     Args:
-        rows: At least one row. All images have the same size.
-        scale: Integer factor by which the images are enlarged.
+        rows: at least one row. All images have the same size.
+        scale: integer factor by which the images are enlarged.
 
     Returns:
         The sheet, grayscale, `(height, width)` uint8.
@@ -67,7 +67,7 @@ def write_contact_sheet(path: Path, rows: Sequence[Row], *, scale: int = 1) -> N
     """Write a contact sheet as PNG, see `contact_sheet`.
 
     Raises:
-        OutputError: If the file cannot be written.
+        OutputError: if the file cannot be written.
     """
     sheet = Image.fromarray(contact_sheet(rows, scale=scale))
     write_atomically(path, lambda file: sheet.save(file, "PNG", optimize=True))

@@ -25,7 +25,7 @@ ARRAY_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
 class DecodedImage:
     """An image in memory.
 
-    Attributes:
+    Args:
         pixels: `(H, W, 3)` uint8, RGB.
         scale: side of the decoded image divided by the side of the original: 1, or less for a JPEG that was decoded at
             reduced size.

@@ -28,7 +28,7 @@ Point = tuple[float, float]  # x from the left, y from the top, in pixels
 class Detection:
     """A detected face.
 
-    Attributes:
+    Args:
         box: left, top, width and height of the bounding box in pixels; it may extend beyond the image.
         score: confidence of the detector, 0..1; None if it reports none.
         landmarks: `right_eye, left_eye, nose, mouth_right, mouth_left`, left and right from the person's point of view;

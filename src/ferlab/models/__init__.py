@@ -5,6 +5,7 @@ architecture, named after the function. It maps float32 images `(N, 48, 48, 1)`,
 contains all preprocessing. Modules whose names begin with an underscore hold shared parts.
 """
 
+from ferlab.models.counting import count_multiply_adds, count_parameters
 from ferlab.models.inference import load_model, predict_logits
 from ferlab.models.registry import (
     build_model,
@@ -15,7 +16,6 @@ from ferlab.models.registry import (
     model_summary,
     set_trained_weights,
 )
-from ferlab.models.stats import count_multiply_adds, count_parameters
 
 __all__ = [
     "build_model",

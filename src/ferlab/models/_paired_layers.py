@@ -92,7 +92,7 @@ def average_pairs(features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def set_expanded_weights(plain: keras.Model, paired: keras.Model) -> None:
-    """Give a network of plain layers the weights that make it compute what a network of paired layers computes.
+    """Set the weights of a network of plain layers so that it computes the same as a network of paired layers.
 
     Args:
         plain: a network whose layers with weights have the same names as in `paired`.

@@ -21,7 +21,7 @@ SUFFICIENT_SIDE = 1280  # pixels of the longer side to decode; twice the size th
 class DetectedFaces:
     """The faces of one image, cropped and not yet classified.
 
-    Attributes:
+    Args:
         detections: the F faces, in pixels of the original image.
         crops: `(F, 48, 48)` uint8.
     """

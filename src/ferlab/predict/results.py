@@ -10,7 +10,7 @@ from ferlab.images.detectors import Point
 class Classification:
     """The predicted emotion of a face.
 
-    Attributes:
+    Args:
         emotion: the most probable class.
         confidence: its probability, 0..1.
         probabilities: the probability of each class, 0..1, in the order of the model's classes.
@@ -34,7 +34,7 @@ class Box(NamedTuple):
 class Face(Classification):
     """A detected face and its predicted emotion.
 
-    Attributes:
+    Args:
         box: the bounding box; it may extend beyond the image.
         detection_score: confidence of the detector, 0..1; None if it reports none.
         landmarks: `right_eye, left_eye, nose, mouth_right, mouth_left` as `(x, y)` in pixels of the original image,

@@ -16,7 +16,7 @@ from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, write_atomically
 from ferlab.predict.results import Face
 
-Row = dict[str, Any]  # a column that is not there is an empty cell
+Row = dict[str, Any]  # missing columns are empty cells
 
 FORMATS = ("csv", "jsonl", "parquet")
 LEADING_COLUMNS = (

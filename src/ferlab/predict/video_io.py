@@ -28,7 +28,7 @@ NOMINAL_RATE = 30  # frames per second, a hint for the encoder; each frame has i
 class Frame:
     """A video frame.
 
-    Attributes:
+    Args:
         number: the frame number, from 0.
         seconds: time since the first frame; it never decreases.
         av_frame: the frame as PyAV returns it.

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from ferlab.images.warp import warp_images
 from ferlab.recipes.validation import Fraction, NonNegative
 
 
@@ -17,7 +17,7 @@ class Augmentation:
         rotation: largest rotation in either direction, in degrees.
         shift: largest shift along each axis, as a fraction of the side length.
         zoom: images are scaled by a factor between 1 - zoom and 1 + zoom.
-        independent_zoom: draw the scales of the two axes independently, as Keras's `ImageDataGenerator` does.
+        independent_zoom: choose the scales of the two axes independently, as Keras's `ImageDataGenerator` does.
         contrast: largest relative change of contrast; brightness changes by up to half of this fraction of the full
             range.
         erase: fraction of images in which a rectangle of 2 to 20 % of the area is filled with a random gray level
@@ -66,19 +66,13 @@ def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random
 
 def _warp(images: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> np.ndarray:
     num_images, height, width = images.shape
-    matrices = _affine_matrices(num_images, height, width, augmentation, generator)
-    warped = np.empty_like(images)
-    for image, matrix, target in zip(images, matrices, warped, strict=True):
-        cv2.warpAffine(
-            image, matrix, (width, height), dst=target, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    return warped
+    return warp_images(images, _affine_matrices(num_images, height, width, augmentation, generator))
 
 
 def _affine_matrices(
     num_images: int, height: int, width: int, augmentation: Augmentation, generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw maps from source to target coordinates, about the image center. Returns `(N, 2, 3)` float64."""
+    """Choose random maps from source to target coordinates, about the image center. Returns `(N, 2, 3)` float64."""
 
     def uniform(limit: float) -> np.ndarray:
         return generator.uniform(-limit, limit, num_images)

@@ -16,7 +16,7 @@ from ferlab.results import CoveragePoint, ReliabilityBin
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
 HEIGHT = 260
 CELL = 34  # pixels, of a matrix
-MAP_SIDE, MAP_GAP = 100, 0.1  # pixels from heat map to heat map, and the share of them that lies between
+MAP_SIDE, MAP_GAP = 100, 0.1  # pixels from one heat map to the next, and the share of these that is a gap
 
 Values = list[dict[str, Any]]
 
@@ -51,7 +51,7 @@ def _lines(values: Values, measure: str, title: str, series: str, names: Sequenc
     color = alt.Color(
         f"{series}:N",
         scale=_scale(names),
-        legend=alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400),
+        legend=_legend(),
     )
     return (
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
@@ -83,18 +83,17 @@ def accuracy_against(values: Values, cost: str, title: str) -> alt.TopLevelMixin
     Args:
         values: `recipe, accuracy, low, high` in percent, and the cost, one row per recipe.
         cost: name of the cost.
-        title: of its axis.
+        title: title of its axis.
     """
     names = [value["recipe"] for value in values]
-    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     axis = alt.Axis(format="~s", tickCount=4, labelOverlap="greedy", grid=False)
     base = alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container").encode(
         x=alt.X(f"{cost}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=axis),
-        color=alt.Color("recipe:N", legend=legend, scale=_scale(names)),
+        color=alt.Color("recipe:N", legend=_legend(), scale=_scale(names)),
         tooltip=["recipe:N", alt.Tooltip("accuracy:Q", format=".2f"), alt.Tooltip(f"{cost}:Q", format=",.4~s")],
     )
     scale = alt.Scale(zero=False)
-    shape = alt.Shape("recipe:N", legend=legend, scale=alt.Scale(domain=names))
+    shape = alt.Shape("recipe:N", legend=_legend(), scale=alt.Scale(domain=names))
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         y=alt.Y("accuracy:Q", title="accuracy, %", scale=scale), shape=shape
     )
@@ -158,7 +157,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     """Draw one small heatmap per class, in Viridis.
 
     Args:
-        maps: by class, rows of values, 0..1. All share one color scale.
+        maps: rows of values, 0..1, by class. All share one color scale.
     """
     values = [
         {"class": name, "row": row, "column": column, "value": round(value, 3)}
@@ -168,7 +167,7 @@ def mean_maps(maps: Mapping[str, Sequence[Sequence[float]]]) -> alt.TopLevelMixi
     ]
     highest = max(value for rows in maps.values() for row in rows for value in row)
     axis = alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)
-    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view for all maps: in a browser, Vega gives several views no room
+    side = round(MAP_SIDE * (1 - MAP_GAP))  # one view for all maps: in a browser, Vega does not size several views
     return (
         alt.Chart(alt.InlineData(values=values), width=MAP_SIDE * len(maps), height=side)
         .mark_rect()
@@ -188,7 +187,7 @@ def reliability(bins: Mapping[str, Sequence[ReliabilityBin]]) -> alt.TopLevelMix
     """Draw accuracy against confidence, with the diagonal of perfect calibration.
 
     Args:
-        bins: by model, as `ferlab.evaluation.metrics.reliability` returns them.
+        bins: bins by model, as `ferlab.evaluation.metrics.reliability` returns them.
     """
     values = [
         {"model": name, "images": row.images, "confidence": 100 * row.confidence, "accuracy": 100 * row.accuracy}
@@ -209,7 +208,7 @@ def risk_coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> alt.TopLevel
     """Draw the accuracy of the most confident predictions against their share of the images.
 
     Args:
-        curves: by model, as `ferlab.evaluation.metrics.risk_coverage` returns them.
+        curves: points by model, as `ferlab.evaluation.metrics.risk_coverage` returns them.
     """
     values = [
         {"model": name} | {key: 100 * getattr(row, key) for key in ("coverage", "accuracy", "threshold")}
@@ -225,7 +224,6 @@ def risk_coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> alt.TopLevel
 
 def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more: list[Any]) -> alt.Chart:
     """Draw lines with points, one color per model."""
-    legend = alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
     across, up = axes
     return (
         alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
@@ -233,7 +231,7 @@ def _by_model(values: Values, axes: tuple[alt.X, alt.Y], names: list[str], more:
         .encode(
             x=across,
             y=up,
-            color=alt.Color("model:N", scale=_scale(names), legend=legend),
+            color=alt.Color("model:N", scale=_scale(names), legend=_legend()),
             tooltip=["model:N", *(alt.Tooltip(axis.shorthand, format=".1f") for axis in axes), *more],
         )
     )
@@ -243,7 +241,7 @@ def robustness_curves(result: Robustness) -> alt.TopLevelMixin:
     """Draw accuracy over the strengths of each corruption, with the clean accuracy as a dashed line.
 
     Args:
-        result: of `ferlab.evaluation.robustness.robustness`.
+        result: the result of `ferlab.evaluation.robustness.robustness`.
     """
     clean = result.clean_accuracy
     highest = max([clean, *(share for row in result.corruptions.values() for share in row.accuracies)])
@@ -271,12 +269,16 @@ def colors(names: Sequence[str]) -> dict[str, str]:
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
 
 
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", title=None, columns=2, columnPadding=24, labelLimit=400)
+
+
 def _scale(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=list(colors(names).values()))
 
 
 def specification(chart: alt.TopLevelMixin, description: str) -> Mapping[str, Any]:
-    """Convert a chart to a JSON object, with a description for readers who do not see it."""
+    """Convert a chart to a JSON object, with a description for readers who cannot see it."""
     spec = chart.to_dict()
     spec.pop("$schema")
     spec["description"] = description

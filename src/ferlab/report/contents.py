@@ -1,4 +1,4 @@
-"""What a report shows, whatever its format: gathered from `comparison.json` and the run folders that it names."""
+"""The contents of a report in any format, gathered from `comparison.json` and the run folders that it lists."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.comparison.entry import Comparison, Entry, RankedRecipe, read_comparison
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
 from ferlab.errors import FerlabError
 from ferlab.recipes import get_recipe
 from ferlab.report import charts, figures
@@ -51,7 +51,7 @@ class Run:
 class Contents:
     """Everything that a report shows.
 
-    Examples and mistakes are empty if no images are wanted, or no run has predictions.
+    Examples and mistakes are empty if images are left out, or no run has predictions.
     """
 
     comparison: Comparison
@@ -73,9 +73,8 @@ def gather(folder: Path, images: bool = True) -> Contents:
     """Read a comparison and its runs.
 
     Args:
-        folder: of the comparison.
-        images: include images of the dataset. Leave them out of a report that is passed on where the terms of the
-            data forbid that, as FER2013's do.
+        folder: folder of the comparison.
+        images: include images of the dataset. FER2013's terms forbid publishing them.
 
     Raises:
         RunError: if there is no comparison.
@@ -145,7 +144,7 @@ def _run(entry: Entry, folder: Path) -> Run:
 
 
 def _command(run: RunFolder) -> str:
-    """The command that reproduces a run."""
+    """Build the command that reproduces a run."""
     recipe, name = run.recipe(), f"{run.recipe().name}-seed{run.seed()}"
     words = ["ferlab", "train", recipe.name, "--data", run.dataset().source]
     words += ["--out", f"runs/{name}", "--seed", str(run.seed())]

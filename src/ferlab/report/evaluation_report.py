@@ -1,22 +1,21 @@
 """Evaluation results as files: JSON, and their curves as SVG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from ferlab.errors import MissingExtraError
 from ferlab.evaluation.robustness import Robustness
-from ferlab.files import write_atomically
-from ferlab.results import Evaluation, write_result
+from ferlab.files import write_text
+from ferlab.json_files import write_result
+from ferlab.report.svg import render_chart
+from ferlab.results import Evaluation
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write `evaluation.json`, `reliability.svg` and `risk_coverage.svg`.
 
     Args:
-        evaluation: of `ferlab.evaluate`.
-        folder: created if it is missing.
+        evaluation: the result of `ferlab.evaluate`.
+        folder: output folder; created if it is missing.
 
     Raises:
         OutputError: if a file cannot be written.
@@ -24,30 +23,30 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """
     write_result(folder / "evaluation.json", evaluation)
     name, split = _label(evaluation.model, evaluation.selected_on), evaluation.split
-    reliable = _render(
+    reliable = render_chart(
         lambda charts: charts.reliability({name: evaluation.reliability}), f"Reliability of {name} on {split} images"
     )
-    covered = _render(
+    covered = render_chart(
         lambda charts: charts.risk_coverage({name: evaluation.risk_coverage}),
         f"Accuracy of the most confident predictions of {name} on {split} images",
     )
-    _write(folder / "reliability.svg", reliable)
-    _write(folder / "risk_coverage.svg", covered)
+    write_text(folder / "reliability.svg", reliable)
+    write_text(folder / "risk_coverage.svg", covered)
 
 
 def write_robustness(result: Robustness, folder: Path) -> None:
     """Write `robustness.json` and its curves as `robustness.svg`.
 
     Args:
-        result: of `ferlab.evaluation.robustness.robustness`.
-        folder: created if it is missing.
+        result: the result of `ferlab.evaluation.robustness.robustness`.
+        folder: output folder; created if it is missing.
 
     Raises:
         OutputError: if a file cannot be written.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     write_result(folder / "robustness.json", result)
-    _write(folder / "robustness.svg", render_robustness(result))
+    write_text(folder / "robustness.svg", render_robustness(result))
 
 
 def render_robustness(result: Robustness) -> str:
@@ -57,25 +56,11 @@ def render_robustness(result: Robustness) -> str:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     name = _label(result.model, result.selected_on)
-    description = f"Accuracy of {name} on {result.split} images under corruptions of growing strength"
-    return _render(lambda charts: charts.robustness_curves(result), description)
+    description = f"Accuracy of {name} on {result.split} images under corruptions of increasing strength"
+    return render_chart(lambda charts: charts.robustness_curves(result), description)
 
 
 def _label(model: str, selected_on: Sequence[str] | None) -> str:
-    """The name of a model, with the splits that it was selected on if the test split is one of them."""
+    """Name a model, with the splits that it was selected on if the test split is one of them."""
     name, splits = Path(model).name, selected_on or ()
     return f"{name} (selected on {' and '.join(splits)})" if "test" in splits else name
-
-
-def _render(draw: Callable[[ModuleType], Any], description: str) -> str:
-    try:
-        import vl_convert  # noqa: F401
-
-        from ferlab.report import charts
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluate", error.name or "altair") from None
-    return charts.render_svg(charts.specification(draw(charts), description))
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))

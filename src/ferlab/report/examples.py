@@ -1,4 +1,4 @@
-"""Example images of a report, with what models predict."""
+"""Example images of a report, with the predictions of the models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from ferlab.runs import Predictions, confident_mistakes, random_examples
 
-NUM_MISTAKES = 8  # shown of each model
+NUM_MISTAKES = 8  # shown for each model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def confident_mistake_examples(
 def _example(
     shown: Predictions, position: int, models: Mapping[str, Predictions], class_names: Sequence[str]
 ) -> Example:
-    """The image at a position of one model's predictions, and what models predict for it, found by its key."""
+    """Make the example of one image: models find it by its key, since each stores the images in its own order."""
     label = int(shown.labels[position])
     predictions = []
     for recipe, made in models.items():

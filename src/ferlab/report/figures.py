@@ -1,4 +1,4 @@
-"""Figures of a report: charts of a comparison, each with a name, a title and a description in words."""
+"""Figures of a report: charts of a comparison, each with a name, a title and a text description."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from ferlab.comparison.entry import Comparison, Entry
+from ferlab.comparison.results import Comparison, Entry
 from ferlab.evaluation import metrics
 from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.report import charts

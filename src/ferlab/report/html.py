@@ -20,11 +20,11 @@ def environment(templates: Path, *, extra: str = "evaluate") -> "jinja2.Environm
     Values are escaped in templates named `*.html.jinja`. An undefined name raises.
 
     Args:
-        templates: Folder of the templates.
-        extra: The extra to install if Jinja is missing.
+        templates: folder of the templates.
+        extra: the extra to install if Jinja is missing.
 
     Raises:
-        MissingExtraError: If Jinja is not installed.
+        MissingExtraError: if Jinja is not installed.
     """
     try:
         import jinja2

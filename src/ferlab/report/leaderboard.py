@@ -3,22 +3,21 @@
 from pathlib import Path
 
 from ferlab.comparison.leaderboard import Leaderboard
-from ferlab.errors import MissingExtraError
-from ferlab.files import write_atomically
+from ferlab.files import write_text
+from ferlab.json_files import write_result
 from ferlab.report import html
 from ferlab.report.report import TEMPLATES, escape_markdown
-from ferlab.results import write_result
+from ferlab.report.svg import render_chart
 
 CHART = "leaderboard.svg"
-KEYS = ("accuracy", "low", "high")
 
 
 def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
     """Write `leaderboard.html`, `leaderboard.md`, `leaderboard.svg` and `leaderboard.json`.
 
     Args:
-        leaderboard: of `ferlab.comparison.leaderboard.make_leaderboard`.
-        folder: created if it is missing.
+        leaderboard: the result of `ferlab.comparison.leaderboard.make_leaderboard`.
+        folder: output folder; created if it is missing.
 
     Returns:
         The HTML file.
@@ -35,21 +34,11 @@ def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
     text = markdown.render(board=leaderboard, chart=CHART)
     write_result(folder / "leaderboard.json", leaderboard)
     for name, content in ((CHART, chart), ("leaderboard.md", text), ("leaderboard.html", page)):
-        _write(folder / name, content)
+        write_text(folder / name, content)
     return folder / "leaderboard.html"
 
 
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
 def _chart(leaderboard: Leaderboard) -> str:
-    try:
-        import vl_convert  # noqa: F401
-
-        from ferlab.report import charts
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluate", error.name or "altair") from None
     rows = [
         {
             "system": one.name,
@@ -60,4 +49,4 @@ def _chart(leaderboard: Leaderboard) -> str:
         for one in leaderboard.standings
     ]
     description = f"Accuracy of {len(rows)} systems on {leaderboard.split} images, with 95 % intervals"
-    return charts.render_svg(charts.specification(charts.ranked_intervals(rows), description), width=640)
+    return render_chart(lambda charts: charts.ranked_intervals(rows), description, width=640)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.errors import MissingExtraError
-from ferlab.files import write_atomically
+from ferlab.files import write_atomically, write_text
 from ferlab.report import html
+from ferlab.report.svg import load_charts
 
 if TYPE_CHECKING:
     from ferlab.report.figures import Figure
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 IMAGES = "report-files"  # folder of the Markdown report's images
 
-# Run by the browser: draws each chart into its place.
+# Run by the browser: draws each chart into its element.
 SCRIPT = """
 for (const [id, spec] of Object.entries(window.charts)) vegaEmbed('#' + id, spec, {renderer: 'svg', actions: false});
 """
 
 
 def write_report(folder: str | Path, *, images: bool = True) -> Path:
-    """Write `report.html` and `report.md` from `comparison.json` and the run folders that it names.
+    """Write `report.html` and `report.md` from `comparison.json` and the run folders that it lists.
 
     Args:
-        folder: of the comparison.
-        images: include images of the dataset. Leave them out of a report that is published where the terms of the
-            data forbid that, as FER2013's do.
+        folder: folder of the comparison.
+        images: include images of the dataset. FER2013's terms forbid publishing them.
 
     Returns:
         The HTML file. The charts and images of the Markdown file are in `report-files`.
@@ -40,11 +39,9 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
         RunError: if there is no comparison.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
-    try:
-        import altair  # noqa: F401
-        import vl_convert
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluate", error.name or "altair") from None
+    load_charts()  # fails before anything is written
+    import vl_convert
+
     from ferlab.report.contents import gather
 
     folder = Path(folder)
@@ -61,10 +58,10 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
     markdown = (
         templates.overlay(finalize=escape_markdown)
         .get_template("report.md.jinja")
-        .render(report=contents, chart=files.chart, picture=files.image)
+        .render(report=contents, chart=files.chart, image=files.image)
     )
-    write_atomically(folder / "report.html", lambda file: file.write(page.encode()))
-    write_atomically(folder / "report.md", lambda file: file.write(markdown.encode()))
+    write_text(folder / "report.html", page)
+    write_text(folder / "report.md", markdown)
     return folder / "report.html"
 
 
@@ -76,7 +73,7 @@ def escape_markdown(value: Any) -> Any:
 
 
 def _place(specs: dict[str, Mapping[str, Any]], figure: "Figure") -> str:
-    """Record a chart, and return the id of its place in the page."""
+    """Record a chart, and return the id of its element in the page."""
     name = f"chart-{len(specs)}"
     specs[name] = figure.spec
     return name
@@ -88,34 +85,34 @@ def _json_for_script(values: Mapping[str, Any]) -> str:
 
 
 class _MarkdownImages:
-    """The images beside the Markdown report. Those of an earlier report are removed: it may have shown more.
+    """The images beside the Markdown report. Those of an earlier report are removed.
 
     Args:
-        folder: of the report.
+        folder: folder of the report.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.names: dict[str, str] = {}  # by address: two names with the same address get a number each
+        self.names: dict[str, str] = {}  # by path; names that would share a path are numbered
         for suffix in (".svg", ".png"):
             for file in (folder / IMAGES).glob(f"*{suffix}"):
                 file.unlink()
 
     def chart(self, figure: "Figure") -> str:
-        """Write a chart as SVG, and return its address."""
+        """Write a chart as SVG, and return its path."""
         from ferlab.report.charts import render_svg
 
         return self._write(figure.name, ".svg", render_svg(figure.spec).encode())
 
     def image(self, name: str, image: np.ndarray) -> str:
-        """Write an image as PNG, and return its address."""
+        """Write an image as PNG, and return its path."""
         return self._write(name, ".png", html.png(image))
 
     def _write(self, name: str, suffix: str, content: bytes) -> str:
         slug, number = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80], 1
-        address = f"{IMAGES}/{slug}{suffix}"
-        while self.names.setdefault(address, name) != name:
+        path = f"{IMAGES}/{slug}{suffix}"
+        while self.names.setdefault(path, name) != name:
             number += 1
-            address = f"{IMAGES}/{slug}-{number}{suffix}"
-        write_atomically(self.folder / address, lambda file: file.write(content))
-        return address
+            path = f"{IMAGES}/{slug}-{number}{suffix}"
+        write_atomically(self.folder / path, lambda file: file.write(content))
+        return path

@@ -1,1 +1,1 @@
-"""Training: a recipe and a dataset make a run folder."""
+"""Train a recipe on a dataset into a run folder."""

@@ -30,12 +30,12 @@ class Selection(keras.callbacks.Callback):
     weights.
 
     Args:
-        run: where the weights are kept.
-        recipe: of the run.
+        run: the run folder, where the best weights are stored.
+        recipe: recipe of the run.
         inputs: selection images `(N, 48, 48)` uint8, or features `(N, F)`.
         labels: `(N,)`.
         stream: the training batches.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     state_names = ("best", "best_epoch")
@@ -81,7 +81,7 @@ class Selection(keras.callbacks.Callback):
             yield
             return
         raw = read_variables(self.model)
-        averages = self.model.optimizer._model_variables_moving_average  # has no public name
+        averages = self.model.optimizer._model_variables_moving_average  # no public API
         try:
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
                 variable.assign(keras.ops.copy(average))  # on JAX, prediction donates the buffers of a model
@@ -93,9 +93,9 @@ class Selection(keras.callbacks.Callback):
     def _estimate_statistics(self, epoch: int) -> None:
         """Average batch means and variances over a few training batches, always the same ones.
 
-        During the clean epochs, the batches are clean, too.
+        During the clean epochs, these batches are clean as well.
         """
-        nested = self.model._flatten_layers()  # nested layers have no public name
+        nested = self.model._flatten_layers()  # no public API for nested layers
         layers = [layer for layer in nested if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
         momenta = [layer.momentum for layer in layers]
         if not layers:
@@ -113,7 +113,7 @@ class Selection(keras.callbacks.Callback):
 
 
 def plateau_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Make the callbacks for early stopping and learning-rate reduction that the recipe asks for."""
+    """Make the callbacks for early stopping and learning-rate reduction that the recipe enables."""
     callbacks: list[keras.callbacks.Callback] = []
     if recipe.reduce_on_plateau.patience:
         plateau = recipe.reduce_on_plateau
@@ -140,7 +140,7 @@ class Interruption(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> "Interruption":
         self.before = signal.getsignal(signal.SIGINT)
@@ -153,9 +153,9 @@ class Interruption(keras.callbacks.Callback):
             signal.signal(signal.SIGINT, self.before)
 
     def _note(self, number: int, frame: object) -> None:
-        self.asked = True
+        self.requested = True
         signal.signal(signal.SIGINT, self.before)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt

@@ -14,16 +14,16 @@ from ferlab.progress import TrainingProgress
 from ferlab.results import Epoch, Status
 from ferlab.runs import RunFolder, read_arrays, write_arrays
 
-CHECK_INTERVAL = 0.5  # seconds between looks at the loss within an epoch: each look waits for the device
+CHECK_INTERVAL = 0.5  # seconds between checks of the loss within an epoch; each check waits for the device
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Save the state of the training after each epoch, stop when the loss is not finite, and report progress.
 
     Args:
-        run: where to save.
+        run: the run folder to save to.
         watched: the callbacks before this one; each lists in `state_names` the attributes to be saved.
-        progress: is told of each step and epoch.
+        progress: reports each step and epoch.
     """
 
     def __init__(self, run: RunFolder, watched: list[Any], progress: TrainingProgress) -> None:
@@ -40,10 +40,10 @@ class Checkpoint(keras.callbacks.Callback):
         return "stopped early" if self.stopped else "completed"
 
     def restore(self, model: keras.Model) -> int:
-        """Load the last checkpoint, if there is one, and return the number of epochs done.
+        """Load the last checkpoint, if there is one, and return the number of completed epochs.
 
         Raises:
-            RunError: if it belongs to a model of another structure.
+            RunError: if it belongs to a model with a different structure.
         """
         if not self.run.state_file.is_file():
             return 0
@@ -51,8 +51,8 @@ class Checkpoint(keras.callbacks.Callback):
         stored = [arrays[name].shape for name in arrays if name.startswith("model/")]
         if stored != [tuple(variable.shape) for variable in model.variables]:
             raise RunError(
-                f"{self.run.path} was started by another version of ferlab, whose model has another structure. Choose "
-                "another --out."
+                f"{self.run.path} was started by another version of ferlab, whose model has a different structure. "
+                "Choose another --out."
             )
         assign_variables(model, arrays)
         for index, variable in enumerate(model.optimizer.variables):
@@ -64,7 +64,10 @@ class Checkpoint(keras.callbacks.Callback):
         return len(self.history)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the state of the watched callbacks, which Keras resets when training begins; so this comes last."""
+        """Restore the state of the watched callbacks, which Keras resets when training begins.
+
+        This callback must therefore come last.
+        """
         for callback, state in zip(self.watched, self.states, strict=False):
             for name, value in state.items():
                 setattr(callback, name, value)

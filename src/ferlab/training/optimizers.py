@@ -7,7 +7,7 @@ from ferlab.recipes import Recipe
 if TYPE_CHECKING:
     import keras
 
-AVERAGED_SHARE = 0.1  # of the steps of a training: moving averages of the weights reach no further back
+AVERAGED_SHARE = 0.1  # share of the steps of a training that a moving average of the weights spans at most
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> "keras.Optimizer":

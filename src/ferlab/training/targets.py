@@ -28,7 +28,7 @@ def image_targets(recipe: Recipe, training: Dataset) -> np.ndarray:
     individually, whereas label smoothing treats all images alike.
 
     Args:
-        recipe: uses `label_smoothing` and `votes`, the weight of the votes.
+        recipe: the recipe; uses `label_smoothing` and `votes`, the weight of the votes.
         training: the training images.
 
     Returns:

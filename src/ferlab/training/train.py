@@ -1,7 +1,7 @@
-"""`train`: a recipe and a dataset make a run folder.
+"""`train`: train a recipe on a dataset into a run folder.
 
-The training split gives gradients, the selection split chooses the best epoch, and nothing else is read. Only the
-`study` recipes select on the whole `test/` folder, and their results say so.
+Gradients come from the training split, the best epoch is chosen on the selection split, and nothing else is read. Only
+the `study` recipes select on the whole `test/` folder, and their results say so.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from ferlab import backend as backends
 from ferlab.data import Dataset, Split
 from ferlab.errors import RunError, TrainingError
-from ferlab.evaluation.metrics import log_softmax
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.models import (
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training, with everything that it depends on resolved.
+    """One training, with all its inputs resolved.
 
     Args:
-        run: where it is kept.
-        recipe: with all changes.
-        seed: of initial weights, order, augmentation and dropout.
-        policy: numeric policy.
+        run: the run folder.
+        recipe: the recipe, with all changes.
+        seed: seed of initial weights, order, augmentation and dropout.
+        policy: dtype policy.
         dataset: the whole dataset, for its summary and for copies across splits.
         selected_on: the splits that the best epoch is selected on.
-        teachers: for distillation.
+        teachers: teachers for distillation.
     """
 
     run: RunFolder
@@ -80,11 +80,11 @@ def train(
 
     Args:
         recipe: a recipe or the name of one.
-        dataset: with a training and a validation split.
+        dataset: a dataset with a training and a validation split.
         out: the run folder.
-        seed: of initial weights, order, augmentation and dropout.
-        resume: continue the run in `out`, if there is one. A finished run is left as it is.
-        backend: `tensorflow` or `jax`; None for the one in use.
+        seed: seed of initial weights, order, augmentation and dropout.
+        resume: continue the run in `out`, if there is one. A finished run is not changed.
+        backend: `tensorflow` or `jax`; None for the current one.
         quiet: show no progress.
         changes: recipe fields to change, as in `Recipe.changed`.
 
@@ -94,10 +94,11 @@ def train(
 
     Raises:
         DataError: if there are no training images, or no votes for a recipe that learns from them.
-        ProtocolError: if the recipe, or a teacher, would be selected on the test split.
+        ProtocolError: if the recipe would select its best epoch on the test split, or a teacher was selected on it.
         RecipeError: if the recipe distills without teachers.
-        RunError: if a teacher was trained on other images, or `out` holds another run, is in use, or cannot be written.
-        TrainingError: if the loss is no longer finite. The last good checkpoint is kept.
+        RunError: if a teacher was trained on different images, or `out` contains another run, is in use, or cannot be
+            written.
+        TrainingError: if the loss is not finite. The last checkpoint is kept.
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
@@ -107,7 +108,7 @@ def train(
 def train_recipe(
     recipe: Recipe, dataset: Dataset, out: Path, seed: int, resume: bool, progress: TrainingProgress
 ) -> RunFolder:
-    """Train a recipe and report to a progress of the caller's. Arguments and errors as in `train`."""
+    """Train a recipe, and report to a given progress. Arguments and errors are those of `train`."""
     dataset.require(Split.TRAIN)
     run = RunFolder(out)
     result = run.result() if run.exists() else None
@@ -126,7 +127,7 @@ def train_recipe(
 
 
 def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
-    """Check that the recipe can be trained on the dataset, and resolve what it refers to."""
+    """Check that the recipe can be trained on the dataset, and resolve its splits, dtype policy and teachers."""
     selected_on = selection_splits(recipe, dataset)
     check_votes(recipe, dataset)
     return Job(
@@ -141,7 +142,7 @@ def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job
 
 
 def _begin(job: Job, resume: bool) -> None:
-    """Write what is known beforehand, or check that a run to be resumed is the same one."""
+    """Write the config and environment of a new run, or check that a run to be resumed matches."""
     if job.run.exists():
         _check_same_run(job.run, job.recipe, job.dataset, job.seed, resume)
         return
@@ -158,12 +159,12 @@ def _begin(job: Job, resume: bool) -> None:
 
 def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> None:
     if not resume:
-        raise RunError(f"{run.path} already holds a run. Resume it with --resume, or choose another --out.")
+        raise RunError(f"{run.path} already contains a run. Resume it with --resume, or choose another --out.")
     if run.recipe().training_fields() != recipe.training_fields() or run.seed() != seed:
-        raise RunError(f"{run.path} holds a run of another recipe or seed. Choose another --out.")
+        raise RunError(f"{run.path} contains a run of another recipe or seed. Choose another --out.")
     trained_on = run.dataset()
     if trained_on != replace(dataset.summary(), source=trained_on.source):
-        raise RunError(f"{run.path} was trained on other data than {dataset.source}. Choose another --out.")
+        raise RunError(f"{run.path} was trained on different data than {dataset.source}. Choose another --out.")
 
 
 def _train(job: Job, progress: TrainingProgress) -> None:
@@ -191,13 +192,13 @@ def _train(job: Job, progress: TrainingProgress) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What is fitted, and on what.
+    """The model that is fitted, and its inputs.
 
     Args:
-        trained: the model, or its head where the backbone is frozen.
+        trained: the model, or its head if the backbone is frozen.
         stream: training batches for it.
         selection: images `(N, 48, 48)` uint8 of the selection splits, or their features `(N, F)`.
-        features_seconds: time that the features took.
+        features_seconds: time to compute the features.
     """
 
     trained: "keras.Model"
@@ -254,7 +255,7 @@ def _stream(job: Job, training: Dataset, inputs: np.ndarray) -> BatchStream:
 
 
 def _fit(job: Job, inputs: Inputs, progress: TrainingProgress) -> Status:
-    """Run the epochs that are left."""
+    """Run the remaining epochs."""
     import keras
 
     from ferlab.training.callbacks import Interruption, Selection, plateau_callbacks
@@ -301,7 +302,7 @@ def _finish(job: Job, model: "keras.Model", inputs: Inputs, status: Status) -> R
     result = _result(job, final, inputs.features_seconds, status)
     if job.dataset.has(Split.VALIDATION):
         validation = job.dataset.take(Split.VALIDATION)
-        probabilities = np.exp(log_softmax(predict_logits(final, validation.images)))
+        probabilities = softmax(predict_logits(final, validation.images))
         job.run.write_predictions("validation", Predictions.on(validation, probabilities))
         metrics = score_split(validation, Split.VALIDATION, probabilities, job.dataset)
         result = result.with_metrics("validation", metrics)

@@ -1,12 +1,12 @@
-"""Typed comparisons, as `comparison.json` holds them."""
+"""The typed contents of `comparison.json`: entries, ranking and differences."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import RunError
-from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status, parse, read_json
-
-BASELINE = "baseline"  # the group of the entries that are not networks
+from ferlab.json_files import parse, read_json
+from ferlab.recipes.registry import BASELINE
+from ferlab.results import DatasetSummary, Interval, SplitMetrics, SplitName, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,20 +14,20 @@ class Entry:
     """One run, or one baseline.
 
     Args:
-        recipe: its name.
-        group: of the recipe, or `baseline`.
-        architecture: its name.
-        seed: of the run; null for a baseline.
+        recipe: name of the recipe.
+        group: group of the recipe, or `baseline`.
+        architecture: name of the architecture.
+        seed: seed of the run; null for a baseline.
         status: how the run ended.
         reason: why it failed or stopped early.
         run: path of the run folder, relative to the comparison.
         parameters: number of parameters.
-        trainable_parameters: number of those that training changes.
-        multiply_adds: of one image.
-        epochs: number of epochs done.
-        image_passes: number of training images seen, repetitions counted.
-        seconds_per_epoch: median.
-        seconds: in all.
+        trainable_parameters: number of trainable parameters.
+        multiply_adds: multiply-adds of one forward pass for one image.
+        epochs: number of completed epochs.
+        image_passes: number of training images processed, repetitions included.
+        seconds_per_epoch: median time of an epoch.
+        seconds: total training time.
         selected_on: splits that the best epoch was selected on.
         validation: metrics on the validation split.
         test: metrics on the test split.
@@ -61,7 +61,7 @@ class Entry:
         return f"{self.recipe} (seed {self.seed})"
 
     def metrics(self, split: str) -> SplitMetrics | None:
-        """The metrics on the validation or test split."""
+        """Return the metrics on the validation or test split."""
         return self.validation if split == "validation" else self.test
 
 
@@ -71,13 +71,13 @@ class RankedRecipe:
 
     Args:
         rank: counted from 1.
-        recipe: its name.
-        group: of the recipe, or `baseline`.
+        recipe: name of the recipe.
+        group: group of the recipe, or `baseline`.
         seeds: number of runs.
         accuracy: mean over seeds, 0..1.
         spread: standard deviation over seeds; null for one seed.
-        interval: 95 % over images, of the mean accuracy.
-        seed_interval: 95 % over seeds, by Student's t; null for one seed.
+        interval: 95 % interval of the mean accuracy, over images.
+        seed_interval: 95 % interval over seeds, by Student's t; null for one seed.
         selected_on: splits that the best epochs were selected on.
         tied_with: recipes whose accuracy is not significantly different.
     """
@@ -107,11 +107,11 @@ class Difference:
         first: a recipe.
         second: another recipe.
         difference: accuracy of the first minus that of the second.
-        interval: 95 %.
-        seeds: whether the interval covers the noise between seeds, which takes several seeds of both.
-        p_value: that recipes of equal accuracy differ by as much.
-        holm_p_value: corrected for the number of pairs.
-        significant: whether that is below 0.05.
+        interval: 95 % interval of the difference.
+        seeds: whether the interval includes the variance between seeds, which requires several seeds of both.
+        p_value: probability of a difference of at least this size between equally accurate recipes.
+        holm_p_value: the p-value, corrected for the number of pairs by Holm's method.
+        significant: whether the corrected p-value is below 0.05.
     """
 
     first: str
@@ -129,13 +129,13 @@ class Comparison:
     """Runs of several recipes on one dataset.
 
     Args:
-        dataset: that they were trained and scored on.
+        dataset: the data that they were trained and scored on.
         ranked_on: the split that ranks them.
         entries: runs and baselines.
         ranking: best first.
-        differences: between every two recipes.
+        differences: differences between all pairs of recipes.
         summary: the comparison in five sentences.
-        findings: what follows from the numbers.
+        findings: sentences derived from the numbers.
     """
 
     dataset: DatasetSummary
@@ -147,15 +147,15 @@ class Comparison:
     findings: tuple[str, ...] = ()
 
     def scored(self, recipe: str) -> list[Entry]:
-        """The entries of a recipe that were scored on the ranked split."""
+        """Return the entries of a recipe that were scored on the ranked split."""
         return [entry for entry in self.entries if entry.recipe == recipe and entry.metrics(self.ranked_on)]
 
     def row(self, recipe: str) -> RankedRecipe | None:
-        """The row of a recipe in the ranking."""
+        """Return the row of a recipe in the ranking."""
         return next((row for row in self.ranking if row.recipe == recipe), None)
 
     def difference(self, first: str, second: str) -> Difference:
-        """The difference between two recipes, first minus second.
+        """Return the difference between two recipes, first minus second.
 
         Raises:
             KeyError: if one of them is a baseline, or was not scored.
