@@ -45,6 +45,11 @@ def start_keras(backend: str | None = None) -> str:
 
             keras.ops.zeros(1)  # creating the first tensor initializes the devices
     except ModuleNotFoundError as error:
+        if error.name == "jax":  # in no extra: the package differs by device
+            raise FerlabError(
+                "The backend jax needs the package 'jax', which is not installed. Install it with: pip install jax, or "
+                "pip install 'jax[cuda13]' for an NVIDIA GPU."
+            ) from None
         raise MissingExtraError("train", error.name or "keras") from None
     if keras.config.backend() != wanted:
         raise FerlabError(
