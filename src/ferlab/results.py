@@ -273,6 +273,7 @@ class Evaluation(SplitMetrics):
         model: the model as given.
         split: the split that was scored.
         selected_on: splits that the model was selected on; null if unknown.
+        selected_here: whether one of those is the split that was scored, so that the scores are slightly too high.
         recorded: whether the metrics were written into the run folder.
         tta: metrics with test-time augmentation, if requested.
         abstained: accuracy above a confidence threshold, if requested.
@@ -284,6 +285,7 @@ class Evaluation(SplitMetrics):
     model: str
     split: str
     selected_on: tuple[str, ...] | None
+    selected_here: bool = False
     recorded: bool
     tta: AugmentedMetrics | None = None
     abstained: SelectivePrediction | None = None

@@ -48,7 +48,7 @@ def test_a_run_folder_and_its_model_file_get_the_same_metrics(small: Dataset, tm
     result = evaluate(path, small, "test")
     assert (result.model, result.split, result.images) == (str(path), "test", 70)
     assert result.fingerprint == small.fingerprints["test"]
-    assert (result.selected_on, result.recorded) == (("validation", "test"), True)
+    assert (result.selected_on, result.selected_here, result.recorded) == (("validation", "test"), True, True)
     assert (result.tta, result.abstained, result.by_group) == (None, None, None)
     run = RunFolder(path)
     recorded = run.trained_result()
@@ -57,7 +57,7 @@ def test_a_run_folder_and_its_model_file_get_the_same_metrics(small: Dataset, tm
     assert recorded.test_reason is None
     assert run.require_predictions("test").probabilities.shape == (70, 7)
     alone = evaluate(run.model_file, small, "test")
-    unknown = {"calibrated": None, "selected_on": None, "recorded": False}
+    unknown = {"calibrated": None, "selected_on": None, "selected_here": False, "recorded": False}
     assert alone == replace(result, model=str(run.model_file), **unknown), "a .keras file has no provenance"
     assert result.calibrated is not None
     assert result.calibrated.temperature == pytest.approx(best_temperature(run), rel=0.005)
@@ -112,12 +112,14 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     before = RunFolder(path).result(), stored_predictions(path)
     fewer = small.where(np.arange(len(small)) % 2 == 0)
     for other in (fewer, replace(small, images=255 - small.images)):
+        assert evaluate(path, other).selected_here is False, "its validation images were different ones"
         result = evaluate(path, other, "test")
-        assert result.recorded is False
+        assert (result.selected_here, result.recorded) == (False, False)
         assert "trained on different images, whose copies are unknown" in str(result.leak_free_reason)
         assert result.leak_free is not None
         assert result.leak_free.images > 0
     assert (RunFolder(path).result(), stored_predictions(path)) == before
+    assert evaluate(path, small).selected_here is True
     assert evaluate(path, small.take(Split.TEST), "test").recorded is True
     assert RunFolder(path).result() != before[0]
 

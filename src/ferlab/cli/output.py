@@ -73,7 +73,7 @@ def print_metrics(evaluation: Evaluation) -> None:
 
 def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
     yield _accuracy_line("accuracy", evaluation)
-    if evaluation.split in (evaluation.selected_on or ()):
+    if evaluation.selected_here:
         yield f"slightly too high: the model was selected on {' and '.join(evaluation.selected_on or ())}"
     if evaluation.leak_free:
         yield _accuracy_line("without images that have a copy in the training split", evaluation.leak_free)

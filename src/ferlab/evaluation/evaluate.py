@@ -97,6 +97,7 @@ def evaluate(
         model=str(model),
         split=split.label,
         selected_on=provenance.selected_on,
+        selected_here=provenance.was_selected_on(part.fingerprints[split.label]),
         recorded=recorded,
         tta=_score_views(predicted, part, copies) if tta else None,
         abstained=None if abstain is None else selective_prediction(part.labels, probabilities, copies, abstain),

@@ -36,6 +36,10 @@ class Provenance:
     selected_on: tuple[str, ...] | None = None
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
 
+    def was_selected_on(self, fingerprint: str) -> bool:
+        """Return whether the model was selected on the split with this fingerprint, whatever its name."""
+        return fingerprint in [self.fingerprints.get(split) for split in self.selected_on or ()]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedModel:
