@@ -4,8 +4,8 @@ From scratch, all layers trained, 20 passes over Training, the same augmentation
 model, epochs selected on PublicTest. All models see the images at 48 pixels. The heads of the Keras applications are
 global average pooling and one dense layer.
 
-The learning rate of newmodel comes from a small search, described in docs/log.md; those of the Keras applications are
-common choices that have not been searched yet. The `_imagenet` recipes start from ImageNet weights. They use images
+The learning rates of newmodel and of MobileNetV2 from scratch come from small searches, described in docs/log.md; the
+others are common choices that have not been searched to the end yet. The `_imagenet` recipes start from ImageNet weights. They use images
 outside FER2013, so they are separate recipes.
 """
 
@@ -46,7 +46,8 @@ def fair_newmodel() -> Recipe:
 
 def fair_mobilenetv2() -> Recipe:
     """MobileNetV2 from scratch."""
-    return _fair("mobilenetv2", 1e-3, "MobileNetV2 from scratch, all layers trained")
+    recipe = _fair("mobilenetv2", 3e-3, "MobileNetV2 from scratch, all layers trained")
+    return replace(recipe, expected_accuracy=0.6091, expected_source="PublicTest, one seed: docs/log.md")
 
 
 def fair_resnet50() -> Recipe:
