@@ -222,7 +222,7 @@ def test_an_existing_run_is_never_overwritten(small: Dataset, tmp_path: Path) ->
         train("study_newmodel", small, tmp_path, resume=True, epochs=2)
     with pytest.raises(RunError, match="another recipe or seed"):
         train("study_newmodel", small, tmp_path, resume=True, seed=1, **changes)
-    with pytest.raises(RunError, match="other data"):
+    with pytest.raises(RunError, match="trained on different data"):
         train("study_newmodel", small.take(Split.TRAIN, Split.VALIDATION), tmp_path, resume=True, **changes)
     train("study_newmodel", small, tmp_path, resume=True, **changes)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
