@@ -1,13 +1,16 @@
 """Prediction files: reading, writing, scoring, and the errors they can have."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, evaluate
+from ferlab.cli import app
 from ferlab.data.unlabeled import load_unlabeled
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.evaluate import predict_unlabeled
@@ -122,3 +125,27 @@ def test_images_without_labels_are_predicted(linear: Path, tmp_path: Path) -> No
     keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()]).save(tmp_path / "bare.keras")
     with pytest.raises(FerlabError, match="does not contain its class names"):
         predict_unlabeled(tmp_path / "bare.keras", images, tmp_path / "q.npz")
+
+
+def test_the_command_names_the_files_it_wrote(linear: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "p.csv", tmp_path / "out"
+    arguments = ["--data", "demo", "--split", "test", "--out", str(out)]
+    printed = CliRunner().invoke(app, ["evaluate", str(linear), *arguments, "--write-predictions", str(file)]).stdout
+    assert printed.endswith(f"\n\nPredictions: {file}\nEvaluation: {out}\n")
+    written = json.loads((out / "evaluation.json").read_text())
+    scored = CliRunner().invoke(app, ["evaluate", str(file), "--data", "demo", "--split", "test", "--json"])
+    assert json.loads(scored.stdout)["confusion"] == written["confusion"]
+
+
+def test_the_command_predicts_images_without_labels(linear: Path, tmp_path: Path) -> None:
+    folder, file = (
+        write_folder(tmp_path / "flat", {f"{number}.png": png(number) for number in range(3)}),
+        tmp_path / "p.csv",
+    )
+    arguments = ["evaluate", str(linear), "--data", str(folder)]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert "--write-predictions FILE" in refused.stderr
+    printed = CliRunner().invoke(app, [*arguments, "--write-predictions", str(file)]).stdout
+    assert printed == f"Predictions for 3 images: {file}\nNo metrics: {folder} has no labels.\n"
+    assert read_predictions(file).names.tolist() == ["0.png", "1.png", "2.png"]

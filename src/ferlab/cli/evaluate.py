@@ -16,7 +16,7 @@ from ferlab.cli.options import (
     SplitOption,
     load_plugins,
 )
-from ferlab.cli.output import print_metrics
+from ferlab.cli.output import print_metrics, print_paths
 from ferlab.data import Dataset, image_folder
 from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
 from ferlab.evaluation.evaluate import predict_unlabeled, read_groups
@@ -106,6 +106,8 @@ def evaluate(
         print_metrics(evaluation)
     if out:
         write_evaluation(evaluation, out)
+    if not json_:
+        print_paths(Predictions=write_predictions, Evaluation=out)
 
 
 def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path | None, json_: bool) -> None:

@@ -32,6 +32,13 @@ FERPLUS_GROUPS = {
 }
 
 
+def print_paths(**paths: Path | None) -> None:
+    """Print where each result was written, after an empty line; None for results that were not."""
+    written = [f"{label}: {path}" for label, path in paths.items() if path]
+    if written:
+        print("\n" + "\n".join(written))
+
+
 def print_ranking(comparison: Comparison) -> None:
     """Print the ranking of a comparison, and its findings."""
     columns = ("95 % interval", "not significantly different from", "selected on")

@@ -16,7 +16,7 @@ from ferlab.cli.options import (
     SplitOption,
     load_plugins,
 )
-from ferlab.cli.output import print_robustness
+from ferlab.cli.output import print_paths, print_robustness
 from ferlab.evaluation.robustness import robustness as evaluate_robustness
 from ferlab.evaluation.robustness import write_sheet
 from ferlab.json_files import to_json
@@ -53,3 +53,5 @@ def robustness(
         print_robustness(result)
     if out:
         write_robustness(result, out)
+    if not json_:
+        print_paths(Robustness=out)
