@@ -11,7 +11,7 @@ from ferlab.audit.image_quality import ImageStatistics
 from ferlab.audit.label_errors import LabelErrors
 from ferlab.audit.near_duplicates import Pairs
 from ferlab.audit.summary import AuditSummary, count_exact, count_mirrored, count_near
-from ferlab.data import Dataset, votes
+from ferlab.data import Dataset, ferplus_agreement
 from ferlab.data.copies import group_copies
 from ferlab.data.ferplus import VOTES
 from ferlab.emotions import FERPLUS
@@ -112,7 +112,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
         near_duplicates=count_near(dataset, groups, near),
         suspicions={reason: reasons.count(reason) for reason in REASONS},
         classes=image_quality.describe_classes(dataset, statistics),
-        votes=None if dataset.votes is None else votes.describe_votes(dataset),
+        votes=None if dataset.votes is None else ferplus_agreement.describe_votes(dataset),
         label_errors=disputed,
     )
     return Audit(dataset=dataset, summary=summary, suspicions=tuple(suspicions), near=near, groups=groups)
@@ -166,9 +166,9 @@ def _non_photos(statistics: ImageStatistics) -> Iterator[Suspicion]:
 def _votes(dataset: Dataset) -> Iterator[Suspicion]:
     assert dataset.votes is not None
     shares = dataset.votes / np.maximum(dataset.votes.sum(axis=1, keepdims=True), 1)
-    for index in np.flatnonzero(votes.not_a_face(dataset)):
-        yield Suspicion(reason="not a face", index=int(index), score=float(shares[index, votes.NOT_A_FACE]))
-    for index in np.flatnonzero(votes.nobody_voted_for_label(dataset)):
+    for index in np.flatnonzero(ferplus_agreement.not_a_face(dataset)):
+        yield Suspicion(reason="not a face", index=int(index), score=float(shares[index, ferplus_agreement.NOT_A_FACE]))
+    for index in np.flatnonzero(ferplus_agreement.nobody_voted_for_label(dataset)):
         voted = VOTES[shares[index].argmax()]
         suggested, score = CLASS_NAMES.get(voted, voted), float(shares[index].max())
         yield Suspicion(reason="label without votes", index=int(index), suggested=suggested, score=score)

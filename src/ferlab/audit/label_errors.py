@@ -9,7 +9,7 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import has_copy_in
 from ferlab.data.ferplus import votes_for_classes
-from ferlab.data.votes import majority_agrees
+from ferlab.data.ferplus_agreement import majority_agrees
 from ferlab.errors import DataError, MissingExtraError
 from ferlab.evaluation.trained_model import open_model
 

@@ -10,7 +10,7 @@ from ferlab.audit.image_quality import ClassStatistics
 from ferlab.audit.label_errors import LabelErrors
 from ferlab.audit.near_duplicates import THRESHOLD, Pairs
 from ferlab.data import Dataset, Split
-from ferlab.data.votes import VoteSummary
+from ferlab.data.ferplus_agreement import VoteSummary
 from ferlab.results import SplitSummary
 
 # By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is empty.

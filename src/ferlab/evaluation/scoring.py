@@ -4,7 +4,7 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies, has_copy_in
-from ferlab.data.votes import agreement_classes
+from ferlab.data.ferplus_agreement import agreement_classes
 from ferlab.evaluation.metrics import compute_metrics, estimate_accuracy
 from ferlab.results import AccuracyEstimate, SplitMetrics
 

@@ -9,7 +9,7 @@ from scipy.stats import entropy as shannon_entropy
 
 from ferlab import Dataset, Split
 from ferlab.audit import audit
-from ferlab.data import ferplus, votes
+from ferlab.data import ferplus, ferplus_agreement
 from ferlab.data.fer2013 import NUM_IMAGES
 from ferlab.data.ferplus import VOTES, kaggle_rows, with_votes
 from ferlab.emotions import EMOTIONS, FERPLUS
@@ -35,17 +35,17 @@ def voted() -> Dataset:
 
 def test_votes_are_counted_as_by_hand() -> None:
     data = voted()
-    np.testing.assert_allclose(votes.agreement(data), [0.8, 0.5, 0.1, 0, 0.2])
-    assert votes.majority_agrees(data).tolist() == [True, True, False, False, False]
-    assert votes.nobody_voted_for_label(data).tolist() == [False, False, False, True, False]
-    assert votes.not_a_face(data).tolist() == [False, False, False, False, True]
+    np.testing.assert_allclose(ferplus_agreement.agreement(data), [0.8, 0.5, 0.1, 0, 0.2])
+    assert ferplus_agreement.majority_agrees(data).tolist() == [True, True, False, False, False]
+    assert ferplus_agreement.nobody_voted_for_label(data).tolist() == [False, False, False, True, False]
+    assert ferplus_agreement.not_a_face(data).tolist() == [False, False, False, False, True]
     expected = [shannon_entropy(counts, base=2) for counts in COUNTS]
-    np.testing.assert_allclose(votes.entropy(np.array(COUNTS)), expected)
+    np.testing.assert_allclose(ferplus_agreement.entropy(np.array(COUNTS)), expected)
 
 
 def test_images_are_divided_by_the_agreement_of_the_voters() -> None:
     """The label of the last image has two of ten votes."""
-    masks = votes.agreement_classes(voted())
+    masks = ferplus_agreement.agreement_classes(voted())
     assert {name: mask.tolist() for name, mask in masks.items()} == {
         "unanimous": [False] * 5,
         "majority": [True, True, False, False, False],
@@ -71,9 +71,9 @@ def test_accuracy_is_computed_by_agreement() -> None:
 
 def test_images_without_votes_are_neither_mislabeled_nor_faceless() -> None:
     data = dataset(textured(np.random.default_rng(0), 1), [0], [0], votes=np.zeros((1, 10), np.uint8))
-    assert votes.entropy(np.zeros((1, 10))).tolist() == [0]
-    assert not votes.nobody_voted_for_label(data).any()
-    assert not votes.not_a_face(data).any()
+    assert ferplus_agreement.entropy(np.zeros((1, 10))).tolist() == [0]
+    assert not ferplus_agreement.nobody_voted_for_label(data).any()
+    assert not ferplus_agreement.not_a_face(data).any()
 
 
 def test_the_audit_counts_votes() -> None:

@@ -1,4 +1,4 @@
-"""Compare the labels of FER2013 with the votes of FER+."""
+"""Agreement of the votes of FER+ with the labels of FER2013."""
 
 from dataclasses import dataclass
 
