@@ -15,6 +15,7 @@ from ferlab.data.unlabeled import load_unlabeled
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.evaluate import predict_unlabeled
 from ferlab.evaluation.predictions import read_predictions, write_predictions
+from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.predict import Artifact
 from tests.artifacts import linear_artifact
 from tests.data.builders import png, write_folder
@@ -112,8 +113,6 @@ def test_a_file_of_predictions_has_no_other_views(small: Dataset, linear: Path, 
     evaluate(linear, small, write=tmp_path / "p.npz")
     with pytest.raises(FerlabError, match="needs a model"):
         evaluate(tmp_path / "p.npz", small, tta=True)
-    with pytest.raises(DataError, match=r"\.csv or \.npz"):
-        evaluate(linear, small, write=tmp_path / "p.txt")
 
 
 def test_images_without_labels_are_predicted(linear: Path, tmp_path: Path) -> None:
@@ -149,3 +148,16 @@ def test_the_command_predicts_images_without_labels(linear: Path, tmp_path: Path
     printed = CliRunner().invoke(app, [*arguments, "--write-predictions", str(file)]).stdout
     assert printed == f"Predictions for 3 images: {file}\nNo metrics: {folder} has no labels.\n"
     assert read_predictions(file).names.tolist() == ["0.png", "1.png", "2.png"]
+
+
+def test_an_unusable_option_raises_before_the_model_is_scored(
+    small: Dataset, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainedModel, "__call__", lambda *_: pytest.fail("the model was scored"))
+    with pytest.raises(DataError, match=r"p\.txt: the file name must end in \.csv or \.npz"):
+        evaluate(linear, small, write=tmp_path / "p.txt")
+    with pytest.raises(DataError, match=r"missing\.csv cannot be read"):
+        evaluate(linear, small, against=tmp_path / "missing.csv")
+    images = load_unlabeled(write_folder(tmp_path / "flat", {"0.png": png(0)}))
+    with pytest.raises(DataError, match=r"\.csv or \.npz"):
+        predict_unlabeled(linear, images, tmp_path / "p.txt")

@@ -28,7 +28,12 @@ from ferlab.evaluation.metrics import (
     selective_prediction,
 )
 from ferlab.evaluation.paired import compare_predictions
-from ferlab.evaluation.predictions import is_prediction_file, read_predictions, write_predictions
+from ferlab.evaluation.predictions import (
+    is_prediction_file,
+    read_predictions,
+    require_prediction_file,
+    write_predictions,
+)
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import Classifier, Provenance, open_model
 from ferlab.results import AugmentedMetrics, Calibration, Evaluation, PairedComparison, SplitMetrics
@@ -71,16 +76,19 @@ def evaluate(
         classes without probabilities, the metrics that need probabilities are null.
 
     Raises:
-        DataError: if the split is empty, `groups` or a prediction file names other images, or the random split of
-            `dataset` differs from the one that the run was trained with.
+        DataError: if the split is empty, `groups` or a prediction file names other images, `write` has another suffix,
+            or the random split of `dataset` differs from the one that the run was trained with.
         FerlabError: if the file is not a model, has different classes, or does not support a requested option.
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
         RunError: if the folder does not contain a finished run.
     """
     check_libraries()
+    if write:
+        require_prediction_file(write)
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
     group_names = None if groups is None else _group_names(part, groups)
+    other = None if against is None else predict_split(against, dataset, part, split)
     predicted = predict_split(model, dataset, part, split)
     probabilities, provenance = predicted.probabilities, predicted.provenance
     copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
@@ -102,7 +110,7 @@ def evaluate(
         tta=_score_views(predicted, part, copies) if tta else None,
         abstained=None if abstain is None else selective_prediction(part.labels, probabilities, copies, abstain),
         by_group=None if group_names is None else accuracy_by_group(correct, copies, group_names),
-        against=_compare(against, dataset, part, split, correct, copies) if against else None,
+        against=None if other is None else _compare(str(against), other, part, correct, copies),
     )
     return evaluation if predicted.has_probabilities else _without_probabilities(evaluation)
 
@@ -116,8 +124,10 @@ def predict_unlabeled(model: str | Path, images: UnlabeledImages, out: str | Pat
         out: the output file, `.csv` or `.npz`.
 
     Raises:
+        DataError: if the output file has another suffix.
         FerlabError: if the file is not a model, or its class names are unknown.
     """
+    require_prediction_file(out)
     opened = open_model(model)
     class_names = opened.provenance.class_names
     if class_names is None:
@@ -180,10 +190,9 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
 
 
 def _compare(
-    other: str | Path, dataset: Dataset, part: Dataset, split: Split, correct: np.ndarray, copies: np.ndarray
+    name: str, other: PredictedSplit, part: Dataset, correct: np.ndarray, copies: np.ndarray
 ) -> PairedComparison:
-    probabilities = predict_split(other, dataset, part, split).probabilities
-    return compare_predictions(str(other), correct, probabilities.argmax(axis=1) == part.labels, copies)
+    return compare_predictions(name, correct, other.probabilities.argmax(axis=1) == part.labels, copies)
 
 
 def _without_probabilities(evaluation: Evaluation) -> Evaluation:

@@ -97,6 +97,16 @@ def is_prediction_file(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
+def require_prediction_file(path: str | Path) -> None:
+    """Check the name of a prediction file that is to be written.
+
+    Raises:
+        DataError: if it has another suffix.
+    """
+    if not is_prediction_file(path):
+        raise DataError(f"{path}: the file name must end in {' or '.join(SUFFIXES)}.")
+
+
 def read_predictions(path: str | Path) -> PredictionFile:
     """Read a prediction file.
 
@@ -210,9 +220,8 @@ def write_predictions(
         DataError: if the file name has another suffix.
         OutputError: if the file cannot be written.
     """
+    require_prediction_file(path)
     path = Path(path)
-    if not is_prediction_file(path):
-        raise DataError(f"{path}: the file name must end in {' or '.join(SUFFIXES)}.")
     if path.suffix.lower() == ".npz":
         write_atomically(
             path,
