@@ -99,7 +99,7 @@ def test_the_score_is_the_mean_accuracy_divided_by_the_clean_accuracy(small: Dat
     assert len(accuracies) == 50
     assert result.score == pytest.approx(sum(accuracies) / 50 / result.clean_accuracy)
     row = result.corruptions["darkness"]
-    assert (row.unit, row.strengths[1]) == ("share of the light", 0.5)
+    assert (row.unit, row.strengths[1]) == ("share of light lost", 0.5)
     part = small.take(Split.TEST)
     darker = replace(part, images=np.rint(part.images / 2).astype(np.uint8))
     assert row.accuracies[1] == evaluate(linear, darker, "test").accuracy

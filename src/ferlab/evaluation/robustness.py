@@ -36,7 +36,7 @@ def blur(images: np.ndarray, strength: float, generator: np.random.Generator) ->
 
 
 def noise(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A sensor in low light: Gaussian noise. The strength is its standard deviation in gray values."""
+    """A sensor in low light: Gaussian noise. The strength is its standard deviation in gray levels."""
     return _rounded(images + strength * generator.standard_normal(images.shape, np.float32))
 
 
@@ -128,12 +128,12 @@ class Corruption:
 
 CORRUPTIONS = {
     "blur": Corruption(apply=blur, unit="pixels", strengths=(0.5, 1, 1.5, 2, 3)),
-    "noise": Corruption(apply=noise, unit="gray values", strengths=(5, 10, 20, 30, 40)),
+    "noise": Corruption(apply=noise, unit="gray levels", strengths=(5, 10, 20, 30, 40)),
     "jpeg": Corruption(apply=jpeg, unit="quality", strengths=(70, 50, 30, 15, 5)),
-    "low_resolution": Corruption(apply=low_resolution, unit="pixels a side", strengths=(36, 24, 16, 12, 8)),
-    "darkness": Corruption(apply=darkness, unit="share of the light", strengths=(0.3, 0.5, 0.7, 0.8, 0.9)),
-    "contrast": Corruption(apply=contrast, unit="share of the contrast", strengths=(0.3, 0.5, 0.7, 0.8, 0.9)),
-    "occlusion": Corruption(apply=occlusion, unit="share of the area", strengths=(0.05, 0.1, 0.2, 0.3, 0.4)),
+    "low_resolution": Corruption(apply=low_resolution, unit="pixels per side", strengths=(36, 24, 16, 12, 8)),
+    "darkness": Corruption(apply=darkness, unit="share of light lost", strengths=(0.3, 0.5, 0.7, 0.8, 0.9)),
+    "contrast": Corruption(apply=contrast, unit="share of contrast lost", strengths=(0.3, 0.5, 0.7, 0.8, 0.9)),
+    "occlusion": Corruption(apply=occlusion, unit="share of area covered", strengths=(0.05, 0.1, 0.2, 0.3, 0.4)),
     "rotation": Corruption(apply=rotation, unit="degrees", strengths=(5, 10, 20, 30, 45)),
     "crop_shift": Corruption(apply=crop_shift, unit="share of the side", strengths=(0.05, 0.1, 0.15, 0.2, 0.3)),
     "crop_scale": Corruption(apply=crop_scale, unit="share of the side", strengths=(0.05, 0.1, 0.2, 0.3, 0.4)),
