@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from ferlab.cli import app
+from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.data import Split
 from ferlab.data.fer2013 import SPLIT_SIZES
@@ -308,6 +309,36 @@ def other_faces() -> str:
     return table([*header, "recall of neutral, %", "happy, %", "surprise, %"], rows)
 
 
+# ---------------------------------------------------------------------------- the leaderboard
+
+
+def measured_leaderboard() -> Leaderboard:
+    """The leaderboard of all systems whose predictions are in `results/public_predictions/`."""
+    return read_result(Leaderboard, RESULTS / "public_predictions" / "leaderboard.json")
+
+
+def leaderboard() -> str:
+    """The leaderboard, with what each system is."""
+    about = read(RESULTS / "public_predictions" / "systems.json")
+    header = ["", "system", "accuracy, %", "95 % interval", "not significantly different from"]
+    header += ["without copies of training images, %", "balanced accuracy, %", "macro F1", "about the system"]
+    rows = [
+        [
+            row.rank,
+            row.name,
+            percent(row.accuracy),
+            interval(row.interval),
+            ", ".join(row.tied_with) or "–",
+            "–" if row.leak_free_accuracy is None else percent(row.leak_free_accuracy),
+            percent(row.balanced_accuracy),
+            f"{row.macro_f1:.3f}",
+            about[row.name],
+        ]
+        for row in measured_leaderboard().standings
+    ]
+    return table(header, rows)
+
+
 # ---------------------------------------------------------------------------- robustness
 
 
@@ -349,6 +380,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "corruptions": corruptions,
     "data-info": data_info,
     "deviations": deviations,
+    "leaderboard": leaderboard,
     "model-accuracy": model_accuracy,
     "model-classes": model_classes,
     "model-confusions": model_confusions,

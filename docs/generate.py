@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from blocks import BLOCKS, measured_robustness, publications, recipe_names, table
+from blocks import BLOCKS, measured_leaderboard, measured_robustness, publications, recipe_names, table
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import FILE as MODEL_STATS
 from ferlab.recipes.model_stats import count_model_stats
-from ferlab.report import charts, render_robustness
+from ferlab.report import charts, render_leaderboard, render_robustness
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
@@ -97,6 +97,12 @@ def write_learning_curves() -> None:
     (ROOT / "docs" / "learning-curves.svg").write_text(charts.render_svg(spec, width=760), encoding="utf-8")
 
 
+def write_leaderboard_chart() -> None:
+    """Plot the accuracies of the leaderboard."""
+    chart = render_leaderboard(measured_leaderboard())
+    (ROOT / "docs" / "leaderboard.svg").write_text(chart, encoding="utf-8")
+
+
 def write_robustness_images() -> None:
     """Plot the robustness of the model in the package, and write the contact sheet of the corruptions."""
     plot = render_robustness(measured_robustness())
@@ -124,6 +130,7 @@ def main() -> None:
             sys.exit(f"Stale documents: {', '.join(str(path.relative_to(ROOT)) for path in stale)}. Run `make docs`.")
         return
     write_learning_curves()
+    write_leaderboard_chart()
     write_robustness_images()
     for path in stale:
         path.write_text(documents[path], encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`write_leaderboard`: a leaderboard as HTML, Markdown and JSON."""
+"""`write_leaderboard`: a leaderboard as HTML, Markdown and JSON. `render_leaderboard`: its chart."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     folder = Path(folder)
-    chart = _chart(leaderboard)
+    chart = render_leaderboard(leaderboard)
     templates = html.environment(TEMPLATES)
     page = templates.get_template("leaderboard.html.jinja").render(board=leaderboard, chart=chart)
     markdown = templates.overlay(finalize=escape_markdown).get_template("leaderboard.md.jinja")
@@ -38,7 +38,12 @@ def write_leaderboard(leaderboard: Leaderboard, folder: str | Path) -> Path:
     return folder / "leaderboard.html"
 
 
-def _chart(leaderboard: Leaderboard) -> str:
+def render_leaderboard(leaderboard: Leaderboard) -> str:
+    """Render the accuracies of a leaderboard with their intervals as SVG.
+
+    Raises:
+        MissingExtraError: if the libraries of the extra `evaluate` are not installed.
+    """
     rows = [
         {
             "system": one.name,
