@@ -317,9 +317,14 @@ def measured_leaderboard() -> Leaderboard:
     return read_result(Leaderboard, RESULTS / "public_predictions" / "leaderboard.json")
 
 
+def about_systems() -> dict[str, dict[str, Any]]:
+    """What each system of the leaderboard is, and its multiply-adds per image."""
+    return read(RESULTS / "public_predictions" / "systems.json")
+
+
 def leaderboard() -> str:
     """The leaderboard, with what each system is."""
-    about = read(RESULTS / "public_predictions" / "systems.json")
+    about = about_systems()
     header = ["", "system", "accuracy, %", "95 % interval", "not significantly different from"]
     header += ["without copies of training images, %", "balanced accuracy, %", "macro F1", "about the system"]
     rows = [
@@ -332,11 +337,68 @@ def leaderboard() -> str:
             "–" if row.leak_free_accuracy is None else percent(row.leak_free_accuracy),
             percent(row.balanced_accuracy),
             f"{row.macro_f1:.3f}",
-            about[row.name],
+            about[row.name]["about"],
         ]
         for row in measured_leaderboard().standings
     ]
     return table(header, rows)
+
+
+# ---------------------------------------------------------------------------- accuracy against cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A system and its accuracy on PublicTest."""
+
+    name: str
+    about: str
+    multiply_adds: int
+    accuracy: float
+    interval: Sequence[float]
+
+
+def measured_systems() -> list[Measured]:
+    """The systems of the leaderboard and the fair recipes of the published comparisons, best first."""
+    about = about_systems()
+    systems = [
+        Measured(
+            name=row.name.removesuffix("-seed0"),
+            **about[row.name],
+            accuracy=row.accuracy,
+            interval=row.interval,
+        )
+        for row in measured_leaderboard().standings
+    ]
+    for published in publications():
+        rows = [row for row in published.comparison.ranking if row.group == "fair"]
+        systems += [_measured(published.comparison, row) for row in rows]
+    return sorted(systems, key=lambda system: -system.accuracy)
+
+
+def _measured(comparison: Comparison, row: RankedRecipe) -> Measured:
+    return Measured(
+        name=row.recipe,
+        about=get_recipe(row.recipe).summary,
+        multiply_adds=comparison.scored(row.recipe)[0].multiply_adds or 0,
+        accuracy=row.accuracy,
+        interval=row.interval,
+    )
+
+
+def answer() -> str:
+    """Accuracy and cost of every system measured on PublicTest."""
+    rows = [
+        [
+            system.name,
+            system.about,
+            f"{system.multiply_adds / 1e6:,.0f}",
+            percent(system.accuracy),
+            interval(system.interval),
+        ]
+        for system in measured_systems()
+    ]
+    return table(["system", "", "multiply-adds per image, millions", "PublicTest, %", "95 % interval"], rows)
 
 
 # ---------------------------------------------------------------------------- robustness
@@ -377,6 +439,7 @@ def robustness_table() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "answer": answer,
     "corruptions": corruptions,
     "data-info": data_info,
     "deviations": deviations,

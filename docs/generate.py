@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from blocks import BLOCKS, measured_leaderboard, measured_robustness, publications, recipe_names, table
+from blocks import (
+    BLOCKS,
+    measured_leaderboard,
+    measured_robustness,
+    measured_systems,
+    publications,
+    recipe_names,
+    table,
+)
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
@@ -103,6 +111,23 @@ def write_leaderboard_chart() -> None:
     (ROOT / "docs" / "leaderboard.svg").write_text(chart, encoding="utf-8")
 
 
+def write_answer_chart() -> None:
+    """Plot accuracy on PublicTest against multiply-adds of every measured system."""
+    values = [
+        {
+            "recipe": system.name,
+            "accuracy": 100 * system.accuracy,
+            "low": 100 * system.interval[0],
+            "high": 100 * system.interval[1],
+            "multiply_adds": system.multiply_adds,
+        }
+        for system in measured_systems()
+    ]
+    chart = charts.accuracy_against(values, "multiply_adds", "multiply-adds per image")
+    spec = charts.specification(chart, "Accuracy on PublicTest against multiply-adds per image, with 95 % intervals")
+    (ROOT / "docs" / "accuracy-by-cost.svg").write_text(charts.render_svg(spec, width=640), encoding="utf-8")
+
+
 def write_robustness_images() -> None:
     """Plot the robustness of the model in the package, and write the contact sheet of the corruptions."""
     plot = render_robustness(measured_robustness())
@@ -131,6 +156,7 @@ def main() -> None:
         return
     write_learning_curves()
     write_leaderboard_chart()
+    write_answer_chart()
     write_robustness_images()
     for path in stale:
         path.write_text(documents[path], encoding="utf-8")

@@ -1,5 +1,6 @@
 """Test the guard of the protocol: nothing selects, stops or calibrates on the test split."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, compare, train
 from ferlab.cli import app
-from ferlab.errors import ProtocolError, RunError
+from ferlab.errors import DataError, ProtocolError, RunError
 from ferlab.export import export
 from ferlab.protocol import calibration_images, check_origin, check_recipe, selection_splits
 from ferlab.recipes import Recipe, get_recipe, recipe_groups
@@ -27,6 +28,23 @@ def test_only_study_recipes_select_on_the_test_folder(small: Dataset) -> None:
     check_recipe(get_recipe("study_newmodel").changed({"selection": "validation"}))
     with pytest.raises(ProtocolError, match="would say nothing about new images"):
         check_recipe(get_recipe("fair_newmodel").changed({"selection": "test_folder"}))
+
+
+BEGINNINGS = {"train": train, "compare": lambda recipe, *arguments: compare([recipe], *arguments)}
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_data_that_no_model_can_learn_from_is_refused_before_training(
+    begin: Callable[..., object], small: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="all training images are 'angry'"):
+        begin("fair_newmodel", small.where(small.labels == 0), tmp_path / "out")
+    unseen = small.where((small.splits != Split.TRAIN) | (small.labels != 3))
+    with pytest.raises(DataError, match="validation images are 'happy', but no training image is"):
+        begin("fair_newmodel", unseen, tmp_path / "out")
+    with pytest.raises(ProtocolError, match="no validation images"):
+        begin("fair_newmodel", small.take(Split.TRAIN), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_splits_that_are_absent_select_nothing(small: Dataset) -> None:

@@ -1,4 +1,9 @@
-"""Format numbers and lists for people."""
+"""Format numbers, lists and names for people."""
+
+import unicodedata
+
+CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line and paragraph separators
+DIRECTION_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they reorder the text around them
 
 
 def duration(seconds: float) -> str:
@@ -32,3 +37,20 @@ def percent(share: float | None, digits: int = 2) -> str:
 def listed(names: list[str]) -> str:
     """Join names: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+def printable(text: str) -> str:
+    """Escape the characters that a terminal obeys instead of showing them. Line breaks and tabs are kept.
+
+    Example:
+        >>> print(printable("\x1b[2Jphoto.jpg"))
+        \x1b[2Jphoto.jpg
+    """
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    obeyed = unicodedata.category(character) in CONTROL_CATEGORIES or character in DIRECTION_CONTROLS
+    if character in "\n\t" or not obeyed:
+        return character
+    return character.encode("unicode_escape", "backslashreplace").decode()

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ferlab.formatting import counted, duration
+from ferlab.formatting import counted, duration, printable
 from ferlab.recipes import Recipe
 from ferlab.results import Epoch, Result
 
@@ -16,8 +16,16 @@ PLAIN_INTERVAL = 60.0  # seconds between plain lines within an epoch
 
 
 def console() -> Console:
-    """Make the console for progress and messages: standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """Make the console for progress and messages: standard error.
+
+    It prints text as it is, because a file name may look like markup or contain control characters.
+    """
+    return _PlainConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+class _PlainConsole(Console):
+    def print(self, *lines: Any, **options: Any) -> None:
+        super().print(*(printable(line) if isinstance(line, str) else line for line in lines), **options)
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def bar(description: str, total: float | None, quiet: bool = False) -> Iterator[
 
 def _bar(output: Console, disable: bool) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -84,7 +92,7 @@ class ComparisonProgress:
     def print(self, line: str) -> None:
         """Print a line."""
         if not self.quiet:
-            console().print(line, markup=False)
+            console().print(line)
 
 
 class TrainingProgress:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ferlab.data import Dataset, Split
-from ferlab.errors import ProtocolError
+from ferlab.errors import DataError, ProtocolError
 from ferlab.recipes import Recipe
 from ferlab.results import DatasetSummary
 
@@ -25,6 +25,27 @@ def check_recipe(recipe: Recipe) -> None:
             "test split, and the test accuracy would say nothing about new images. Only the study's own recipes do "
             "that, to show its effect. Leave selection at 'validation'."
         )
+
+
+def check_trainable(dataset: Dataset) -> None:
+    """Reject a dataset that no model can learn from, or whose scores would be meaningless.
+
+    Raises:
+        DataError: if there are no training images, if all have the same label, or if a class of another split has no
+            training images.
+    """
+    dataset.require(Split.TRAIN)
+    counts = dataset.take(Split.TRAIN).class_counts()
+    present = [name for name, count in counts.items() if count]
+    if len(present) < 2:
+        raise DataError(f"{dataset.source}: all training images are '{present[0]}'. A model needs two classes or more.")
+    for split in (Split.VALIDATION, Split.TEST):
+        for name, count in dataset.take(split).class_counts().items():
+            if count and not counts[name]:
+                raise DataError(
+                    f"{dataset.source}: {count:,} {split.label} images are '{name}', but no training image is. Add "
+                    "training images of that class, or remove it."
+                )
 
 
 def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:

@@ -70,6 +70,7 @@ class Environment:
         seed: seed of the run.
         dataset: training, validation and test images.
         skipped: images that were left out because they could not be read.
+        plugin_sha256: SHA-256 of the plugin file that defines the architecture; null for one of the package.
     """
 
     ferlab: str
@@ -83,6 +84,7 @@ class Environment:
     seed: int
     dataset: DatasetSummary
     skipped: tuple[Skipped, ...] = ()
+    plugin_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
     config.json        the recipe and the seed
     environment.json   versions, commit, device, and fingerprints of the data
     history.jsonl      one line per epoch
-    checkpoint/        state.npz: everything that the next epoch depends on; best.npz: the weights of the best epoch
+    checkpoint/        state.npz: everything that the next epoch depends on; best-0007.npz: the weights of the best
+                       epoch, here the seventh
     model.keras        the model of the best epoch, in float32
     predictions.npz    probabilities on each scored split
     explanations.npz   mean Grad-CAM maps of each class; only for runs of a comparison
@@ -128,10 +129,22 @@ class RunFolder:
         """The checkpoint that a run resumes from."""
         return self.path / "checkpoint" / "state.npz"
 
-    @property
-    def best_file(self) -> Path:
-        """The weights of the best epoch so far."""
-        return self.path / "checkpoint" / "best.npz"
+    def best_file(self, epoch: int) -> Path:
+        """Return the file of the weights of an epoch that is the best one so far.
+
+        The epoch is part of the name, so that the file always belongs to the checkpoint that refers to it: a process
+        may be killed after it wrote the weights of a better epoch, and before it wrote the checkpoint of that epoch.
+
+        Args:
+            epoch: number of the epoch, counted from 1.
+        """
+        return self.path / "checkpoint" / f"best-{epoch:04d}.npz"
+
+    def remove_other_best_files(self, epoch: int) -> None:
+        """Remove the weights of all epochs except one."""
+        for path in self.best_file(epoch).parent.glob("best-*.npz"):
+            if path != self.best_file(epoch):
+                path.unlink()
 
     def exists(self) -> bool:
         """Return whether a training was started here."""

@@ -116,6 +116,12 @@ def test_baselines(demo: Dataset) -> None:
     assert (pixels.parameters, pixels.seed, pixels.run) == (7 * (24 * 24 + 1), None, None)
 
 
+def test_a_baseline_that_fails_is_an_entry_with_its_reason(small: Dataset) -> None:
+    _, pixels = baseline_entries(small.where(small.labels == 0))
+    assert (pixels.status, pixels.validation) == ("failed", None)
+    assert "2 classes" in pixels.reason
+
+
 def test_baseline_without_a_test_split_has_no_test_metrics(small: Dataset) -> None:
     majority = majority_entry(small.take(Split.TRAIN, Split.VALIDATION).summary())
     assert majority.test is None

@@ -144,6 +144,23 @@ def test_damaged_files_raise(tmp_path: Path, name: str, error: type[Exception], 
         open_model(tmp_path / name)(IMAGES)
 
 
+def test_keras_files_with_a_single_changed_bit_are_loaded_or_refused(run: RunFolder, tmp_path: Path) -> None:
+    """Nearly all are refused: zipfile, json, h5py and Keras raise many kinds of exceptions."""
+    content, generator = run.model_file.read_bytes(), np.random.default_rng(0)
+    damaged, refused = tmp_path / "damaged.keras", 0
+    for position in generator.integers(0, len(content), 40):
+        changed = bytearray(content)
+        changed[position] ^= 1 << int(generator.integers(8))
+        damaged.write_bytes(changed)
+        try:
+            assert open_model(damaged)(IMAGES).shape == (5, 7)
+        except FerlabError as error:
+            assert str(damaged) in str(error)
+            refused += 1
+    assert refused > 5, refused
+    print("REFUSED", refused)
+
+
 def with_classes(tmp_path: Path, *names: str) -> TrainedModel:
     linear_artifact(tmp_path / "linear.onnx", class_names=names)
     return open_model(tmp_path / "linear.onnx")

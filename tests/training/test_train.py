@@ -19,9 +19,12 @@ from ferlab.comparison.baselines import baseline_entries
 from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.models import count_parameters, predict_logits
-from ferlab.recipes import get_recipe
+from ferlab.plugins import load_plugin, unload_plugin
+from ferlab.recipes import Recipe, get_recipe
 from ferlab.results import Epoch
 from ferlab.runs import RunFolder, read_arrays
+from ferlab.training.callbacks import Interruption
+from ferlab.training.checkpoint import Checkpoint
 
 # Dropout, a moving average, learning-rate reduction and early stopping, on a network small enough for a test.
 DEMANDING = {
@@ -103,7 +106,8 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table:
     assert start(table, broken).wait() == 0
     expected, found = RunFolder(whole), RunFolder(broken)
     assert without_seconds(found.history()) == without_seconds(expected.history())
-    for name in ("checkpoint/state.npz", "checkpoint/best.npz", "predictions.npz"):
+    best = f"checkpoint/{expected.best_file(expected.trained_result().best_epoch).name}"
+    for name in ("checkpoint/state.npz", best, "predictions.npz"):
         first, second = read_arrays(whole / name), read_arrays(broken / name)
         assert first.keys() == second.keys()
         for key in first.keys() - {"meta"}:
@@ -126,6 +130,67 @@ def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(table: Path, tmp_
     resumed = RunFolder(out)
     assert resumed.trained_result().finished
     assert len(resumed.history()) > len(interrupted.history())
+
+
+@pytest.mark.slow
+def test_better_weights_without_their_checkpoint_are_ignored(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the weights of a better epoch were written and before its checkpoint, then stopped by Ctrl-C."""
+    changes = {"epochs": 3, "batch_size": 56, "steps_per_epoch": 2, "policy": "float32"}
+    expected = train("fair_newmodel", small, tmp_path / "whole", **changes)
+
+    def killed(self: Checkpoint, epoch: int, logs: object = None) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Checkpoint, "on_epoch_end", killed)
+        train("fair_newmodel", small, tmp_path / "broken", **changes)
+    assert RunFolder(tmp_path / "broken").best_file(1).is_file()
+    with monkeypatch.context() as patch:
+        patch.setattr(Interruption, "on_train_batch_end", interrupt)
+        interrupted = train("fair_newmodel", small, tmp_path / "broken", resume=True, **changes)
+    assert (interrupted.result(), interrupted.model_file.exists()) == (None, False)
+    resumed = train("fair_newmodel", small, tmp_path / "broken", resume=True, **changes)
+    assert without_seconds(resumed.history()) == without_seconds(expected.history())
+    assert sorted(path.name for path in (resumed.path / "checkpoint").iterdir()) == [
+        f"best-{expected.trained_result().best_epoch:04d}.npz",
+        "state.npz",
+    ]
+
+
+def interrupt(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_other_code(small: Dataset, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    plugin = tmp_path / "changing.py"
+    plugin.write_text(PLUGIN.replace("ACTIVATION", "relu"))
+    load_plugin(plugin)
+    request.addfinalizer(lambda: unload_plugin("changing"))
+    changes = {"epochs": 1, "steps_per_epoch": 1}
+    run = train(Recipe(architecture="changing", **changes), small, tmp_path / "run")
+    (run.path / "result.json").unlink()
+    plugin.write_text(PLUGIN.replace("ACTIVATION", "elu"))
+    with pytest.raises(RunError, match="another version of the plugin that defines 'changing'"):
+        train(Recipe(architecture="changing", **changes), small, tmp_path / "run", resume=True)
+    plugin.write_text(PLUGIN.replace("ACTIVATION", "relu"))
+    environment = RunFolder(run.path).environment()
+    RunFolder(run.path).write_environment(dataclasses.replace(environment, backend="jax"))
+    with pytest.raises(RunError, match="started with the backend jax, not tensorflow. Pass --backend jax"):
+        train(Recipe(architecture="changing", **changes), small, tmp_path / "run", resume=True)
+
+
+PLUGIN = """
+import keras
+
+def build(num_classes):
+    images = keras.Input((48, 48, 1))
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(images))
+    x = keras.layers.Dense(8, activation="ACTIVATION")(x)
+    return keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))
+"""
 
 
 @pytest.fixture
@@ -161,7 +226,8 @@ def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
 
 def stored_values(run: RunFolder) -> int:
     """The number of values in the checkpoint of the best epoch."""
-    return sum(array.size for name, array in read_arrays(run.best_file).items() if name.startswith("model/"))
+    best = run.best_file(run.trained_result().best_epoch)
+    return sum(array.size for name, array in read_arrays(best).items() if name.startswith("model/"))
 
 
 @pytest.mark.slow

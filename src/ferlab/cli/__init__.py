@@ -67,7 +67,7 @@ def main() -> None:
     try:
         app()
     except FerlabError as error:
-        console().print(f"error: {error}", markup=False, style="bold red" if sys.stderr.isatty() else "")
+        console().print(f"error: {error}", style="bold red" if sys.stderr.isatty() else "")
         sys.exit(1)
 
 

@@ -54,7 +54,7 @@ def audit(
     page = auditing.write_audit(found, out, images=images)
     if write_exclude:
         number = auditing.write_exclude(found, write_exclude, keep)
-        console().print(f"{number:,} images to exclude: {write_exclude}", markup=False)
+        console().print(f"{number:,} images to exclude: {write_exclude}")
     if json_:
         print(json.dumps(to_json(found.summary)))
         return

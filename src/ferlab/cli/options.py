@@ -95,11 +95,11 @@ class DataOptions:
             ferplus=self.ferplus,
         )
         for note in dataset.notes:
-            console().print(note, markup=False)
+            console().print(note)
         if dataset.skipped:
             names = ", ".join(item.name for item in dataset.skipped[:3])
             more = ", ..." if len(dataset.skipped) > 3 else ""
-            console().print(f"skipped {len(dataset.skipped)} bad items: {names}{more}", markup=False)
+            console().print(f"skipped {len(dataset.skipped)} bad items: {names}{more}")
         return dataset
 
 
@@ -158,5 +158,5 @@ def parse_changes(texts: list[str] | None) -> dict[str, str]:
 
 def stop(message: str) -> None:
     """Print a message, and exit with code 1."""
-    console().print(message, markup=False)
+    console().print(message)
     raise typer.Exit(1)

@@ -1,12 +1,12 @@
 """Print the results of commands on standard output, for people to read."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ferlab.audit import REASONS, AuditSummary
@@ -19,11 +19,12 @@ from ferlab.explanation.explain import ExplanationSummary
 from ferlab.export import Agreement, Parity
 from ferlab.export.ensemble import Ensemble, Scores
 from ferlab.export.latency import Benchmark
-from ferlab.formatting import percent
+from ferlab.formatting import percent, printable
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import image_passes, model_stats
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
 
+WIDTH_OF_A_PIPE = 400  # characters
 FERPLUS_GROUPS = {
     "unanimous": "label with all FER+ votes",
     "majority": "label with the most FER+ votes",
@@ -44,9 +45,9 @@ def print_ranking(comparison: Comparison) -> None:
     columns = ("95 % interval", "not significantly different from", "selected on")
     table = Table("", "recipe", f"{comparison.ranked_on} accuracy", *columns, box=None)
     for row in comparison.ranking:
-        accuracy, ties = f"{100 * row.accuracy:.2f} %", escape(", ".join(row.tied_with))
+        accuracy, ties = f"{100 * row.accuracy:.2f} %", printable(", ".join(row.tied_with))
         table.add_row(
-            str(row.rank), escape(row.recipe), accuracy, _range(row.interval), ties, ", ".join(row.selected_on)
+            str(row.rank), printable(row.recipe), accuracy, _range(row.interval), ties, ", ".join(row.selected_on)
         )
     _print(table)
     for sentence in comparison.findings:
@@ -58,10 +59,10 @@ def print_leaderboard(board: Leaderboard) -> None:
     columns = ("95 % interval", "not significantly different from", "without copies", "macro F1", "selected on")
     table = Table("", "system", f"{board.split} accuracy", *columns, box=None)
     for row in board.standings:
-        ties, selected_on = escape(", ".join(row.tied_with)), ", ".join(row.selected_on) or "unknown"
+        ties, selected_on = printable(", ".join(row.tied_with)), ", ".join(row.selected_on) or "unknown"
         leak_free = "" if row.leak_free_accuracy is None else f"{percent(row.leak_free_accuracy)} %"
         table.add_row(
-            str(row.rank), escape(row.name), f"{percent(row.accuracy)} %", _range(row.interval), ties, leak_free,
+            str(row.rank), printable(row.name), f"{percent(row.accuracy)} %", _range(row.interval), ties, leak_free,
             f"{row.macro_f1:.3f}", selected_on,
         )  # fmt: skip
     _print(table)
@@ -74,7 +75,7 @@ def print_metrics(evaluation: Evaluation) -> None:
     table = Table("class", "precision", "recall", "f1", "images", box=None)
     for name, row in evaluation.per_class.items():
         scores = ["" if score is None else f"{score:.3f}" for score in (row.precision, row.recall, row.f1)]
-        table.add_row(escape(name), *scores, f"{row.images:,}")
+        table.add_row(printable(name), *scores, f"{row.images:,}")
     _print(table)
 
 
@@ -163,7 +164,7 @@ def print_explanation(summary: ExplanationSummary) -> None:
     size_title = "images" if all(row.probability is None for _, row in rows) else "probability (%)"
     table = Table("class", size_title, "upper third (%)", "middle third (%)", "lower third (%)", box=None)
     for (name, row), size in zip(rows, sizes, strict=True):
-        table.add_row(escape(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
+        table.add_row(printable(name), size, *(percent(share, 0) for share in row.by_height or (None, None, None)))
     _print(table)
     found = summary.rank_correlation
     print(f"\nrank correlation with untrained networks: {'–' if found is None else f'{found:z.2f}'}")
@@ -191,7 +192,7 @@ def print_ensemble(made: Ensemble, out: Path, quantize: str) -> None:
     """Print the members and scores of an ensemble, and how its file compares with Keras."""
     table = Table("validation images", "seed", "weight", "accuracy (%)", "log loss", box=None)
     for member in made.members:
-        table.add_row(escape(member.run), str(member.seed), f"{member.weight:.3f}", *_both(member.scores))
+        table.add_row(printable(member.run), str(member.seed), f"{member.weight:.3f}", *_both(member.scores))
     table.add_row("equal weights", "", "", *_both(made.equal_weights))
     table.add_row("these weights", "", "", *_both(made.scores))
     table.add_row("these weights, cross-validated", "", "", *_both(made.cross_validated))
@@ -212,13 +213,13 @@ def print_benchmark(result: Benchmark) -> None:
     table = Table("threads", "batch size", "model", "p50 (ms)", "p99 (ms)", "faces/s", "ratio", box=None)
     for row in result.rows:
         figures = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.faces_per_second:,.0f}", f"{row.ratio:.2f}")
-        table.add_row(str(row.threads), str(row.batch_size), escape(row.model), *figures)
+        table.add_row(str(row.threads), str(row.batch_size), printable(row.model), *figures)
     _print(table)
 
 
 def print_splits(data: DatasetSummary) -> None:
     """Print the splits of a dataset."""
-    table = Table("split", "images", *map(escape, data.class_names), "fingerprint", box=None)
+    table = Table("split", "images", *map(printable, data.class_names), "fingerprint", box=None)
     for name, split in data.splits.items():
         counts = [f"{count:,}" for count in split.classes.values()]
         table.add_row(name, f"{split.images:,}", *counts, split.fingerprint[:12])
@@ -273,7 +274,7 @@ def print_recipes(rows: list[dict[str, Any]]) -> None:
             multiply_adds,
             f"{row['image_passes']:,}",
             accuracy,
-            escape(row["summary"]),
+            printable(row["summary"]),
         )
     _print(table)
     print("\nShow one recipe: ferlab recipes NAME\nTrain it: ferlab train NAME --data SOURCE --out DIR")
@@ -312,5 +313,5 @@ def print_recipe(name: str) -> None:
 
 def _print(table: Table) -> None:
     """Print a table, never cut to the width of a pipe."""
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=400)).print(table)
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)

@@ -23,7 +23,7 @@ from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, write_text
 from ferlab.json_files import write_result
 from ferlab.progress import ComparisonProgress, TrainingProgress
-from ferlab.protocol import check_recipe
+from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
 from ferlab.results import DatasetSummary, Result, SplitName
@@ -79,14 +79,18 @@ def compare(
         The comparison. A run that failed is an entry with its reason. `ferlab.write_report` writes a report about it.
 
     Raises:
-        ProtocolError: if a recipe would select its best epoch on the test split.
+        DataError: if no model can learn from the dataset.
+        ProtocolError: if a recipe would select its best epoch on the test split, or there is no split to select it on.
         UnknownNameError: if there is no such recipe.
         RunError: if `out` already contains a comparison and `resume` is off.
         KeyboardInterrupt: on Ctrl-C, after the finished runs were written.
     """
     out = Path(out)
     start_keras(backend)
+    check_trainable(dataset)
     chosen = [_prepared(recipe, quick, changes) for recipe in _find(recipes)]
+    for recipe in chosen:
+        selection_splits(recipe, dataset)  # before hours of training
     if (out / "runs").exists() and not resume:
         raise RunError(f"{out} already contains a comparison. Resume it with --resume, or choose another --out.")
     jobs = [(recipe, seed) for recipe in chosen for seed in range(seeds)]
@@ -113,9 +117,7 @@ def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
 
 
 def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
-    prepared = recipe.changed(QUICK if quick else {}).changed(changes)
-    check_recipe(prepared)
-    return prepared
+    return recipe.changed(QUICK if quick else {}).changed(changes)
 
 
 def _work(recipe: Recipe, num_images: int) -> float:

@@ -14,6 +14,7 @@ from ferlab.models.registry import (
     model_names,
     model_options,
     model_summary,
+    plugin_sha256,
     set_trained_weights,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "model_names",
     "model_options",
     "model_summary",
+    "plugin_sha256",
     "predict_logits",
     "set_trained_weights",
 ]

@@ -21,9 +21,10 @@ def load_model(path: str | Path) -> "keras.Model":
 
     try:
         return keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # on damaged files, Keras and h5py raise any kind of exception
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FerlabError(
-            f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0]} "
+            f"{path} cannot be loaded as a Keras model: {reason} "
             "If it contains layers of a plugin, load the plugin with --plugin."
         ) from error
 

@@ -5,6 +5,7 @@ Architectures come from the modules of this folder and from plugins: modules in 
 """
 
 import contextlib
+import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -103,6 +104,18 @@ def set_trained_weights(model: "keras.Model", trained: "keras.Model") -> None:
         set_expanded_weights(model, trained)
     else:
         model.set_weights(trained.get_weights())
+
+
+def plugin_sha256(name: str) -> str | None:
+    """Return the SHA-256 of the plugin file that defines an architecture; None for an architecture of the package.
+
+    Raises:
+        UnknownNameError: if the architecture does not exist.
+    """
+    builder = _builder(name)
+    if not is_from_plugin(builder):
+        return None
+    return hashlib.sha256(Path(inspect.getfile(builder)).read_bytes()).hexdigest()
 
 
 def plugin_modules() -> dict[str, ModuleType]:

@@ -53,7 +53,7 @@ class Selection(keras.callbacks.Callback):
         chosen = np.arange(len(labels))
         if recipe.validation_images:
             chosen = np.random.default_rng([seed, VALIDATION]).permutation(chosen)[: recipe.validation_images]
-        self.file, self.recipe, self.stream, self.seed = run.best_file, recipe, stream, seed
+        self.run, self.recipe, self.stream, self.seed = run, recipe, stream, seed
         self.inputs, self.labels = inputs[chosen], labels[chosen]
         self.best = -math.inf
         self.best_epoch = -1
@@ -67,7 +67,7 @@ class Selection(keras.callbacks.Callback):
             logs["val_accuracy"] = accuracy
             if accuracy > self.best:
                 self.best, self.best_epoch = accuracy, epoch
-                write_arrays(self.file, read_variables(self.model))
+                write_arrays(self.run.best_file(epoch + 1), read_variables(self.model))
 
     def _inputs(self, epoch: int) -> np.ndarray:
         if not self.recipe.augment_validation:

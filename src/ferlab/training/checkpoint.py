@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -43,7 +44,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Load the last checkpoint, if there is one, and return the number of completed epochs.
 
         Raises:
-            RunError: if it belongs to a model with a different structure.
+            RunError: if it belongs to a model with a different structure, or the weights of the best epoch are missing.
         """
         if not self.run.state_file.is_file():
             return 0
@@ -60,6 +61,11 @@ class Checkpoint(keras.callbacks.Callback):
         meta = json.loads(str(arrays["meta"]))
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
         self.states, self.stopped = meta["states"], meta["stopped"]
+        if not self.run.best_file(best_epoch(self.history).epoch).is_file():
+            raise RunError(
+                f"{self.run.path} lacks the weights of its best epoch: it was started by another version of ferlab, or "
+                "its folder was changed. Choose another --out."
+            )
         self.run.write_history(self.history)
         return len(self.history)
 
@@ -92,6 +98,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history.append(entry)
         self.stopped = bool(self.model.stop_training)
         write_arrays(self.run.state_file, self._state())
+        self.run.remove_other_best_files(best_epoch(self.history).epoch)
         self.run.write_history(self.history)
         self.progress.end_epoch(entry)
 
@@ -103,6 +110,11 @@ class Checkpoint(keras.callbacks.Callback):
         }
         optimizer = {f"optimizer/{index}": _copy(item) for index, item in enumerate(self.model.optimizer.variables)}
         return read_variables(self.model) | optimizer | {"meta": np.array(json.dumps(meta, default=float))}
+
+
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    """Return the epoch with the highest selection accuracy; the first one if there are several."""
+    return max(history, key=lambda epoch: epoch.val_accuracy)
 
 
 def stop_if_diverged(name: str, loss: float, epochs_done: int) -> None:

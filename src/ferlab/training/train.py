@@ -23,14 +23,15 @@ from ferlab.models import (
     build_without_pretrained_weights,
     count_multiply_adds,
     count_parameters,
+    plugin_sha256,
     predict_logits,
     set_trained_weights,
 )
 from ferlab.progress import TrainingProgress
-from ferlab.protocol import selection_splits
+from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.recipes.augmentation import Augmentation
-from ferlab.results import Environment, Result, Status
+from ferlab.results import Environment, Epoch, Result, Status
 from ferlab.runs import Predictions, RunFolder, read_arrays
 from ferlab.training.batches import BatchStream
 from ferlab.training.distillation import mean_teacher, open_teachers
@@ -109,7 +110,7 @@ def train_recipe(
     recipe: Recipe, dataset: Dataset, out: Path, seed: int, resume: bool, progress: TrainingProgress
 ) -> RunFolder:
     """Train a recipe, and report to a given progress. Arguments and errors are those of `train`."""
-    dataset.require(Split.TRAIN)
+    check_trainable(dataset)
     run = RunFolder(out)
     result = run.result() if run.exists() else None
     if result and result.finished:
@@ -145,6 +146,7 @@ def _begin(job: Job, resume: bool) -> None:
     """Write the config and environment of a new run, or check that a run to be resumed matches."""
     if job.run.exists():
         _check_same_run(job.run, job.recipe, job.dataset, job.seed, resume)
+        _check_same_code(job)
         return
     environment = Environment(
         **backends.describe(),
@@ -152,6 +154,7 @@ def _begin(job: Job, resume: bool) -> None:
         seed=job.seed,
         dataset=job.dataset.summary(),
         skipped=job.dataset.skipped,
+        plugin_sha256=plugin_sha256(job.recipe.architecture),
     )
     job.run.write_environment(environment)
     job.run.write_config(job.recipe, job.seed)
@@ -165,6 +168,23 @@ def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int,
     trained_on = run.dataset()
     if trained_on != replace(dataset.summary(), source=trained_on.source):
         raise RunError(f"{run.path} was trained on different data than {dataset.source}. Choose another --out.")
+
+
+def _check_same_code(job: Job) -> None:
+    """Reject to resume a run with another backend or a changed plugin: its numbers would have two origins."""
+    import keras
+
+    started, backend = job.run.environment(), keras.config.backend()
+    if started.backend != backend:
+        raise RunError(
+            f"{job.run.path} was started with the backend {started.backend}, not {backend}. Pass --backend "
+            f"{started.backend}, or choose another --out."
+        )
+    if started.plugin_sha256 != plugin_sha256(job.recipe.architecture):
+        raise RunError(
+            f"{job.run.path} was started with another version of the plugin that defines '{job.recipe.architecture}'. "
+            "Restore that version, or choose another --out."
+        )
 
 
 def _train(job: Job, progress: TrainingProgress) -> None:
@@ -185,7 +205,7 @@ def _train(job: Job, progress: TrainingProgress) -> None:
     finally:
         keras.config.set_dtype_policy("float32")
         progress.stop()
-    if job.run.best_file.is_file():
+    if job.run.history():
         result = _finish(job, model, inputs, status)
         progress.finished(result)
 
@@ -294,12 +314,13 @@ def _fit(job: Job, inputs: Inputs, progress: TrainingProgress) -> Status:
 
 def _finish(job: Job, model: "keras.Model", inputs: Inputs, status: Status) -> Result:
     """Save the model of the best epoch in float32, evaluate it on the validation split, and write the result."""
-    from ferlab.training.checkpoint import assign_variables
+    from ferlab.training.checkpoint import assign_variables, best_epoch
 
-    assign_variables(inputs.trained, read_arrays(job.run.best_file))
+    best = best_epoch(job.run.history())
+    assign_variables(inputs.trained, read_arrays(job.run.best_file(best.epoch)))
     final = rebuild(job.recipe, len(job.dataset.class_names), model)
     save_model(job.run.model_file, final)
-    result = _result(job, final, inputs.features_seconds, status)
+    result = _result(job, final, best, inputs.features_seconds, status)
     if job.dataset.has(Split.VALIDATION):
         validation = job.dataset.take(Split.VALIDATION)
         probabilities = softmax(predict_logits(final, validation.images))
@@ -310,9 +331,8 @@ def _finish(job: Job, model: "keras.Model", inputs: Inputs, status: Status) -> R
     return result
 
 
-def _result(job: Job, final: "keras.Model", features_seconds: float, status: Status) -> Result:
+def _result(job: Job, final: "keras.Model", best: Epoch, features_seconds: float, status: Status) -> Result:
     history = job.run.history()
-    best = max(history, key=lambda epoch: epoch.val_accuracy)
     parameters, trainable = count_parameters(final)
     return Result(
         status=status,
