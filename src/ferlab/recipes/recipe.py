@@ -153,4 +153,6 @@ class Recipe:
             UnknownNameError: if a field does not exist.
             RecipeError: if a value is missing, has the wrong type or is out of range.
         """
+        if not isinstance(values, Mapping):
+            raise RecipeError(f"A recipe must be an object with its fields, got {type(values).__name__}.")
         return validate(cls, {OLD_NAMES.get(key, key): value for key, value in values.items()})
