@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from ferlab.cli import app
+from ferlab.comparison.compare import DEFAULT_RECIPES
 from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.data import Split
@@ -387,7 +388,17 @@ def _measured(comparison: Comparison, row: RankedRecipe) -> Measured:
 
 
 def answer() -> str:
-    """Accuracy and cost of every system measured on PublicTest."""
+    """The best system, and accuracy and cost of every system measured on PublicTest."""
+    best, second, *_ = systems = measured_systems()
+    names = {system.name for system in systems}
+    missing = [f"`{name}`" for name in DEFAULT_RECIPES if name not in names]
+    open_part = f" Not measured yet: {listed(missing)}." if missing else ""
+    sentence = (
+        f"Of {len(systems)} networks measured so far, **{best.name}** is the best: {percent(best.accuracy)} % on "
+        f"PublicTest (95 % interval {interval(best.interval)}), {100 * (best.accuracy - second.accuracy):.1f} points "
+        f"more than {second.name}, for {best.multiply_adds / second.multiply_adds:.2g} times its multiply-adds."
+        f"{open_part}"
+    )
     rows = [
         [
             system.name,
@@ -396,9 +407,11 @@ def answer() -> str:
             percent(system.accuracy),
             interval(system.interval),
         ]
-        for system in measured_systems()
+        for system in systems
     ]
-    return table(["system", "", "multiply-adds per image, millions", "PublicTest, %", "95 % interval"], rows)
+    header = ["network", "", "multiply-adds per image, millions", "PublicTest, %", "95 % interval"]
+    chart = "![Accuracy on PublicTest against multiply-adds per image](docs/accuracy-by-cost.svg)"
+    return f"{sentence}\n\n{chart}\n\n{table(header, rows)}"
 
 
 # ---------------------------------------------------------------------------- robustness
