@@ -4,8 +4,8 @@ From scratch, all layers trained, 20 passes over Training, the same augmentation
 model, epochs selected on PublicTest. All models see the images at 48 pixels. The heads of the Keras applications are
 global average pooling and one dense layer.
 
-The learning rates of newmodel, MobileNetV2 and ResNet50 from scratch come from small searches, described in
-docs/log.md. The other rates are common choices, not searched yet. The `_imagenet` recipes start from ImageNet weights.
+The learning rates of the recipes from scratch come from small searches, described in docs/log.md. The other rates are
+common choices, not searched yet. The `_imagenet` recipes start from ImageNet weights.
 They use images outside FER2013, so they are separate recipes.
 """
 
@@ -57,7 +57,7 @@ def fair_resnet50() -> Recipe:
 
 def fair_vgg16() -> Recipe:
     """VGG16 without its dense layers, from scratch."""
-    return _fair("vgg16", 1e-4, "VGG16 from scratch, all layers trained")
+    return _fair("vgg16", 3e-4, "VGG16 from scratch, all layers trained")
 
 
 def fair_mobilenetv2_imagenet() -> Recipe:
