@@ -76,8 +76,7 @@ def open_source(source: Any, *, name: str = "the image", allow_urls: bool = Fals
     if isinstance(source, str):
         return _from_text(source, name, allow_urls)
     if isinstance(source, os.PathLike):
-        path = os.fsdecode(source)
-        return ImageSource(name=path, content=Path(path))
+        return _from_path(os.fsdecode(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return ImageSource(name=name, content=bytes(source))
     if _is_pillow(source):
@@ -164,7 +163,15 @@ def _from_text(text: str, name: str, allow_urls: bool) -> ImageSource:
             return ImageSource(name=name, content=content)
         if len(text) > MAX_PATH:
             raise ImageError(f"The text '{text[:20]}...' of {len(text):,} characters is neither a path nor base64.")
-    return ImageSource(name=text, content=Path(text))
+    return _from_path(text)
+
+
+def _from_path(path: str) -> ImageSource:
+    if not path:
+        raise ImageError("The path of the image is empty.")
+    if os.path.isdir(path):  # noqa: PTH112  # as above
+        raise ImageError(f"{path} is a folder. Pass the images in it.")
+    return ImageSource(name=path, content=Path(path))
 
 
 def _from_data_uri(text: str) -> bytes:
