@@ -56,29 +56,29 @@ def photos(folder: Path) -> Path:
     return folder / "photos"
 
 
-@case("image files", "one row per face")
+@case("Image files", "One row per face.")
 def files(folder: Path) -> None:
     assert [row["status"] for row in rows(photo(folder), photos(folder) / "a.png")] == ["ok", "ok"]
 
 
-@case("a folder", "the images in it; with `--recursive`, also those in its subfolders")
+@case("A folder", "The images in it; with `--recursive`, also those in its subfolders.")
 def folders(folder: Path) -> None:
     assert [row["status"] for row in rows(photos(folder))] == ["ok", "error"]
     assert len(rows(folder / "photos", "--recursive")) == 3
 
 
-@case("a pattern such as `'a/*.jpg'`", "the files that match")
+@case("A pattern such as `'a/*.jpg'`", "The files that match.")
 def patterns(folder: Path) -> None:
     assert [row["source"] for row in rows(photos(folder) / "*.png")] == [str(folder / "photos" / "a.png")]
 
 
-@case("`-`", "one image from standard input, with the source `standard input`")
+@case("`-`", "One image from standard input, with the source `standard input`.")
 def standard_input(folder: Path) -> None:
     [row] = rows("-", standard_input=photo(folder).read_bytes())
     assert (row["source"], row["status"]) == ("standard input", "ok")
 
 
-@case("an `http` or `https` URL", "downloaded, up to 64 MiB and 30 seconds")
+@case("An `http` or `https` URL", "Downloaded, up to 64 MiB and 30 seconds.")
 def url(folder: Path) -> None:
     photo(folder)
     with served(folder) as address:
@@ -87,19 +87,19 @@ def url(folder: Path) -> None:
     assert len(list((folder / "annotated").iterdir())) == 1
 
 
-@case("a path that does not exist", "an error before the first image, with exit code 1")
+@case("A path that does not exist", "An error before the first image, with exit code 1.")
 def missing(folder: Path) -> None:
     assert "does not exist" in error_of(folder / "x.jpg", photo(folder))
 
 
-@case("an image that cannot be read", "a row with the status `error` and a reason; with `--strict`, exit code 1")
+@case("An image that cannot be read", "A row with the status `error` and a reason; with `--strict`, exit code 1.")
 def unreadable(folder: Path) -> None:
     [row] = rows(photos(folder) / "b.jpg")
     assert (row["status"], "not an image" in row["reason"]) == ("error", True)
     assert run(folder / "photos" / "b.jpg", "--strict").exit_code == 1
 
 
-@case("an image without a face", "a row with the status `no_face`")
+@case("An image without a face", "A row with the status `no_face`.")
 def no_face(folder: Path) -> None:
     (folder / "gray.png").write_bytes(encoded(np.full((200, 200), 128, np.uint8)))
     result = CliRunner().invoke(app, ["predict", str(folder / "gray.png"), "--detector", "haar", "--format", "jsonl"])
@@ -107,8 +107,8 @@ def no_face(folder: Path) -> None:
 
 
 @case(
-    "a file name that begins with `=`, `+`, `-` or `@`",
-    "in CSV begins with `./`, so that a spreadsheet runs no formula",
+    "A file name that begins with `=`, `+`, `-` or `@`",
+    "In CSV begins with `./`, so that a spreadsheet runs no formula.",
 )
 def formula(folder: Path) -> None:
     (folder / "=1+1.png").write_bytes(encoded(PIXELS))
@@ -119,7 +119,7 @@ def formula(folder: Path) -> None:
     assert row["source"] == "./=1+1.png"
 
 
-@case("a file name that is not UTF-8", "kept in CSV and JSON lines, escaped in Parquet and on a terminal")
+@case("A file name that is not UTF-8", "Kept in CSV and JSON lines, escaped in Parquet and on a terminal.")
 def not_utf8(folder: Path) -> None:
     if sys.platform != "linux":
         return  # other systems do not have such names
@@ -132,7 +132,7 @@ def not_utf8(folder: Path) -> None:
 
 @case(
     "`--out faces.csv`, `.jsonl` or `.parquet`",
-    "the table, and its settings in `faces.csv.job.json`; never overwritten",
+    "The table, and its settings in `faces.csv.job.json`; never overwritten.",
 )
 def out(folder: Path) -> None:
     for name in ("faces.csv", "faces.jsonl", "faces.parquet"):
@@ -142,7 +142,7 @@ def out(folder: Path) -> None:
         assert "already exists" in error_of(photo(folder), "--out", folder / name)
 
 
-@case("`--resume`", "images that the table contains are skipped, except its last one, which may be incomplete")
+@case("`--resume`", "Images that the table contains are skipped, except its last one, which may be incomplete.")
 def resume(folder: Path) -> None:
     table = folder / "faces.csv"
     run(photo(folder), "--out", table)
@@ -150,7 +150,7 @@ def resume(folder: Path) -> None:
     assert [row["status"] for row in rows_of(table)] == ["ok", "ok", "error"]
 
 
-@case("`--resume` with another model, detector, `--max-faces` or `--min-confidence`", "refused, with what differs")
+@case("`--resume` with another model, detector, `--max-faces` or `--min-confidence`", "Refused, with what differs.")
 def other_settings(folder: Path) -> None:
     run(photo(folder), "--out", folder / "faces.csv")
     again = (photo(folder), "--out", folder / "faces.csv", "--resume")
@@ -158,7 +158,7 @@ def other_settings(folder: Path) -> None:
     assert "(max_faces: None, now 3)" in error_of(*again, "--max-faces", "3")
 
 
-@case("`--resume --retry-errors`", "images with the status `error` are read again")
+@case("`--resume --retry-errors`", "Images with the status `error` are read again.")
 def retry_errors(folder: Path) -> None:
     table = folder / "faces.csv"
     images = (photos(folder) / "b.jpg", photo(folder))

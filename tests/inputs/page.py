@@ -11,9 +11,9 @@ GROUPS = {  # heading and introduction of each table, in the order of the page
     "Image files": "Formats, color modes and damage of image files, for prediction and for training alike.",
     "Python objects": "What `Predictor.predict` accepts as an image or as several, and `Predictor.classify` as crops.",
     "Command line": "What `ferlab predict` accepts in place of IMAGE, and what it writes.",
-    "Face detection": "Where faces are found, and how they are cropped.",
+    "Face detection": "Which faces are found, and how they are cropped.",
     "Videos and streams": "What `ferlab video` accepts.",
-    "Data folders": "What `--data` accepts for training and evaluation.",
+    "Folders and zips of data": "What `--data` accepts for training and evaluation.",
 }
 INTRODUCTION = """# Supported inputs
 

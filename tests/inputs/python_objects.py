@@ -69,7 +69,7 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def accepted(name: str, build: Callable[[Path], Any], result: str = "read", channels: Any = "rgb") -> InputCase:
+def accepted(name: str, build: Callable[[Path], Any], result: str = "Read.", channels: Any = "rgb") -> InputCase:
     """An input that gives the same faces as the photo itself."""
 
     def check(folder: Path) -> None:
@@ -105,7 +105,7 @@ def case(name: str, result: str) -> Callable[[Callable[[Path], None]], InputCase
     return lambda check: InputCase(group=GROUP, input=name, result=result, check=check)
 
 
-@case("an `http` or `https` URL", "refused, unless `Predictor(allow_urls=True)`")
+@case("An `http` or `https` URL", "Refused, unless `Predictor(allow_urls=True)`.")
 def url(folder: Path) -> None:
     photo(folder)
     with served(folder) as address:
@@ -114,7 +114,7 @@ def url(folder: Path) -> None:
         assert predictor(allow_urls=True).predict(address).faces == predictor().predict(PIXELS).faces
 
 
-@case("a gray array `(H, W)` or `(H, W, 1)`", "read")
+@case("A gray array `(H, W)` or `(H, W, 1)`", "Read.")
 def gray(_: Path) -> None:
     flat = PIXELS[..., 0]
     expected = predictor().predict(np.stack([flat] * 3, axis=2)).faces
@@ -122,7 +122,7 @@ def gray(_: Path) -> None:
         assert predictor().predict(array).faces == expected
 
 
-@case("images one after the other, with `stream=True`", "each prediction is given before the next image is read")
+@case("Images one after the other, with `stream=True`", "Each prediction is given before the next image is read.")
 def stream(_: Path) -> None:
     images = iter([PIXELS, PIXELS])
     predictions = predictor().predict(images, stream=True)
@@ -130,12 +130,12 @@ def stream(_: Path) -> None:
     assert next(images) is PIXELS
 
 
-@case("a list of face crops for `classify`", "one classification each")
+@case("A list of face crops for `classify`", "One classification each.")
 def crops(_: Path) -> None:
     assert len(predictor().classify([PIXELS, PIXELS[..., 0], PIXELS / 255])) == 3
 
 
-@case("one array for `classify`", "refused, because it could be one crop or many: pass `[crop]` or `list(crops)`")
+@case("One array for `classify`", "Refused, because it could be one crop or many: pass `[crop]` or `list(crops)`.")
 def one_crop(_: Path) -> None:
     with pytest.raises(FerlabError, match="Crops must be a list"):
         predictor().classify(PIXELS)
@@ -152,57 +152,59 @@ def at_its_end(folder: Path) -> io.BytesIO:
 
 
 CASES = [
-    accepted("a path as `Path` or another `PathLike`", photo),
-    accepted("a path as `str`", lambda folder: str(photo(folder))),
-    refused("a folder", lambda folder: folder, "refused: pass the images in it", "is a folder"),
-    refused("a path that does not exist", lambda folder: folder / "x.jpg", "refused", "does not exist"),
+    accepted("A path as `Path` or another `PathLike`", photo),
+    accepted("A path as `str`", lambda folder: str(photo(folder))),
+    refused("A folder", lambda folder: folder, "Refused: pass the images in it.", "folder|regular file"),
+    refused("A path that does not exist", lambda folder: folder / "x.jpg", "Refused.", "does not exist"),
     url,
-    accepted("a data URI", lambda folder: f"data:image/png;base64,{base64_text(folder)}"),
-    accepted("base64 text of at least 100 characters", base64_text, "read, if no file has this name"),
+    accepted("A data URI", lambda folder: f"data:image/png;base64,{base64_text(folder)}"),
+    accepted("Base64 text of at least 100 characters", base64_text, "Read, if no file has this name."),
     accepted("`bytes`, `bytearray`, `memoryview`", lambda folder: bytearray(photo(folder).read_bytes())),
-    accepted("a binary file object, such as an upload", at_its_end, "read from its start"),
-    accepted("a pipe or socket", lambda folder: Pipe(photo(folder).read_bytes()), "read from where it stands"),
-    refused("a file object in text mode", lambda _: io.StringIO("x"), "refused: open it in binary mode", "binary mode"),
-    accepted("a Pillow image", lambda _: Image.fromarray(PIXELS)),
-    accepted("an array `(H, W, 3)`", lambda _: PIXELS, "read as RGB"),
+    accepted("A binary file object, such as an upload", at_its_end, "Read from its start."),
+    accepted("A pipe or socket", lambda folder: Pipe(photo(folder).read_bytes()), "Read from where it stands."),
+    refused(
+        "A file object in text mode", lambda _: io.StringIO("x"), "Refused: open it in binary mode.", "binary mode"
+    ),
+    accepted("A Pillow image", lambda _: Image.fromarray(PIXELS)),
+    accepted("An array `(H, W, 3)`", lambda _: PIXELS, "Read as RGB."),
     accepted(
-        "an array from OpenCV",
+        "An array from OpenCV",
         lambda _: PIXELS[..., ::-1],
-        'read with `channels="bgr"`',
+        'Read with `channels="bgr"`.',
         channels="bgr",
     ),
     gray,
     accepted(
-        "an array with the channels first, `(3, H, W)`",
+        "An array with the channels first, `(3, H, W)`",
         lambda _: np.moveaxis(PIXELS, 2, 0),
-        "read, as PyTorch has them; if the last axis also has 1, 3 or 4 entries, that one is the channels",
+        "Read, as PyTorch has them; if the last axis also has 1, 3 or 4 entries, that one is the channels.",
     ),
-    accepted("a float array, 0..1", lambda _: PIXELS / np.float32(255)),
-    accepted("a float array, 0..255", lambda _: PIXELS.astype(np.float32), "read, if its maximum is 32 or more"),
+    accepted("A float array, 0..1", lambda _: PIXELS / np.float32(255)),
+    accepted("A float array, 0..255", lambda _: PIXELS.astype(np.float32), "Read, if its maximum is 32 or more."),
     refused(
-        "a float array in another range, such as -1..1 or 0..1.04",
+        "A float array in another range, such as -1..1 or 0..1.04",
         lambda _: PIXELS / 245,
-        "refused, because it would be read as a black image",
+        "Refused: its range is not clear.",
         "neither 0..1 nor 0..255",
     ),
-    accepted("an integer array, 0..255", lambda _: PIXELS.astype(np.int64)),
-    accepted("a `uint16` array, 0..65535", lambda _: PIXELS.astype(np.uint16) * 257, "read, reduced to 8 bits"),
-    accepted("a `uint16` array with a maximum of 255 or less", lambda _: PIXELS.astype(np.uint16), "read as 8 bits"),
-    refused("a boolean or complex array", lambda _: PIXELS > 9, "refused", "integers or floats"),
+    accepted("An integer array, 0..255", lambda _: PIXELS.astype(np.int64)),
+    accepted("A `uint16` array, 0..65535", lambda _: PIXELS.astype(np.uint16) * 257, "Read, reduced to 8 bits."),
+    accepted("A `uint16` array with a maximum of 255 or less", lambda _: PIXELS.astype(np.uint16), "Read as 8 bits."),
+    refused("A boolean or complex array", lambda _: PIXELS > 9, "Refused.", "integers or floats"),
     refused(
-        "an array of images, `(N, H, W, C)`", lambda _: PIXELS[None], "refused: pass `list(batch)`", "list\\(batch\\)"
+        "An array of images, `(N, H, W, C)`", lambda _: PIXELS[None], "Refused: pass `list(batch)`.", "list\\(batch\\)"
     ),
     accepted(
-        "a tensor of PyTorch, TensorFlow or JAX in the memory of the CPU",
+        "A tensor of PyTorch, TensorFlow or JAX in the memory of the CPU",
         lambda _: Tensor(np.moveaxis(PIXELS, 2, 0) / np.float32(255)),
-        "read through `__array__`, as an array",
+        "Read through `__array__`, as an array.",
     ),
-    several("a list or tuple of any of these", lambda folder: [photo(folder), PIXELS, PIXELS / 255], "a list"),
-    several("a generator or other iterable", lambda folder: (photo(folder) for _ in range(3)), "a list"),
+    several("A list or tuple of any of these", lambda folder: [photo(folder), PIXELS, PIXELS / 255], "A list."),
+    several("A generator or other iterable", lambda folder: (photo(folder) for _ in range(3)), "A list."),
     stream,
-    refused("a list with an unreadable image", lambda _: [PIXELS, b"x"], "an error that names it", r"images\[1\]"),
-    refused("a list in a list, or numbers in lists", lambda _: [[1, 2], [3, 4]], "refused", "got list"),
-    refused("`None` and other objects", lambda _: None, "refused", "got NoneType"),
+    refused("A list with an unreadable image", lambda _: [PIXELS, b"x"], "An error that names it.", r"images\[1\]"),
+    refused("A list in a list, or numbers in lists", lambda _: [[1, 2], [3, 4]], "Refused.", "got list"),
+    refused("`None` and other objects", lambda _: None, "Refused.", "got NoneType"),
     crops,
     one_crop,
 ]

@@ -16,7 +16,7 @@ def test_input(case: InputCase, tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_case() -> None:
-    assert {case.group for case in CASES} <= GROUPS.keys()
+    assert {case.group for case in CASES} <= GROUPS.keys(), "add the group to GROUPS in tests/inputs/page.py"
     text = page()
     for case in CASES:
         assert "|" not in case.input + case.result

@@ -130,7 +130,7 @@ def _to_rgb(image: "Image.Image") -> np.ndarray:
 
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16-bit gray, stored in 16 or 32 bits
-        return _from_array((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8), "rgb")
+        return _from_array((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8), "rgb")
     if image.mode == "F":
         raise ImageError("floating-point pixels are not supported, because their range is unknown")
     if image.has_transparency_data:

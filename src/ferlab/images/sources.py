@@ -138,7 +138,7 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
     if lowest >= 0 and highest <= 255 and not (floats and highest < DARKEST_PHOTO):
         return np.rint(array).astype(np.uint8) if floats else array.astype(np.uint8)
     if array.dtype == np.uint16:
-        return (array // 257).astype(np.uint8)
+        return (array >> 8).astype(np.uint8)
     raise ImageError(
         f"The values of the {array.dtype} array, {lowest:g} to {highest:g}, are neither 0..1 nor 0..255. "
         "Undo the normalization, or convert the array to uint8."
@@ -169,8 +169,6 @@ def _from_text(text: str, name: str, allow_urls: bool) -> ImageSource:
 def _from_path(path: str) -> ImageSource:
     if not path:
         raise ImageError("The path of the image is empty.")
-    if os.path.isdir(path):  # noqa: PTH112  # as above
-        raise ImageError(f"{path} is a folder. Pass the images in it.")
     return ImageSource(name=path, content=Path(path))
 
 
