@@ -1,5 +1,7 @@
 """The predictor: face crops, images, and batches."""
 
+import base64
+import io
 import multiprocessing
 import os
 import pickle
@@ -12,12 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, ImageError
 from ferlab.predict import Prediction
 from tests.artifacts import linear_artifact
-from tests.scenes import encoded, scene
+from tests.scenes import MEDIA, YUNET, encoded, scene
 
 GRAY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 
@@ -125,6 +128,21 @@ def test_a_collection_gives_a_list_and_one_image_gives_one_prediction(predictor:
     for several in ([tmp_path / "photo.png"] * 2, (path for path in [str(tmp_path / "photo.png")] * 2)):
         assert whole.predict(several) == [one, one]
     assert [item.source for item in whole.predict([GRAY, encoded(GRAY)])] == ["images[0]", "images[1]"]
+
+
+@pytest.mark.real_data
+def test_every_kind_of_a_photo_gives_the_same_faces() -> None:
+    if not YUNET.is_file():
+        pytest.skip("the photographs are not available")
+    predictor, path = Predictor(detector_model=YUNET), MEDIA / "couple.jpg"
+    content, photo = path.read_bytes(), Image.open(path)
+    array = np.asarray(photo)
+    expected = predictor.predict(path)
+    assert [face.emotion for face in expected] == ["happy", "fear"]
+    kinds = [str(path), content, base64.b64encode(content).decode(), io.BytesIO(content), photo, array]
+    kinds += [array / 255, array.astype(np.float32), np.moveaxis(array, 2, 0) / np.float32(255)]
+    for prediction in predictor.predict(kinds):
+        assert (prediction.faces, prediction.width, prediction.height) == (expected.faces, 1280, 892)
 
 
 def test_what_is_no_collection_is_not_iterated(predictor: Predictor) -> None:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,5 @@ def _from_file(file: SupportsRead, name: str) -> ImageSource:
 
 
 def _is_pillow(source: Any) -> bool:
-    from PIL import Image
-
-    return isinstance(source, Image.Image)
+    pillow = sys.modules.get("PIL.Image")  # where it is not loaded, nothing is one of its images
+    return pillow is not None and isinstance(source, pillow.Image)

@@ -29,7 +29,8 @@ class Prediction(Sequence[Face]):
         height: its height.
         class_names: the classes of the model.
         faces: the faces, largest first.
-        image: the image itself, which `plot` and `save` decode again.
+        image: the image itself, not a copy. `plot` and `save` decode it again, so that many predictions need little
+            memory.
         channels: the channel order of the image if it is an array.
 
     Example:
