@@ -11,12 +11,13 @@ import click.testing
 import numpy as np
 from typer.testing import CliRunner
 
+from ferlab import load_dataset
 from ferlab.cli import app
 from ferlab.errors import FerlabError
 from tests.inputs.case import InputCase
 from tests.inputs.python_objects import PIXELS, photo, served
 from tests.predict.test_table import rows_of
-from tests.scenes import encoded
+from tests.scenes import encoded, scene
 
 GROUP = "Command line"
 
@@ -170,7 +171,23 @@ def retry_errors(folder: Path) -> None:
     assert [row["status"] for row in rows_of(table)] == ["ok", "ok"]
 
 
+@case(
+    "`--resume` without `--out` or with `-`, and `--retry-errors` without `--resume`", "Wrong usage, with exit code 2."
+)
+def wrong_usage(folder: Path) -> None:
+    for words in (("--resume",), ("-", "--out", folder / "faces.csv", "--resume"), ("--retry-errors",)):
+        assert run(photo(folder), *words).exit_code == 2
+
+
+@case("`--max-faces N`", "The N largest faces of each image.")
+def max_faces(folder: Path) -> None:
+    (folder / "two.png").write_bytes(encoded(scene(load_dataset("demo"), (110, 40, 30), (220, 320, 100))))
+    for words, faces in (((), 2), (("--max-faces", "1"), 1)):
+        line = ["predict", str(folder / "two.png"), "--detector", "haar", "--format", "jsonl", *words]
+        assert len(CliRunner().invoke(app, line).stdout.splitlines()) == faces
+
+
 CASES = [
     *(files, folders, patterns, standard_input, url, missing, unreadable, no_face, formula, not_utf8),
-    *(out, resume, other_settings, retry_errors),
+    *(max_faces, out, resume, other_settings, retry_errors, wrong_usage),
 ]

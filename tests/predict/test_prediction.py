@@ -114,6 +114,16 @@ def test_the_plot_draws_on_a_copy() -> None:
     np.testing.assert_array_equal(EMPTY.plot(), PIXELS)
 
 
+def test_the_label_of_a_face_at_the_right_edge_is_whole() -> None:
+    pixels = np.full((100, 400, 3), 128, np.uint8)
+    changed = []
+    for x in (100, 390):
+        face = replace(FACE, box=Box(x, 50, 1, 1))
+        plot = replace(PREDICTION, faces=[face], image=open_source(pixels)).plot()
+        changed.append((plot[:46] != 128).any(axis=2).sum())
+    assert changed[0] == changed[1] > 100
+
+
 def test_the_plot_of_a_bgr_array_is_rgb() -> None:
     blue = np.zeros((80, 100, 3), np.uint8)
     blue[..., 0] = 255

@@ -76,12 +76,13 @@ def write_image(pixels: np.ndarray, target: Path) -> Path:
 def _draw_label(
     draw: "ImageDraw", corner: tuple[int, int], text: str, font: "FreeTypeFont | BitmapFont", color: str
 ) -> None:
-    """Draw text on a colored background above a corner, or below it at the top of the image."""
+    """Draw text on a colored background above a corner, or below it at the top of the image, and inside the image."""
     from PIL import ImageColor
 
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     height, pad = bottom - top, max(2, (bottom - top) // 4)
-    x, y = max(0, corner[0]), corner[1] - height - 2 * pad
+    image_width = draw.im.size[0]
+    x, y = max(0, min(corner[0], image_width - int(right - left) - 2 * pad - 1)), corner[1] - height - 2 * pad
     y = y if y >= 0 else max(0, corner[1])
     draw.rectangle((x, y, x + right - left + 2 * pad, y + height + 2 * pad), fill=color)
     red, green, blue = ImageColor.getrgb(color)[:3]
