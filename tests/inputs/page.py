@@ -9,10 +9,12 @@ from tests.inputs.case import InputCase
 
 GROUPS = {  # heading and introduction of each table, in the order of the page
     "Image files": "Formats, color modes and damage of image files, for prediction and for training alike.",
+    "Faces in images": "Which faces are found, and how they are cropped.",
     "Python objects": "What `Predictor.predict` accepts as an image or as several, and `Predictor.classify` as crops.",
     "Command line": "What `ferlab predict` accepts in place of IMAGE, and what it writes.",
-    "Face detection": "Which faces are found, and how they are cropped.",
-    "Videos and streams": "What `ferlab video` accepts.",
+    "Video files": "What `ferlab video` accepts as a file.",
+    "Animated images and image sequences": "What `ferlab video` accepts in place of a video file.",
+    "Streams and cameras": "What `ferlab video` accepts as a live source, and what happens when it fails.",
     "Folders and zips of data": "What `--data` accepts for training and evaluation.",
 }
 INTRODUCTION = """# Supported inputs
