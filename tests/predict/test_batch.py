@@ -203,7 +203,7 @@ def test_a_job_that_is_killed_again_and_again_loses_nothing(
     subprocess.run([sys.executable, "-m", "ferlab", *line], check=True, stderr=subprocess.DEVNULL)
     with open_writer(tmp_path / f"whole.{suffix}", None, predictor.artifact.class_names) as writer:
         counts = write_predictions(Predictor(predictor.artifact.path, "none"), list_images([photos]), writer)
-    assert len(list((tmp_path / "annotated").glob("*.jpg"))) == counts["ok"] > 100
+    assert len(list((tmp_path / "annotated").glob("[!.]*"))) == counts["ok"] > 100
 
     def by_source(path: Path) -> list[dict]:
         return sorted(rows_of(path), key=lambda row: (row["source"], row["face"]))
