@@ -99,11 +99,11 @@ def folders(files: list[Path], detector: str, model: Path) -> tuple[dict[str, fl
 
 def by_ferlab(detector: str) -> Callable[[list[Path]], int]:
     """Return a function that predicts on photographs with ferlab and counts the faces."""
-    from ferlab import Predictor
+    from ferlab.predict import Prediction, Predictor
     from ferlab.predict.batch import predict_files
 
     predictor = Predictor("default", detector)
-    return lambda files: sum(len(faces) for _, faces in predict_files(predictor, files) if isinstance(faces, list))
+    return lambda files: sum(len(item) for _, item in predict_files(predictor, files) if isinstance(item, Prediction))
 
 
 def by_keras(detector: str, model: Path) -> Callable[[list[Path]], int]:

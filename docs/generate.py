@@ -34,6 +34,7 @@ from ferlab.recipes.model_stats import count_model_stats
 from ferlab.report import charts, render_leaderboard, render_robustness
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # some pages come from the test cases
 MARKED = re.compile(r"(<!-- (\S+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
 
 
@@ -72,8 +73,14 @@ def _option_row(parameter: Any) -> list[str]:
 
 def data_errors_page() -> str:
     """Generate the data error reference from the test cases."""
-    sys.path.append(str(ROOT))
     from tests.data.error_cases import page
+
+    return page()
+
+
+def supported_inputs_page() -> str:
+    """Generate the page of supported inputs from the test cases."""
+    from tests.inputs.page import page
 
     return page()
 
@@ -149,6 +156,7 @@ def main() -> None:
     pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     documents[ROOT / "docs" / "data-errors.md"] = data_errors_page()
+    documents[ROOT / "docs" / "supported-inputs.md"] = supported_inputs_page()
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if checking:
         if stale:

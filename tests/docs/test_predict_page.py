@@ -53,7 +53,7 @@ def invoke(words: list[str], exit_code: int = 0) -> tuple[str, str]:
 
 def test_python_examples(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = blocks(PAGE, "python")
-    assert len(examples) == 5
+    assert len(examples) == 7
     for example in examples:
         exec(compile(example, str(PAGE), "exec"), {})
     printed = capsys.readouterr().out

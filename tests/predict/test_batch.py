@@ -2,6 +2,11 @@
 
 import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ from PIL import Image
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, FerlabError, ImageError, OutputError
 from ferlab.images.detectors import MODEL_VARIABLE
+from ferlab.predict import Prediction
 from ferlab.predict.batch import list_images, predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artifacts import linear_artifact
@@ -69,13 +75,13 @@ def test_results_are_in_order_and_equal_those_of_single_calls(predictor: Predict
     files = list(list_images([photos], recursive=True))
     results = list(predict_files(predictor, files, threads=3))
     assert [file for file, _ in results] == files
-    for file, faces in results:
+    for file, result in results:
         if file.name == "d.jpg":
-            assert isinstance(faces, FerlabError)
-            assert "d.jpg: not an image" in str(faces)
+            assert isinstance(result, FerlabError)
+            assert "d.jpg: not an image" in str(result)
         else:
-            assert faces == predictor.predict(file)
-    assert [len(faces) for _, faces in results if isinstance(faces, list)] == [2, 1, 0, 1]
+            assert result == predictor.predict(file)
+    assert [len(result) for _, result in results if isinstance(result, Prediction)] == [2, 1, 0, 1]
 
 
 def test_rows_and_annotated_images(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
@@ -172,6 +178,39 @@ def test_few_images_are_in_memory_at_a_time(predictor: Predictor, photos: Path) 
     assert sum(1 for _ in results) == 499
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL needs POSIX")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_job_that_is_killed_again_and_again_loses_nothing(
+    predictor: Predictor, photos: Path, tmp_path: Path, suffix: str
+) -> None:
+    """Its table ends with the rows of an uninterrupted job, each once, and every image is annotated."""
+    for number in range(200):
+        shutil.copyfile(photos / ("b.jpg", "d.jpg")[number % 2], photos / f"{number:03}.jpg")
+    arguments = ["predict", str(photos), "--model", str(predictor.artifact.path), "--detector", "none"]
+    table = tmp_path / f"killed.{suffix}"
+    line = [*arguments, "--out", str(table), "--annotate", str(tmp_path / "annotated"), "--resume"]
+    kills = 0
+    for delay in (0.3, 0.1, 0.2):
+        process = subprocess.Popen([sys.executable, "-m", "ferlab", *line], stderr=subprocess.DEVNULL)
+        started = table.with_name(f"{table.name}.part.jsonl") if suffix == "parquet" else table
+        while not started.exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+    assert kills
+    subprocess.run([sys.executable, "-m", "ferlab", *line], check=True, stderr=subprocess.DEVNULL)
+    with open_writer(tmp_path / f"whole.{suffix}", None, predictor.artifact.class_names) as writer:
+        counts = write_predictions(Predictor(predictor.artifact.path, "none"), list_images([photos]), writer)
+    assert len(list((tmp_path / "annotated").glob("[!.]*"))) == counts["ok"] > 100
+
+    def by_source(path: Path) -> list[dict]:
+        return sorted(rows_of(path), key=lambda row: (row["source"], row["face"]))
+
+    assert by_source(table) == by_source(tmp_path / f"whole.{suffix}")
+
+
 def test_every_untrusted_file_gets_a_row(predictor: Predictor, demo: Dataset, tmp_path: Path) -> None:
     """Truncated files, flipped bits, wrong suffixes, animations, and headers that claim too many pixels."""
     folder, generator = tmp_path / "untrusted", np.random.default_rng(0)
@@ -211,5 +250,5 @@ def test_the_fallback_of_auto_is_logged_once(
     monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
     linear_artifact(tmp_path / "linear.onnx")
     results = list(predict_files(Predictor(tmp_path / "linear.onnx"), [photos / "a.png"] * 8, threads=3))
-    assert {len(faces) for _, faces in results if isinstance(faces, list)} == {2}
+    assert {len(result) for _, result in results if isinstance(result, Prediction)} == {2}
     assert caplog.text.count("could not be downloaded") == 1

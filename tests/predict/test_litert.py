@@ -59,7 +59,7 @@ def test_concurrent_calls_do_not_mix_their_batches(tmp_path: Path, network: byte
 
 def test_the_predictor_accepts_a_litert_artifact(tmp_path: Path, network: bytes) -> None:
     predictor = Predictor(write(tmp_path / "linear.tflite", network))
-    (classification,) = predictor.classify(IMAGES[:1])
+    (classification,) = predictor.classify(list(IMAGES[:1]))
     assert sum(classification.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 

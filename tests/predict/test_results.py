@@ -1,4 +1,4 @@
-"""Results in the formats of other packages."""
+"""A face and its bounding box."""
 
 import json
 
@@ -17,16 +17,29 @@ FACE = Face(
 )
 
 
-def test_the_format_of_fer() -> None:
-    assert FACE.to_fer() == {"box": [10, 20, 30, 40], "emotions": PROBABILITIES}
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        (Box(10, 20, 30, 40), Box(10, 20, 30, 40)),
+        (Box(-5, -6, 30, 40), Box(0, 0, 25, 34)),
+        (Box(90, 70, 30, 40), Box(90, 70, 10, 10)),
+        (Box(-10, -10, 200, 200), Box(0, 0, 100, 80)),
+        (Box(120, 20, 30, 40), Box(100, 20, 0, 40)),
+        (Box(-50, 20, 30, 40), Box(0, 20, 0, 40)),
+    ],
+)
+def test_the_part_of_a_box_inside_an_image(box: Box, inside: Box) -> None:
+    assert box.inside(100, 80) == inside
 
 
-def test_the_format_of_deepface() -> None:
-    result = FACE.to_deepface()
-    assert result["region"] == {"x": 10, "y": 20, "w": 30, "h": 40, "left_eye": (30, 30), "right_eye": (15, 30)}
-    assert result["dominant_emotion"] == "happy"
-    assert sum(result["emotion"].values()) == pytest.approx(100)
-
-
-def test_both_formats_are_json_serializable() -> None:
-    assert json.loads(json.dumps([FACE.to_fer(), FACE.to_deepface()]))[1]["face_confidence"] == 0.9
+def test_a_face_as_plain_values() -> None:
+    values = FACE.to_dict()
+    assert values == {
+        "emotion": "happy",
+        "confidence": 0.75,
+        "probabilities": PROBABILITIES,
+        "box": {"x": 10, "y": 20, "width": 30, "height": 40},
+        "detection_score": 0.9,
+        "landmarks": {"right_eye": (15.2, 30.0), "left_eye": (30.4, 30.0)},
+    }
+    assert json.loads(json.dumps(values))["landmarks"]["left_eye"] == [30.4, 30.0]

@@ -5,16 +5,19 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from ferlab.errors import OutputError
+from ferlab.predict.job import Job
 from ferlab.predict.results import Face
 from ferlab.predict.table import columns, error_row, image_rows, open_writer
 from tests.predict.test_results import FACE
 
 CLASSES = ("angry", "happy")
+SETTINGS = {"model": "linear", "detector": "haar", "min_confidence": 0.0}
 NAMES = columns(CLASSES)
 
 
@@ -62,9 +65,18 @@ def part_of(path: Path) -> Path:
     return path.with_name("faces.parquet.part.jsonl") if path.suffix == ".parquet" else path
 
 
+def job_of(path: Path, *sources: str, resume: bool = True, retry_errors: bool = False, **changes) -> Job:
+    """A job that resumes a table, with changed settings."""
+    settings = SETTINGS | changes
+    return Job(table=path, settings=settings, sources=sources, resume=resume, retry_errors=retry_errors)
+
+
 def write_and_interrupt(path: Path, sources: dict[str, list[Face]]) -> None:
     """Write the rows of some images and stop with Ctrl-C."""
-    with pytest.raises(KeyboardInterrupt), open_writer(path, None, CLASSES) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_writer(path, None, CLASSES, job_of(path, *sources, resume=False)) as writer,
+    ):
         for source, faces in sources.items():
             writer.write(image_rows(source, faces))
         raise KeyboardInterrupt
@@ -77,33 +89,130 @@ def test_an_interrupted_job_is_resumed(path: Path, missing: int) -> None:
     write_and_interrupt(path, dict(list(images.items())[:3]))
     file = part_of(path)
     file.write_bytes(file.read_bytes()[: -missing or None])
-    with open_writer(path, None, CLASSES, resume=images) as writer:
+    with open_writer(path, None, CLASSES, job_of(path, *images)) as writer:
         assert {"one"} <= writer.done <= {"one", "two"}
         for source in images.keys() - writer.done:
             writer.write(image_rows(source, images[source]))
     counts = {source: sum(row["source"] == source for row in rows_of(path)) for source in images}
     assert counts == {"one": 1, "two": 1, "three": 3, "four": 1}
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.job.json"]
 
 
 def test_nothing_is_overwritten(path: Path) -> None:
-    with open_writer(path, None, CLASSES) as writer:
+    with open_writer(path, None, CLASSES, job_of(path, resume=False)) as writer:
         writer.write(image_rows("one", [FACE]))
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="already exists"):
-        open_writer(path, None, CLASSES)
-    if path.suffix != ".parquet":
-        with pytest.raises(OutputError, match="columns of .* are not those of this model"):
-            open_writer(path, None, ("cat", "dog"), resume=())
+    for job in (None, job_of(path, resume=False)):
+        with pytest.raises(OutputError, match="already exists"):
+            open_writer(path, None, CLASSES, job)
+    with pytest.raises(OutputError, match="columns of .* are not those of this model"):
+        open_writer(path, None, ("cat", "dog"), job_of(path))
     assert path.read_bytes() == before
+
+
+def test_other_settings_are_not_mixed_into_a_table(path: Path) -> None:
+    """Whether the table is complete or not, the message names what differs."""
+    write_and_interrupt(path, {"one": [FACE]})
+    before = part_of(path).read_bytes()
+    for _ in range(2):
+        with pytest.raises(
+            OutputError, match=r"other settings \(detector: haar, now yunet; min_confidence: 0.0, now 0.5\)"
+        ):
+            open_writer(path, None, CLASSES, job_of(path, "one", detector="yunet", min_confidence=0.5))
+        with pytest.raises(OutputError, match=r"\(max_faces: None, now 3\)"):
+            open_writer(path, None, CLASSES, job_of(path, "one", max_faces=3))
+        if part_of(path).exists():
+            assert part_of(path).read_bytes() == before
+        with open_writer(path, None, CLASSES, job_of(path, "one")) as writer:
+            writer.write(image_rows("one", [FACE]))
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"schema": 2, "settings": {}}', '{"schema": 1, "settings": []}'])
+def test_a_table_with_unknown_settings_is_not_resumed(path: Path, content: str | None) -> None:
+    write_and_interrupt(path, {"one": [FACE]})
+    file = path.with_name(f"{path.name}.job.json")
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    with pytest.raises(OutputError, match=rf"{path.name} cannot be resumed: .*{file.name}"):
+        open_writer(path, None, CLASSES, job_of(path, "one"))
+    assert part_of(path).exists()
+
+
+def test_the_settings_of_a_job_that_wrote_no_table_do_not_matter(path: Path) -> None:
+    """The job was killed between its two files."""
+    path.parent.mkdir()
+    job_of(path, detector="yunet").write()
+    for resume in (False, True):
+        with open_writer(path, None, CLASSES, job_of(path, "one", resume=resume)) as writer:
+            writer.write(image_rows("one", [FACE]))
+        assert len(rows_of(path)) == 1
+        path.unlink()
 
 
 def test_a_different_job_keeps_the_last_image(path: Path) -> None:
     write_and_interrupt(path, {"one": [FACE], "two": [FACE, FACE]})
-    with open_writer(path, None, CLASSES, resume={"three"}) as writer:
+    with open_writer(path, None, CLASSES, job_of(path, "three")) as writer:
         assert writer.done == {"one", "two"}
         writer.write(image_rows("three", []))
     assert [row["source"] for row in rows_of(path)] == ["one", "two", "two", "three"]
+
+
+def test_a_complete_table_is_resumed(path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    with open_writer(path, None, CLASSES, job_of(path, resume=False)) as writer:
+        writer.write(image_rows(name, [FACE, FACE]))
+        writer.write(image_rows("two", []))
+    before = rows_of(path) if path.suffix != ".csv" else None
+    with open_writer(path, None, CLASSES, job_of(path, name, "three")) as writer:
+        assert writer.done == {name, "two"}
+        writer.write(image_rows("three", [FACE]))
+    if before:
+        assert rows_of(path)[:-1] == before
+    assert part_of(path).exists() == (path.suffix != ".parquet")
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_errors_are_repeated_on_demand(path: Path, complete: bool) -> None:
+    """Only those of the current images, and the other rows keep their place."""
+    with (
+        nullcontext() if complete else pytest.raises(KeyboardInterrupt),
+        open_writer(path, None, CLASSES, job_of(path, resume=False)) as writer,
+    ):
+        for name in ("one", "two", "three", "four", "five"):
+            bad = name in ("two", "three", "five")
+            writer.write([error_row(name, "time-out")] if bad else image_rows(name, [FACE]))
+        if not complete:
+            raise KeyboardInterrupt
+    with open_writer(path, None, CLASSES, job_of(path, "one", "two", "five", "six", retry_errors=True)) as writer:
+        assert writer.done == {"one", "three", "four"}
+        for name in ("two", "five", "six"):
+            writer.write(image_rows(name, []))
+    assert [(row["source"], row["status"]) for row in rows_of(path)] == [
+        *(("one", "ok"), ("three", "error"), ("four", "ok")),
+        *(("two", "no_face"), ("five", "no_face"), ("six", "no_face")),
+    ]
+
+
+FORMULAS = ("=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg", "\t=1.jpg")
+
+
+def test_file_names_are_not_formulas_in_a_spreadsheet(path: Path) -> None:
+    with open_writer(path, None, CLASSES, job_of(path, resume=False)) as writer:
+        for name in FORMULAS:
+            writer.write(image_rows(name, [FACE]))
+        writer.write([error_row("=2.jpg", "=2.jpg does not exist.")])
+    rows = rows_of(path)
+    if path.suffix == ".csv":
+        assert [row["source"] for row in rows[:-1]] == [f"./{name}" for name in FORMULAS]
+        assert rows[-1]["reason"] == "./=2.jpg does not exist."
+    else:
+        assert [row["source"] for row in rows[:-1]] == list(FORMULAS)
+    with open_writer(path, None, CLASSES, job_of(path, "next.jpg")) as writer:
+        assert writer.done == {*FORMULAS, "=2.jpg"}
+        writer.write(image_rows("next.jpg", []))
+    assert rows_of(path)[:-1] == rows
 
 
 @pytest.mark.parametrize(
@@ -115,6 +224,7 @@ def test_a_different_job_keeps_the_last_image(path: Path) -> None:
         ("foreign.jsonl", b"[1]\n"),
         ("damaged.jsonl", b'{"source": "a", "frame\n'),
         ("damaged.csv", b"\xff\xfe\x00 \x00\n"),
+        ("foreign.parquet", b"PAR1"),
         ("folder.csv", None),
     ],
 )
@@ -124,17 +234,18 @@ def test_other_files_are_not_resumed(name: str, content: bytes | None, tmp_path:
         path.mkdir()
     else:
         path.write_bytes(content)
+    job_of(path).write()
     with pytest.raises(OutputError, match=name):
-        open_writer(path, None, CLASSES, resume=())
+        open_writer(path, None, CLASSES, job_of(path))
     assert content is None or path.read_bytes() == content
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [path, job_of(path).file]
 
 
 def test_file_names_that_are_not_utf8(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Linux allows them. The job can be resumed, and other programs can read the table."""
     name = os.fsdecode(b"caf\xe9.jpg")
     write_and_interrupt(path, {name: [FACE], "two": []})
-    with open_writer(path, None, CLASSES, resume={name, "two"}) as writer:
+    with open_writer(path, None, CLASSES, job_of(path, name, "two")) as writer:
         assert writer.done == {name}
         writer.write(image_rows("two", []))
     if path.suffix == ".csv":
@@ -147,7 +258,7 @@ def test_file_names_that_are_not_utf8(path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_failure_before_the_first_row_leaves_no_file(path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), open_writer(path, None, CLASSES):
+    with pytest.raises(ZeroDivisionError), open_writer(path, None, CLASSES, job_of(path, resume=False)):
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
 
@@ -159,10 +270,13 @@ def test_a_full_disk_is_reported_and_keeps_the_finished_rows(path: Path) -> None
 import resource
 from pathlib import Path
 from ferlab.errors import OutputError
+from ferlab.predict.job import Job
+from ferlab.predict.job import Job
 from ferlab.predict.table import open_writer, error_row
+path = Path({str(path)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:
-    with open_writer(Path({str(path)!r}), None, {CLASSES!r}) as writer:
+    with open_writer(path, None, {CLASSES!r}, Job(table=path, settings={SETTINGS!r})) as writer:
         for number in range(10_000):
             writer.write([error_row(str(number), "damaged")])
 except OutputError as error:
@@ -170,7 +284,7 @@ except OutputError as error:
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "cannot be written: File too large. Free space, then rerun `ferlab predict` with --resume." in output
-    with open_writer(path, None, CLASSES, resume=()) as writer:
+    with open_writer(path, None, CLASSES, job_of(path)) as writer:
         assert len(writer.done) > 10
 
 

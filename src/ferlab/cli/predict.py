@@ -1,7 +1,10 @@
 """`ferlab predict`."""
 
+import re
+import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,18 +20,29 @@ from ferlab.cli.options import (
     stop,
 )
 from ferlab.formatting import counted, duration
+from ferlab.images.sources import ImageSource, is_url
 from ferlab.predict.batch import list_images, write_predictions
+from ferlab.predict.job import Job
 from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console
+
+STANDARD_INPUT = "-"
 
 
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Images, folders, or patterns such as 'a/*.jpg'.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Image files, folders, patterns such as 'a/*.jpg', URLs, or `-` for an image on standard input.",
+        ),
     ],
     model: PredictorOption = "default",
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
+    max_faces: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep only the N largest faces of each image.", min=1)
+    ] = None,
     file_format: Annotated[
         Literal["table", "csv", "jsonl", "parquet"] | None,
         typer.Option("--format", help="Output format. [default: by the suffix of --out, or `table`]"),
@@ -38,7 +52,11 @@ def predict(
     min_confidence: MinConfidenceOption = 0.0,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search subfolders.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an existing job: skip images that --out already contains.")
+        bool,
+        typer.Option("--resume", help="Resume a job with the same settings: skip images that --out already contains."),
+    ] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="With --resume: repeat the images that could not be read.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image cannot be read.")] = False,
     quiet: QuietOption = False,
@@ -53,24 +71,49 @@ def predict(
 
         ferlab predict photos --recursive --out faces.csv --annotate annotated
     """
-    files = list_images(paths, recursive=recursive, exclude=annotate)
-    predictor = ferlab.Predictor(model, detector, detector_model=detector_model)
+    _check_resume(paths, out, resume, retry_errors)
+    images = _images(paths, recursive, annotate)
+    predictor = ferlab.Predictor(
+        model, detector, detector_model=detector_model, max_faces=max_faces, allow_urls=any(map(is_url, paths))
+    )
+    settings = {**predictor.settings, "min_confidence": min_confidence}
+    sources = set(map(str, images))
+    job = Job(table=out, settings=settings, sources=sources, resume=resume, retry_errors=retry_errors) if out else None
     start = time.monotonic()
     try:
-        sources = set(map(str, files)) if resume else None
-        with open_writer(out, file_format, predictor.artifact.class_names, resume=sources) as writer:
-            remaining = len(files.keys() - {Path(source) for source in writer.done})
+        with open_writer(out, file_format, predictor.artifact.class_names, job) as writer:
+            remaining = sum(str(image) not in writer.done for image in images)
             with bar("images", remaining, quiet) as advance:
                 counts = write_predictions(
-                    predictor, files, writer, min_confidence=min_confidence, annotate=annotate, advance=advance
+                    predictor, images, writer, min_confidence=min_confidence, annotate=annotate, advance=advance
                 )
     except KeyboardInterrupt:
         hint = f" {out} contains the finished images. Run the same command with --resume to continue." if out else ""
         stop(f"Interrupted.{hint}")
     summary = _summary(remaining, counts, time.monotonic() - start)
-    console().print(summary + (f"; {len(files) - remaining:,} already done" if remaining < len(files) else ""))
+    console().print(summary + (f"; {len(images) - remaining:,} already done" if remaining < len(images) else ""))
     if strict and counts["error"]:
         raise typer.Exit(1)
+
+
+def _check_resume(paths: Sequence[str], out: Path | None, resume: bool, retry_errors: bool) -> None:
+    if retry_errors and not resume:
+        raise typer.BadParameter("needs --resume.", param_hint="--retry-errors")
+    if resume and not out:
+        raise typer.BadParameter("needs --out.", param_hint="--resume")
+    if resume and STANDARD_INPUT in paths:
+        raise typer.BadParameter("cannot resume an image on standard input.", param_hint="--resume")
+
+
+def _images(arguments: Sequence[str], recursive: bool, exclude: Path | None) -> dict[Path | str | ImageSource, Path]:
+    """Find the images that the arguments name, each with a relative path for its annotated copy."""
+    images: dict[Path | str | ImageSource, Path] = {}
+    if STANDARD_INPUT in arguments:
+        images[ImageSource(name="standard input", content=sys.stdin.buffer.read())] = Path("standard-input")
+    for number, url in enumerate(filter(is_url, arguments), start=1):
+        images[url] = Path(f"url{number}-" + re.sub(r"[^\w.-]+", "-", url)[-100:])
+    paths = [argument for argument in arguments if argument != STANDARD_INPUT and not is_url(argument)]
+    return images | list_images(paths, recursive=recursive, exclude=exclude) if paths else images
 
 
 def _summary(images: int, counts: Counter[str], seconds: float) -> str:

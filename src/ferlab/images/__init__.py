@@ -3,5 +3,17 @@
 from ferlab.images.crop import crop_face, resize_crop
 from ferlab.images.decode import DecodedImage, read_image
 from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.images.sources import ImageSource, as_array, open_source
 
-__all__ = ["DecodedImage", "Detection", "Detector", "crop_face", "open_detector", "read_image", "resize_crop"]
+__all__ = [
+    "DecodedImage",
+    "Detection",
+    "Detector",
+    "ImageSource",
+    "as_array",
+    "crop_face",
+    "open_detector",
+    "open_source",
+    "read_image",
+    "resize_crop",
+]

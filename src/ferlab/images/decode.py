@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ferlab.errors import ImageError
+from ferlab.images.sources import open_source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,7 +19,6 @@ Channels = Literal["rgb", "bgr"]
 MAX_PIXELS = 80_000_000  # per file; phone cameras reach 50 million, and Pillow warns above 89 million
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: decoding it runs Ghostscript
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")  # in other formats, further frames are previews or pages
-ARRAY_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +27,25 @@ class DecodedImage:
 
     Args:
         pixels: `(H, W, 3)` uint8, RGB.
-        scale: side of the decoded image divided by the side of the original: 1, or less for a JPEG that was decoded at
-            reduced size.
+        size: width and height of the original in pixels; larger than `pixels` for a JPEG that was decoded at reduced
+            size.
     """
 
     pixels: np.ndarray
-    scale: float = 1.0
+    size: tuple[int, int]
+
+    @property
+    def scale(self) -> float:
+        """The longer side of the decoded image divided by that of the original: 1, or less."""
+        return max(self.pixels.shape[:2]) / max(self.size)
 
 
 def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int | None = None) -> DecodedImage:
     """Read an image.
 
     Args:
-        source: a path; the bytes of a file; a Pillow image; or an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or
-            `(H, W, 4)`, uint8 or uint16. Files are rotated as their EXIF orientation says, and transparent pixels
-            become white.
+        source: the image, of any kind that `ferlab.images.open_source` accepts. Files are rotated as their EXIF
+            orientation says, and transparent pixels become white.
         channels: channel order of an array: `rgb`, or `bgr` as in OpenCV.
         sufficient_side: length of the longer side, in pixels, that the caller needs. A larger JPEG is decoded at 1/2,
             1/4 or 1/8 of its size, which is several times faster.
@@ -55,27 +59,24 @@ def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int 
     """
     if channels not in get_args(Channels):
         raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, got {channels!r}.")
-    if isinstance(source, np.ndarray):
-        return DecodedImage(pixels=_from_array(source, channels))
-    if isinstance(source, str | Path):
-        return _decode(Path(source), str(source), sufficient_side)
-    if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), "the image", sufficient_side)
-    if _is_pillow(source):
+    source = open_source(source)
+    if isinstance(source.content, Path):
+        return _decode(source.content, source.name, sufficient_side)
+    if isinstance(source.content, bytes):
+        return _decode(io.BytesIO(source.content), source.name, sufficient_side)
+    if isinstance(source.content, np.ndarray):
+        pixels = _from_array(source.content, channels)
+    else:
         try:
-            return DecodedImage(pixels=_to_rgb(source.copy()))
+            pixels = _to_rgb(source.content.copy())
         except OSError as error:  # Pillow decodes lazily, and the file is truncated
-            raise ImageError(f"the image: {error}") from None
-    raise ImageError(f"An image must be a path, bytes, a Pillow image or an array, got {type(source).__name__}.")
+            raise ImageError(f"{source.name}: {error}") from None
+    return DecodedImage(pixels=pixels, size=(pixels.shape[1], pixels.shape[0]))
 
 
 def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
-    depth = array.shape[2] if array.ndim == 3 else 1
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or not array.size or depth not in (1, 3, 4):
-        raise ImageError(f"An array must be {ARRAY_SHAPES}, got {array.shape} {array.dtype}.")
-    if array.dtype == np.uint16:
-        array = (array // 257).astype(np.uint8)
-    if depth == 1:
+    """Convert an array, as `as_array` returns it, to `(H, W, 3)`, RGB."""
+    if array.ndim == 2 or array.shape[2] == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     colors = array[..., :3] if channels == "rgb" else array[..., 2::-1]
     return np.ascontiguousarray(colors)
@@ -88,10 +89,11 @@ def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> 
         if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which could block forever
             raise ImageError("not a regular file")
         with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
             _check_header(image)
-            if sufficient_side and sufficient_side < max(width, height):
-                share = sufficient_side / max(width, height)
+            size = _upright_size(image)
+            if sufficient_side and sufficient_side < max(size):
+                width, height = image.size
+                share = sufficient_side / max(size)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
             pixels = _to_rgb(image)
     except ImageError as error:
@@ -101,7 +103,16 @@ def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> 
     except Exception as error:  # on damaged files, decoders raise any kind of exception
         reason = "not an image, or an unsupported format" if "cannot identify" in str(error) else str(error)
         raise ImageError(f"{name}: {reason or type(error).__name__}") from None
-    return DecodedImage(pixels=pixels, scale=max(pixels.shape[:2]) / max(width, height))
+    return DecodedImage(pixels=pixels, size=size)
+
+
+def _upright_size(image: "Image.Image") -> tuple[int, int]:
+    """Return the width and height of an image after its EXIF rotation."""
+    from PIL import ExifTags
+
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+    return (height, width) if turned else (width, height)
 
 
 def _check_header(image: "Image.Image") -> None:
@@ -119,7 +130,7 @@ def _to_rgb(image: "Image.Image") -> np.ndarray:
 
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16-bit gray, stored in 16 or 32 bits
-        return _from_array((np.clip(np.asarray(image), 0, 65535)).astype(np.uint16), "rgb")
+        return _from_array((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8), "rgb")
     if image.mode == "F":
         raise ImageError("floating-point pixels are not supported, because their range is unknown")
     if image.has_transparency_data:
@@ -127,9 +138,3 @@ def _to_rgb(image: "Image.Image") -> np.ndarray:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return np.asarray(image.convert("RGB"))
-
-
-def _is_pillow(source: Any) -> bool:
-    from PIL import Image
-
-    return isinstance(source, Image.Image)

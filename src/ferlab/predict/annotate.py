@@ -9,7 +9,6 @@ import numpy as np
 
 from ferlab.emotions import COLORS
 from ferlab.files import write_atomically
-from ferlab.images.decode import read_image
 from ferlab.predict.results import Face
 
 if TYPE_CHECKING:
@@ -48,39 +47,42 @@ def annotate_image(pixels: np.ndarray, faces: Mapping[int, Face]) -> np.ndarray:
     return np.asarray(image)
 
 
-def write_annotated_image(source: Path, faces: list[Face], target: Path) -> None:
-    """Write a copy of an image, in its original size, with its faces drawn on it.
+def write_image(pixels: np.ndarray, target: Path) -> Path:
+    """Write an image in the format that the suffix of its file names.
 
     Args:
-        source: the image.
-        faces: its faces; they are numbered from 1.
+        pixels: `(H, W, 3)` uint8, RGB.
         target: the output file. JPEG, PNG and WebP keep their format. Other files become a JPEG, with `.jpg` appended
             to the name. Images that are too large for their format become a PNG, with `.png` appended.
 
+    Returns:
+        The file that was written.
+
     Raises:
-        ImageError: if the image cannot be read.
         OutputError: if the file cannot be written.
     """
     from PIL import Image
 
-    image = Image.fromarray(annotate_image(read_image(source).pixels, dict(enumerate(faces, start=1))))
+    image = Image.fromarray(pixels)
     if target.suffix.lower() not in FORMATS_BY_SUFFIX:
         target = target.with_name(f"{target.name}.jpg")
     file_format = FORMATS_BY_SUFFIX[target.suffix.lower()]
     if max(image.size) > MAX_SIDES.get(file_format, math.inf):
         target, file_format = target.with_name(f"{target.name}.png"), "PNG"
     write_atomically(target, lambda file: image.save(file, file_format, quality=90))
+    return target
 
 
 def _draw_label(
     draw: "ImageDraw", corner: tuple[int, int], text: str, font: "FreeTypeFont | BitmapFont", color: str
 ) -> None:
-    """Draw text on a colored background above a corner, or below it at the top of the image."""
+    """Draw text on a colored background above a corner, or below it at the top of the image, and inside the image."""
     from PIL import ImageColor
 
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     height, pad = bottom - top, max(2, (bottom - top) // 4)
-    x, y = max(0, corner[0]), corner[1] - height - 2 * pad
+    image_width = draw.im.size[0]
+    x, y = max(0, min(corner[0], image_width - int(right - left) - 2 * pad - 1)), corner[1] - height - 2 * pad
     y = y if y >= 0 else max(0, corner[1])
     draw.rectangle((x, y, x + right - left + 2 * pad, y + height + 2 * pad), fill=color)
     red, green, blue = ImageColor.getrgb(color)[:3]

@@ -7,16 +7,19 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from ferlab.errors import FerlabError, ImageError, OutputError
-from ferlab.predict.annotate import write_annotated_image
+from ferlab.images.sources import ImageSource
+from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
-from ferlab.predict.results import Face
 from ferlab.predict.table import RowWriter, error_row, image_rows
 
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jxl", ".png", ".ppm", ".tif", ".tiff", ".webp")
 QUEUE_PER_THREAD = 16  # images that are decoded ahead of the classification
 BATCH = 32  # images whose faces are classified together
+
+NamedImage = TypeVar("NamedImage", bound=Path | str | ImageSource)  # a file, a URL, or an image with a name
 
 
 def list_images(
@@ -80,7 +83,7 @@ def _make_unique(targets: Mapping[Path, Path]) -> dict[Path, Path]:
 
 def write_predictions(
     predictor: Predictor,
-    files: Mapping[Path, Path],
+    images: Mapping[NamedImage, Path],
     writer: RowWriter,
     *,
     min_confidence: float = 0.0,
@@ -91,7 +94,8 @@ def write_predictions(
 
     Args:
         predictor: the predictor.
-        files: the result of `list_images`. Files that the table already contains are skipped.
+        images: the result of `list_images`, or images with a relative path for their annotated copies. Those that the
+            table already contains are skipped.
         writer: the output table.
         min_confidence: threshold, 0..1; faces below it get the status `uncertain`.
         annotate: output folder for annotated images.
@@ -106,45 +110,46 @@ def write_predictions(
     """
     counts: Counter[str] = Counter()
     if annotate:
-        _check_annotation_folders(files, annotate)
-    for file, result in predict_files(predictor, [file for file in files if str(file) not in writer.done]):
+        _check_annotation_folders(images, annotate)
+    for image, result in predict_files(predictor, [image for image in images if str(image) not in writer.done]):
         if isinstance(result, FerlabError):
-            rows = [error_row(str(file), str(result))]
+            rows = [error_row(str(image), str(result))]
         else:
-            rows = image_rows(str(file), result, min_confidence)
+            rows = image_rows(str(image), result.faces, min_confidence)
             if annotate:
-                _annotate(file, result, annotate / files[file])
+                _annotate(result, annotate / images[image])
         writer.write(rows)
         counts.update(row["status"] for row in rows)
         advance(1)
     return counts
 
 
-def _check_annotation_folders(files: Mapping[Path, Path], annotate: Path) -> None:
-    sources = {file.resolve().parent for file in files}
-    if shared := sources & {(annotate / target).resolve().parent for target in files.values()}:
+def _check_annotation_folders(images: Mapping[NamedImage, Path], annotate: Path) -> None:
+    sources = {image.resolve().parent for image in images if isinstance(image, Path)}
+    if shared := sources & {(annotate / target).resolve().parent for target in images.values()}:
         raise OutputError(f"{min(shared)} contains the original images. Choose another folder for --annotate.")
 
 
-def _annotate(file: Path, faces: list[Face], target: Path) -> None:
+def _annotate(prediction: Prediction, target: Path) -> None:
     try:
-        write_annotated_image(file, faces, target)
+        prediction.save(target)
     except (ImageError, MemoryError) as error:  # the prediction may have used a smaller copy of the image
-        logging.getLogger("ferlab").warning("%s: not annotated (%s).", file, error or "not enough memory")
+        reason = error or "not enough memory"
+        logging.getLogger("ferlab").warning("%s: not annotated (%s).", prediction.source, reason)
 
 
 def predict_files(
-    predictor: Predictor, files: Iterable[Path], *, threads: int | None = None
-) -> Iterator[tuple[Path, list[Face] | FerlabError]]:
+    predictor: Predictor, images: Iterable[NamedImage], *, threads: int | None = None
+) -> Iterator[tuple[NamedImage, Prediction | FerlabError]]:
     """Predict the emotions of all faces in many images. Memory use does not depend on the number of images.
 
     Args:
         predictor: the predictor.
-        files: the image files.
+        images: the image files or URLs.
         threads: number of threads that decode images and detect faces; None for one per CPU core.
 
     Yields:
-        Each file, in the order of `files`, with its faces or the error that occurred.
+        Each image, in the order of `images`, with its prediction or the error that occurred.
 
     Raises:
         DetectorError: if the detector is not available.
@@ -152,9 +157,9 @@ def predict_files(
     predictor.detector  # noqa: B018  # report a missing detector once, not once per image
     threads = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as executor:
-        queue: deque[tuple[Path, Future[DetectedFaces]]] = deque()
-        for file in files:
-            queue.append((file, executor.submit(predictor.detect, file)))
+        queue: deque[tuple[NamedImage, Future[DetectedFaces]]] = deque()
+        for image in images:
+            queue.append((image, executor.submit(predictor.detect, image)))
             if len(queue) >= max(QUEUE_PER_THREAD * threads, BATCH):
                 yield from _classify(predictor, [queue.popleft() for _ in range(BATCH)])
         while queue:
@@ -162,12 +167,12 @@ def predict_files(
 
 
 def _classify(
-    predictor: Predictor, jobs: list[tuple[Path, Future[DetectedFaces]]]
-) -> Iterator[tuple[Path, list[Face] | FerlabError]]:
-    results: list[tuple[Path, DetectedFaces | FerlabError]] = [(file, _result(job)) for file, job in jobs]
-    faces = iter(predictor.classify_detected([item for _, item in results if isinstance(item, DetectedFaces)]))
-    for file, item in results:
-        yield file, next(faces) if isinstance(item, DetectedFaces) else item
+    predictor: Predictor, jobs: list[tuple[NamedImage, Future[DetectedFaces]]]
+) -> Iterator[tuple[NamedImage, Prediction | FerlabError]]:
+    results: list[tuple[NamedImage, DetectedFaces | FerlabError]] = [(image, _result(job)) for image, job in jobs]
+    predictions = iter(predictor.classify_detected([item for _, item in results if isinstance(item, DetectedFaces)]))
+    for image, item in results:
+        yield image, next(predictions) if isinstance(item, DetectedFaces) else item
 
 
 def _result(job: "Future[DetectedFaces]") -> DetectedFaces | FerlabError:

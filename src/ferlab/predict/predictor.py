@@ -1,20 +1,27 @@
 """`Predictor`: detect faces and predict their emotions."""
 
+import functools
+import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
+import ferlab
+from ferlab.errors import DetectorError, ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.decode import Channels, DecodedImage, read_image
-from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.images.decode import Channels, read_image
+from ferlab.images.detectors import Detection, Detector, YuNet, open_detector, yunet_file
+from ferlab.images.sources import AnyImage, ImageSource, SupportsArray, as_array, is_one_image, open_source
 from ferlab.predict.artifact import Artifact
+from ferlab.predict.prediction import Prediction
 from ferlab.predict.results import Box, Classification, Face
 
 SUFFICIENT_SIDE = 1280  # pixels of the longer side to decode; twice the size that detectors search
+HASH_LENGTH = 12  # hexadecimal digits that identify a file in `settings`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +29,16 @@ class DetectedFaces:
     """The faces of one image, cropped and not yet classified.
 
     Args:
+        image: the image.
+        channels: its channel order if it is an array.
+        size: its width and height in pixels.
         detections: the F faces, in pixels of the original image.
         crops: `(F, 48, 48)` uint8.
     """
 
+    image: ImageSource
+    channels: Channels
+    size: tuple[int, int]
     detections: list[Detection]
     crops: np.ndarray
 
@@ -38,9 +51,15 @@ class Predictor:
         detector: `auto`, `yunet`, `haar`, or `none` if each image is one face; see `ferlab.images.open_detector`.
         detector_model: the YuNet model file; if None, it is downloaded once.
         threads: number of CPU threads per call; 0 for all cores.
+        max_faces: return at most this many faces of each image, the largest ones; None for all.
+        allow_urls: whether `predict` downloads images from URLs. Do not allow it for strings from people you do not
+            trust: they could make this computer connect to any host that it reaches.
+
+    A predictor can be shared by threads, and pickled for other processes, which load the model again.
 
     Raises:
         ArtifactError: if the model file is not a valid artifact.
+        DetectorError: if `max_faces` is less than 1.
 
     Example:
         >>> predictor = Predictor(detector="none")
@@ -58,9 +77,15 @@ class Predictor:
         *,
         detector_model: str | Path | None = None,
         threads: int = 0,
+        max_faces: int | None = None,
+        allow_urls: bool = False,
     ) -> None:
+        if max_faces is not None and max_faces < 1:
+            raise DetectorError(f"max_faces must be at least 1, or None for all faces, got {max_faces}.")
         self.artifact = Artifact(model, threads=threads)
-        self._detector_name, self._detector_model = detector, detector_model
+        self.detector_model, self.threads = detector_model, threads
+        self.max_faces, self.allow_urls = max_faces, allow_urls
+        self._detector_name = detector
         self._per_thread = threading.local()  # detectors are not thread-safe
         self._lock = threading.Lock()
 
@@ -74,86 +99,149 @@ class Predictor:
         """
         if not hasattr(self._per_thread, "detector"):
             with self._lock:  # resolve `auto` once, so that its warning is logged once
-                self._per_thread.detector = open_detector(self._detector_name, self._detector_model)
+                self._per_thread.detector = open_detector(self._detector_name, self.detector_model)
                 self._detector_name = self._per_thread.detector.name
         return self._per_thread.detector
 
-    def predict(self, image: Any, *, channels: Channels = "rgb") -> list[Face]:
-        """Predict the emotions of all faces in an image.
+    def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
+        names = ("detector_model", "threads", "max_faces", "allow_urls")
+        options = {name: getattr(self, name) for name in names}
+        return functools.partial(type(self), self.artifact.path, self._detector_name, **options), ()
+
+    @property
+    def settings(self) -> dict[str, str | int | None]:
+        """Everything besides the images that determines the predictions, as plain values.
+
+        Raises:
+            DetectorError: if the detector is not available. It is opened, so that `auto` is resolved.
+        """
+        metadata, detector = self.artifact.metadata, self.detector.name
+        if detector == YuNet.name:
+            content = yunet_file(self.detector_model).read_bytes()
+            detector = f"{detector} {hashlib.sha256(content).hexdigest()[:HASH_LENGTH]}"
+        return {
+            "ferlab": ferlab.__version__,
+            "model": f"{metadata['name']} {metadata['sha256'][:HASH_LENGTH]}",
+            "detector": detector,
+            "max_faces": self.max_faces,
+        }
+
+    @overload  # a string is also a collection of strings, but the first signature wins
+    def predict(  # type: ignore[overload-overlap]
+        self, source: AnyImage, *, channels: Channels = ..., stream: Literal[False] = ...
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, source: Iterable[AnyImage], *, channels: Channels = ..., stream: Literal[False] = ...
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(
+        self, source: AnyImage | Iterable[AnyImage], *, channels: Channels = ..., stream: Literal[True]
+    ) -> Iterator[Prediction]: ...
+    def predict(
+        self, source: Any, *, channels: Channels = "rgb", stream: bool = False
+    ) -> Prediction | list[Prediction] | Iterator[Prediction]:
+        """Predict the emotions of all faces in an image, or in each of several images.
 
         Args:
-            image: a path, bytes, a Pillow image or an array; see `ferlab.images.read_image`.
+            source: an image of any kind that `ferlab.images.open_source` accepts, or a list or other collection of
+                them. The faces of all images in a list are classified together, which is faster than one call each.
+                One array is always one image.
             channels: channel order of an array: `rgb`, or `bgr` as in OpenCV.
+            stream: whether to yield each prediction as soon as its image has been read from `source`, instead of
+                returning all of them.
 
         Returns:
-            The faces, largest first; an empty list if there are none.
+            One prediction for one image; a list for a collection of images; an iterator with `stream`. The faces of a
+            prediction are sorted, largest first; there may be none.
 
         Raises:
             DetectorError: if the detector is not available.
-            ImageError: if the image cannot be read.
+            ImageError: if an image cannot be read. Use `ferlab.predict.batch.predict_files` to get such errors for each
+                image instead.
         """
-        return self.predict_batch([image], channels=channels)[0]
+        if stream:
+            return self._stream(self._opened(source), channels)
+        images = [self.detect(image, channels=channels) for image in self._opened(source)]
+        predictions = self.classify_detected(images)
+        return predictions[0] if is_one_image(source) else predictions
 
-    def predict_batch(self, images: Iterable[Any], *, channels: Channels = "rgb") -> list[list[Face]]:
-        """Predict the emotions of all faces in several images.
+    def _opened(self, source: Any) -> Iterator[ImageSource]:
+        """Yield the images of `source`, which is one image or a collection."""
+        if is_one_image(source):
+            yield open_source(source, allow_urls=self.allow_urls)
+            return
+        for index, image in enumerate(source):
+            yield open_source(image, name=f"images[{index}]", allow_urls=self.allow_urls)
 
-        All faces are classified together, which is faster than one call of `predict` per image. The arguments and
-        errors are those of `predict`.
+    def _stream(self, images: Iterator[ImageSource], channels: Channels) -> Iterator[Prediction]:
+        for image in images:
+            yield from self.classify_detected([self.detect(image, channels=channels)])
 
-        Returns:
-            The faces of each image, as in `predict`.
-        """
-        return self.classify_detected([self.detect(image, channels=channels) for image in images])
-
-    def classify(self, crops: Sequence[np.ndarray] | np.ndarray) -> list[Classification]:
+    def classify(self, crops: Iterable[SupportsArray]) -> list[Classification]:
         """Predict the emotions of face crops.
 
         Args:
-            crops: uint8 arrays, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. One call with
-                many crops is faster than many calls.
+            crops: a list of arrays or tensors of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`, with
+                values as in `ferlab.images.as_array`. One call with many crops is faster than many calls.
 
         Returns:
             One classification per crop.
 
         Raises:
-            ImageError: if an array has another shape or dtype.
+            ImageError: if an array has another shape, dtype or range, or is given in place of a list.
         """
-        faces = np.zeros((len(crops), CROP_SIDE, CROP_SIDE), np.uint8)
-        for index, crop in enumerate(crops):
-            faces[index] = resize_crop(crop)
+        if hasattr(crops, "__array__"):
+            raise ImageError(f"Crops must be a list, got one {type(crops).__name__}. Pass [crop], or list(crops).")
+        faces = np.array([resize_crop(as_array(crop)) for crop in crops], np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE)
         return [Classification(**self._classification(row)) for row in self.artifact.probabilities(faces)]
 
-    def detect(self, image: Any, *, channels: Channels = "rgb") -> DetectedFaces:
-        """Detect and crop the faces in an image, without classifying them. This method is thread-safe.
+    def detect(self, image: "AnyImage | ImageSource", *, channels: Channels = "rgb") -> DetectedFaces:
+        """Detect and crop the faces in one image, without classifying them. This method is thread-safe.
 
-        The arguments and errors are those of `predict`.
+        The errors are those of `predict`.
         """
-        if not isinstance(image, DecodedImage):
-            image = read_image(image, channels=channels, sufficient_side=SUFFICIENT_SIDE)
-        detections = self.detector.detect(image.pixels)
+        source = open_source(image, allow_urls=self.allow_urls)
+        decoded = read_image(source, channels=channels, sufficient_side=SUFFICIENT_SIDE)
+        detections = self.detector.detect(decoded.pixels)[: self.max_faces]
         if self.detector.whole_image:
-            crops = [resize_crop(image.pixels) for _ in detections]
+            crops = [resize_crop(decoded.pixels) for _ in detections]
         else:
             margin = float(self.artifact.metadata["crop_margin"])
-            crops = [crop_face(image.pixels, detection, margin) for detection in detections]
+            crops = [crop_face(decoded.pixels, detection, margin) for detection in detections]
         return DetectedFaces(
-            detections=[detection.scaled(1 / image.scale) for detection in detections],
+            image=source,
+            channels=channels,
+            size=decoded.size,
+            detections=[detection.scaled(1 / decoded.scale) for detection in detections],
             crops=np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE), np.uint8),
         )
 
-    def classify_detected(self, images: Sequence[DetectedFaces]) -> list[list[Face]]:
+    def classify_detected(self, images: Sequence[DetectedFaces]) -> list[Prediction]:
         """Classify the faces of several images in one batch.
 
         Args:
             images: the result of `detect` for each image.
 
         Returns:
-            The faces of each image, in the same order.
+            The prediction for each image, in the same order.
         """
         if not images:
             return []
         rows = iter(self.artifact.probabilities(np.concatenate([image.crops for image in images])))
-        return [[self._face(detection, next(rows)) for detection in image.detections] for image in images]
+        return [self._prediction(image, rows) for image in images]
+
+    def _prediction(self, image: DetectedFaces, rows: Iterator[np.ndarray]) -> Prediction:
+        """Return the prediction for an image, taking the probabilities of its faces from `rows`."""
+        return Prediction(
+            source=image.image.name,
+            width=image.size[0],
+            height=image.size[1],
+            class_names=self.artifact.class_names,
+            faces=[self._face(detection, next(rows)) for detection in image.detections],
+            image=image.image,
+            channels=image.channels,
+        )
 
     def _classification(self, probabilities: np.ndarray) -> dict[str, Any]:
         """Return the fields of a `Classification` for probabilities `(K,)`."""

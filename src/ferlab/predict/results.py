@@ -1,6 +1,6 @@
-"""The result types of prediction, and their conversion to the formats of other packages."""
+"""The result types of prediction for single faces."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from ferlab.images.detectors import Point
@@ -29,6 +29,12 @@ class Box(NamedTuple):
     width: int
     height: int
 
+    def inside(self, width: int, height: int) -> "Box":
+        """Return the part of the box that lies inside an image of this size."""
+        left, right = (min(max(value, 0), width) for value in (self.x, self.x + self.width))
+        top, bottom = (min(max(value, 0), height) for value in (self.y, self.y + self.height))
+        return Box(left, top, right - left, bottom - top)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Face(Classification):
@@ -45,19 +51,6 @@ class Face(Classification):
     detection_score: float | None
     landmarks: dict[str, Point] | None
 
-    def to_fer(self) -> dict[str, Any]:
-        """Convert to the format of `FER().detect_emotions` in the package `fer`."""
-        return {"box": list(self.box), "emotions": dict(self.probabilities)}
-
-    def to_deepface(self) -> dict[str, Any]:
-        """Convert to the format of `DeepFace.analyze(..., actions=["emotion"])`, with probabilities in percent."""
-        eyes = {
-            name: tuple(round(value) for value in self.landmarks[name]) if self.landmarks else None
-            for name in ("left_eye", "right_eye")
-        }
-        return {
-            "emotion": {name: 100 * probability for name, probability in self.probabilities.items()},
-            "dominant_emotion": self.emotion,
-            "region": {"x": self.box.x, "y": self.box.y, "w": self.box.width, "h": self.box.height, **eyes},
-            "face_confidence": self.detection_score,
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain Python values, which can be written as JSON."""
+        return asdict(self) | {"box": self.box._asdict()}

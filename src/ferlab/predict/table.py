@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, write_atomically
+from ferlab.predict.job import Job
 from ferlab.predict.results import Face
 
 Row = dict[str, Any]  # missing columns are empty cells
@@ -25,6 +26,7 @@ LEADING_COLUMNS = (
 )
 TRAILING_COLUMNS = ("status", "reason")
 CHUNK = 10_000  # rows of a Parquet file that are in memory at a time
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
 SOURCE_WIDTH = 36  # characters of the source in printed rows
 
 
@@ -73,24 +75,25 @@ class RowWriter(ABC):
     Args:
         path: the output file; None for standard output.
         names: the column names.
-        resume: the sources of the current job, to append to an existing file; None to start a new file.
+        job: the job whose table this is, to resume it now or later; None for a table that cannot be resumed.
 
     Attributes:
         done: the sources that the existing file contains. The rows of the last source may be incomplete: if it belongs
-            to the current job, they are removed, and the source is not in `done`.
+            to the job, they are removed, and the source is not in `done`. So are error rows that the job repeats.
 
     Raises:
-        OutputError: if the file cannot be written, exists without `resume`, or is not a table with these columns.
+        OutputError: if the file cannot be written, exists and is not to be resumed, was written with other settings, or
+            is not a table with these columns.
     """
 
-    def __init__(self, path: Path | None, names: Sequence[str], resume: Collection[str] | None = None) -> None:
-        self.path, self.names = path, tuple(names)
+    def __init__(self, path: Path | None, names: Sequence[str], job: Job | None = None) -> None:
+        self.path, self.names, self.job = path, tuple(names), job
         self.done: set[str] = set()
         self._empty = False  # a new file without rows
         if path is None:
             self._open_standard_output()
         else:
-            self._open_file(path, resume)
+            self._open_file(path)
 
     def _open_standard_output(self) -> None:
         self.file: IO[str] = sys.stdout
@@ -98,19 +101,22 @@ class RowWriter(ABC):
             self.file.reconfigure(errors="backslashreplace")
         self._write_header()
 
-    def _open_file(self, path: Path, resume: Collection[str] | None) -> None:
+    def _open_file(self, path: Path) -> None:
         make_folder(path.parent)
-        resumed = resume is not None and path.is_file()
-        if resumed:
-            self._keep_complete_sources(path, resume or ())
+        if self.job and self.job.resume and path.is_file():
+            self.job.check()
+            self._keep_complete_sources(path, self.job)
         elif path.exists():
             raise OutputError(f"{path} already exists. Resume it with --resume, or choose another --out.")
+        else:
+            self._empty = True
+            if self.job:
+                self.job.write()
         try:
-            self.file = _open(path, "a")
+            self.file = _open(path, "x" if self._empty else "a")
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from None
-        if not resumed:
-            self._empty = True
+        if self._empty:
             self._write_header()
 
     def __enter__(self) -> "RowWriter":
@@ -126,6 +132,8 @@ class RowWriter(ABC):
                 raise self._write_error(failure) from None
         if error and self._empty:
             self.path.unlink()
+            if self.job:
+                self.job.file.unlink(missing_ok=True)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write the rows of one source and flush them.
@@ -157,8 +165,8 @@ class RowWriter(ABC):
     def _read(self, file: IO[str]) -> Iterator[Row]:
         """Yield the complete rows of a file."""
 
-    def _keep_complete_sources(self, path: Path, current: Collection[str]) -> None:
-        """Collect the sources of an existing table, and remove the last one if it is part of the current job."""
+    def _keep_complete_sources(self, path: Path, job: Job) -> None:
+        """Collect the sources of an existing table, and remove the rows that the job writes again."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with _open(path, "r") as old, _open(temporary, "w") as self.file:
@@ -166,12 +174,17 @@ class RowWriter(ABC):
                 rows: list[Row] = []
                 for source, group in groupby(self._read(old), key=self._source):
                     self._write(rows)
-                    self.done.add(source)
                     rows = list(group)
-                if rows and rows[0]["source"] not in current:
+                    if job.retry_errors and source in job.sources and rows[0]["status"] == "error":
+                        rows = []
+                    else:
+                        self.done.add(source)
+                if rows and rows[0]["source"] not in job.sources:
                     self._write(rows)
                 elif rows:
                     self.done.discard(rows[0]["source"])
+                self.file.flush()
+                os.fsync(self.file.fileno())
             temporary.replace(path)
         except (OSError, ValueError, csv.Error) as error:
             raise OutputError(f"{path} cannot be resumed: {error}. Choose another --out.") from None
@@ -188,13 +201,17 @@ class RowWriter(ABC):
 
 
 class CsvWriter(RowWriter):
-    """Writes comma-separated values with a header."""
+    """Writes comma-separated values with a header.
+
+    A file name such as `=1+1.jpg` would be a formula in a spreadsheet. It is written as `./=1+1.jpg`, which names the
+    same file, and so is a reason that begins with it.
+    """
 
     def _write_header(self) -> None:
         csv.writer(self.file, lineterminator="\n").writerow(self.names)
 
     def _write(self, rows: Iterable[Row]) -> None:
-        csv.DictWriter(self.file, self.names, lineterminator="\n").writerows(rows)
+        csv.DictWriter(self.file, self.names, lineterminator="\n").writerows(map(self._guarded, rows))
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
         reader = csv.DictReader(file)
@@ -202,7 +219,13 @@ class CsvWriter(RowWriter):
             self._check_columns(reader.fieldnames)
         for row in reader:
             if None not in row.values():
-                yield row
+                plain = row["source"].removeprefix("./")
+                yield row | {"source": plain} if plain.startswith(FORMULA_STARTS) else row
+
+    @staticmethod
+    def _guarded(row: Row) -> Row:
+        texts = {name: row.get(name) or "" for name in ("source", "reason")}
+        return row | {name: f"./{text}" for name, text in texts.items() if text.startswith(FORMULA_STARTS)}
 
 
 class JsonLinesWriter(RowWriter):
@@ -228,12 +251,16 @@ class ParquetWriter(JsonLinesWriter):
     Rows are collected in `<file>.part.jsonl` and converted when the context is left without an error.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], resume: Collection[str] | None = None) -> None:
+    def __init__(self, path: Path, names: Sequence[str], job: Job | None = None) -> None:
         _import_pyarrow()
+        self.target, part = path, path.with_name(f"{path.name}.part.jsonl")
         if path.exists():
-            raise OutputError(f"{path} already exists and is complete. Choose another --out.")
-        self.target = path
-        super().__init__(path.with_name(f"{path.name}.part.jsonl"), names, resume)
+            if not (job and job.resume):
+                raise OutputError(f"{path} already exists. Resume it with --resume, or choose another --out.")
+            if not part.exists():
+                job.check()
+                _convert_to_json_lines(path, part, job)
+        super().__init__(part, names, job)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
@@ -265,7 +292,7 @@ class TextWriter(RowWriter):
 
 
 def open_writer(
-    path: Path | None, file_format: str | None, class_names: Sequence[str], *, resume: Collection[str] | None = None
+    path: Path | None, file_format: str | None, class_names: Sequence[str], job: Job | None = None
 ) -> RowWriter:
     """Open a prediction table for writing.
 
@@ -273,7 +300,7 @@ def open_writer(
         path: the output file; None for standard output.
         file_format: `table`, `csv`, `jsonl` or `parquet`; None to choose by the suffix of `path`.
         class_names: the class names of the model.
-        resume: the sources of the current job, to append to an existing file; None to start a new file.
+        job: the job whose table this is, to resume it now or later; None for a table that cannot be resumed.
 
     Raises:
         MissingExtraError: if the library for the format is not installed.
@@ -284,11 +311,29 @@ def open_writer(
     if file_format == "parquet":
         if path is None:
             raise OutputError("Parquet cannot be written to standard output. Pass a file with --out.")
-        return ParquetWriter(path, names, resume)
+        return ParquetWriter(path, names, job)
     if file_format == "table" and path:
         raise OutputError("The format 'table' cannot be written to a file. Choose --format csv, jsonl or parquet.")
     writers: dict[str, type[RowWriter]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "table": TextWriter}
-    return writers[file_format](path, names, resume)
+    return writers[file_format](path, names, job)
+
+
+def _convert_to_json_lines(table: Path, part: Path, job: Job) -> None:
+    """Convert a complete Parquet file back to JSON lines, to append to it."""
+    pyarrow, parquet = _import_pyarrow()
+    original = {_utf8(source): source for source in job.sources}  # names that are not UTF-8 were escaped
+
+    def write(file: IO[bytes]) -> None:
+        with parquet.ParquetFile(table) as source:
+            for batch in source.iter_batches(CHUNK):
+                for row in batch.to_pylist():
+                    row["source"] = original.get(row["source"], row["source"])
+                    file.write(f"{json.dumps(row)}\n".encode())
+
+    try:
+        write_atomically(part, write)
+    except (pyarrow.ArrowException, KeyError) as error:
+        raise OutputError(f"{table} cannot be resumed: {error}. Choose another --out.") from None
 
 
 def _open(path: Path, mode: str) -> IO[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import OutputError
-from ferlab.images.decode import DecodedImage
 from ferlab.predict.annotate import annotate_image
 from ferlab.predict.predictor import Predictor
 from ferlab.predict.results import Face
@@ -61,8 +60,8 @@ def predict_video(
         if frame.number % every or slot < next_slot:
             continue
         next_slot = slot + 1 if fps else 0
-        [faces] = predictor.predict_batch([DecodedImage(pixels=frame.pixels)])
-        yield FrameFaces(frame=frame, faces=tracker.update(faces, frame.seconds))
+        prediction = predictor.predict(frame.pixels)
+        yield FrameFaces(frame=frame, faces=tracker.update(prediction.faces, frame.seconds))
 
 
 def frame_rows(source: str, result: FrameFaces, min_confidence: float = 0.0) -> list[Row]:

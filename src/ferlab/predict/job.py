@@ -1,0 +1,70 @@
+"""`Job`: the settings of a prediction job, kept beside its table, so that it is resumed with the same ones."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferlab.errors import OutputError
+from ferlab.json_files import write_json
+
+SCHEMA = 1
+
+Setting = str | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A prediction job, whose table can be resumed.
+
+    Args:
+        table: the output file.
+        settings: everything besides the images that determines the rows: `Predictor.settings`, and those of the table.
+        sources: names of the images.
+        resume: whether to append to an existing table.
+        retry_errors: whether to repeat the images that have the status `error` in an existing table.
+    """
+
+    table: Path
+    settings: Mapping[str, Setting]
+    sources: Collection[str] = frozenset()
+    resume: bool = False
+    retry_errors: bool = False
+
+    @property
+    def file(self) -> Path:
+        """The file that holds the settings of the table."""
+        return self.table.with_name(f"{self.table.name}.job.json")
+
+    def write(self) -> None:
+        """Write the settings of a new table.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        write_json(self.file, {"schema": SCHEMA, "settings": dict(self.settings)})
+
+    def check(self) -> None:
+        """Check that an existing table was written with the same settings.
+
+        Raises:
+            OutputError: if a setting differs, or the settings of the table are not known.
+        """
+        try:
+            content = json.loads(self.file.read_text(encoding="utf-8"))
+            stored = content["settings"] if content["schema"] == SCHEMA else None
+        except FileNotFoundError:
+            raise OutputError(
+                f"{self.table} cannot be resumed: {self.file.name}, the file with its settings, is missing. "
+                "Choose another --out."
+            ) from None
+        except (OSError, ValueError, TypeError, KeyError):
+            stored = None
+        if not isinstance(stored, dict):
+            raise OutputError(f"{self.table} cannot be resumed: {self.file} cannot be read. Choose another --out.")
+        names = [name for name in {**stored, **self.settings} if stored.get(name) != self.settings.get(name)]
+        if names:
+            changes = "; ".join(f"{name}: {stored.get(name)}, now {self.settings.get(name)}" for name in names)
+            raise OutputError(
+                f"{self.table} was written with other settings ({changes}). Use the same ones, or choose another --out."
+            )
