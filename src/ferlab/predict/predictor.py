@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.decode import Channels, DecodedImage, read_image
+from ferlab.images.decode import SUFFICIENT_SIDE, Channels, DecodedImage, read_image
 from ferlab.images.detectors import Detection, Detector, open_detector
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.results import Box, Classification, Face
-
-SUFFICIENT_SIDE = 1280  # pixels of the longer side to decode; twice the size that detectors search
 
 
 @dataclass(frozen=True, kw_only=True)
