@@ -17,7 +17,8 @@ from ferlab.cli.options import (
     stop,
 )
 from ferlab.formatting import counted, duration
-from ferlab.predict.batch import list_images, write_predictions
+from ferlab.images.listing import list_images
+from ferlab.predict.batch import write_predictions
 from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console
 
