@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -47,6 +47,23 @@ def small(demo: Dataset) -> Dataset:
         positions = np.flatnonzero(demo.splits == split)
         mask[positions[:: len(positions) // count][:count]] = True
     return demo.where(mask)
+
+
+@pytest.fixture
+def locked_folder() -> Iterator[Callable[[Path], Path]]:
+    """A function that takes all permissions from a folder. Skips the test where the user may open it nevertheless."""
+    locked: list[Path] = []
+
+    def lock(folder: Path) -> Path:
+        folder.chmod(0)
+        locked.append(folder)
+        if os.access(folder, os.R_OK):
+            pytest.skip("this user, such as root, may open every folder")
+        return folder
+
+    yield lock
+    for folder in locked:
+        folder.chmod(0o755)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 
 from ferlab import Dataset, Split, load_dataset
 from ferlab.data import formats
+from ferlab.data.archive import open_source
 from ferlab.emotions import EMOTIONS
 from tests.data.builders import FILES, contents, image, own_images, table, write_folder, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
+RUN = Path(__file__).parents[2] / "results" / "runs" / "fair_mobilenetv2-seed0"
 ICML = ("emotion", " Usage", " pixels")  # the header of icml_face_data.csv
 
 
@@ -86,7 +89,8 @@ OWN = {
 @pytest.mark.parametrize("name", SOURCES | OWN)
 def test_exactly_one_format_matches_each_source(name: str, tmp_path: Path) -> None:
     source = (SOURCES | OWN)[name](tmp_path)
-    matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(source)]
+    with open_source(source) as opened:
+        matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(opened)]
     assert matching == ["image_folder" if name in OWN else "fer2013_csv" if "csv" in name else "kaggle"]
 
 
@@ -112,6 +116,17 @@ def test_any_split_may_be_absent(tmp_path: Path) -> None:
     dataset = load_dataset(write_zip(tmp_path / "test_only.zip", files))
     assert not dataset.has(Split.TRAIN)
     assert set(dataset.summary().splits) == {"test"}
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL.exists(), reason="needs FER2013 in ../shared/data/fer2013.zip")
+def test_the_pixels_of_fer2013_are_those_of_stored_results() -> None:
+    """Results refer to the fingerprints of their data, so another decoder must not change a pixel."""
+    text = (RUN / "environment.json").read_text(encoding="utf-8")
+    stored = {name: split["fingerprint"] for name, split in json.loads(text)["dataset"]["splits"].items()}
+    fingerprints = load_dataset(REAL, use_cache=False).fingerprints
+    assert fingerprints["train"] == stored["train"]
+    assert fingerprints["validation"] == stored["validation"]
 
 
 @pytest.mark.real_data

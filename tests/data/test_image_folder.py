@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from ferlab import EMOTIONS, Dataset, Split, load_dataset
-from ferlab.data.faces import largest_face
+from ferlab import EMOTIONS, Dataset, Predictor, Split, load_dataset
 from ferlab.errors import DataError
+from ferlab.images.detectors import MODEL_VARIABLE
 from tests.data.builders import contents, noise, own_images, png, table, write_folder, write_zip
-from tests.scenes import encoded, scene
+from tests.detector_models import bright_cell_detector
+from tests.scenes import MEDIA, YUNET, encoded, scene
 
 NOTE = "stratified by class, seed 0, identical images kept together"
 BOTH = f"validation and test: 15 % each of the images, {NOTE}"
@@ -112,12 +114,12 @@ def one_image(tmp_path: Path, content: bytes, suffix: str) -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp", ".tiff", ".jp2", ".pnm", ".jpe"])
 def test_file_formats_and_colors(suffix: str, tmp_path: Path) -> None:
     orange = np.full((100, 120, 3), (0, 128, 255), np.uint8)  # blue, green, red
     image = one_image(tmp_path, cv2.imencode(suffix, orange)[1].tobytes(), suffix)
     assert np.abs(image - (0.587 * 128 + 0.299 * 255)).max() < 4  # the luma of ITU-R BT.601
-    gray = one_image(tmp_path, cv2.imencode(suffix, np.full((30, 20), 77, np.uint8))[1].tobytes(), suffix)
+    gray = one_image(tmp_path, cv2.imencode(suffix, np.full((90, 80), 77, np.uint8))[1].tobytes(), suffix)
     assert np.abs(gray - 77.0).max() < 3
 
 
@@ -162,6 +164,7 @@ def test_a_jpeg_with_a_thumbnail_and_appended_data(tmp_path: Path) -> None:
 def test_other_files_are_ignored(tmp_path: Path) -> None:
     files = own_images("cat", "dog")
     others = {"notes.txt": b"", "cat/Thumbs.db": b"", "dog/._1.png": b"", ".trash/cat/1.png": b"", "labels.csv": b"a,b"}
+    others |= {"__MACOSX/cat/1.png": b""}
     for kind in ("folder", "zip"):
         assert len(load_dataset(write(tmp_path, files | others, kind))) == len(files)
 
@@ -175,19 +178,99 @@ def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert second.fingerprints == first.fingerprints
 
 
-def test_fer2013_is_recognized_by_its_file_names(tmp_path: Path) -> None:
-    """One such name is enough; without one, the folders are treated as your own images."""
-    own = {f"{folder}/{number}.png": png(number) for number, folder in enumerate(["train/happy", "train/sad"])}
-    assert load_dataset(write(tmp_path / "own", own, "zip")).class_names == ("happy", "sad")
-    mixed = own | {"test/sad/PrivateTest_3.png": png(3)}
-    with pytest.raises(DataError, match=r"does not identify the split .*Training_\*"):
-        load_dataset(write(tmp_path / "mixed", mixed, "zip"))
+# folders that contain files with the names of FER2013, and are not its Kaggle layout: number of images in each split
+LIKE_FER2013: dict[str, tuple[list[str], list[int]]] = {
+    "one name of FER2013": (["train/happy/1", "train/sad/2", "test/sad/PrivateTest_3"], [2, 0, 1]),
+    "own splits of Training": (["{}/happy/Training_1", "{}/sad/Training_2"], [2, 2, 2]),
+    "the official splits as folders": (
+        ["train/happy/Training_1", "train/sad/Training_2", "val/sad/PublicTest_3", "test/sad/PrivateTest_4"], [2, 1, 1],
+    ),
+    "Test beside train": (["train/happy/Training_1", "train/sad/Training_2", "Test/happy/a", "Test/sad/b"], [2, 0, 2]),
+    "no split folders": (["happy/1", "happy/2", "sad/3", "sad/Training_4"], [4, 0, 0]),
+    "own classes": (["train/cat/Training_1", "train/dog/Training_2", "test/dog/PublicTest_3"], [2, 0, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIKE_FER2013)
+def test_own_folders_with_names_of_fer2013_keep_their_splits(case: str, tmp_path: Path) -> None:
+    """Each image is in the split that its folder names."""
+    patterns, counts = LIKE_FER2013[case]
+    names = sorted({pattern.format(split) for pattern in patterns for split in ("train", "val", "test")})
+    files = {f"{name}.png": png(number) for number, name in enumerate(names)}
+    for kind in ("folder", "zip"):
+        dataset = load_dataset(write(tmp_path, files, kind))
+        assert sorted(dataset.names) == sorted(files)
+        assert [len(dataset.take(split)) for split in Split] == counts
+
+
+def test_the_kaggle_layout_is_recognized_in_any_case_and_place(tmp_path: Path) -> None:
+    files = {name.replace("test/", "Test/").replace("happy", "Happy"): data for name, data in contents().items()}
+    dataset = load_dataset(write(tmp_path, {f"archive/fer/{name}": data for name, data in files.items()}, "zip"))
+    assert [len(dataset.take(split)) for split in Split] == [2, 1, 1]
+    assert dataset.class_names == EMOTIONS
+
+
+def test_images_beside_the_kaggle_layout_are_reported(tmp_path: Path) -> None:
+    """A second copy in the same zip, and images with the name of another split, are not used in silence."""
+    others = {f"copy/{name}": data for name, data in list(contents().items())[:2]}
+    others |= {"cover.jpg": png(5), "test/sad/Training_6.png": png(6)}
+    source = write(tmp_path, contents() | others, "zip")
+    dataset = load_dataset(source, skip_bad=True)
+    assert [item.name for item in dataset.skipped] == sorted(others)
+    assert sorted(dataset.names) == sorted(contents())
+
+
+@pytest.mark.parametrize("target", ["inside", "outside"])
+def test_links_to_folders_are_followed(target: str, tmp_path: Path) -> None:
+    """A class and a split that are links to folders are used like folders."""
+    stored = write_folder(
+        tmp_path / ("images/.stored" if target == "inside" else "stored"), own_images("cat", "test/dog")
+    )
+    source = write_folder(tmp_path / "images", own_images("train/dog", "test/cat"))
+    (source / "train" / "cat").symlink_to(stored / "cat", target_is_directory=True)
+    (source / "val").symlink_to(stored / "test", target_is_directory=True)
+    dataset = load_dataset(source)
+    assert dataset.class_names == ("cat", "dog")
+    assert [len(dataset.take(split)) for split in Split] == [8, 4, 4]
+    assert len(load_dataset(source)) == 16  # from the cache
+    (stored / "cat" / "0.png").write_bytes(png(77))
+    assert load_dataset(source).fingerprints["train"] != dataset.fingerprints["train"]
+
+
+def test_a_folder_that_cannot_be_opened_is_reported(tmp_path: Path, locked_folder: Callable[[Path], Path]) -> None:
+    source = write(tmp_path, own_images("cat", "dog", "eel"), "folder")
+    locked_folder(source / "eel")
+    for use_cache in (False, True):
+        with pytest.raises(DataError, match=r"images: eel: the folder cannot be read \(Permission denied\)"):
+            load_dataset(source, use_cache=use_cache)
+    dataset = load_dataset(source, skip_bad=True)
+    assert (dataset.class_names, [item.name for item in dataset.skipped]) == (("cat", "dog"), ["eel"])
+
+
+def test_an_empty_class_folder_in_a_zip_is_reported(tmp_path: Path) -> None:
+    source = write(tmp_path, own_images("cat", "dog"), "zip")
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.writestr("eel/", b"")
+        archive.writestr("cat/", b"")
+    with pytest.raises(DataError, match="eel: this class folder contains no images"):
+        load_dataset(source)
+
+
+@pytest.mark.parametrize("other", ["Émile", "E\u0301mile", "émile"])
+def test_spellings_of_a_class_are_matched_between_splits(other: str, tmp_path: Path) -> None:
+    """Case and Unicode form may differ, as after a copy from macOS or Windows; a note names the other spelling."""
+    source = write(tmp_path, own_images("train/Émile", "train/dog", f"test/{other}", "test/dog"), "folder")
+    dataset = load_dataset(source)
+    assert dataset.class_names == ("dog", "Émile")
+    assert dataset.take(Split.TEST).class_counts() == {"dog": 4, "Émile": 4}
+    note = f"classes: {other!r} is 'Émile', spelled differently"
+    assert (note in dataset.notes) == (other != "Émile")
 
 
 def test_skipped_images_are_listed(tmp_path: Path) -> None:
-    source = write(tmp_path, own_images("cat", "dog") | {"cat/bad.png": b"", "dog/old.gif": b"GIF89a"}, "zip")
+    source = write(tmp_path, own_images("cat", "dog") | {"cat/bad.png": b"", "dog/old.tga": b"TGA"}, "zip")
     dataset = load_dataset(source, skip_bad=True)
-    assert [item.name for item in dataset.skipped] == ["cat/bad.png", "dog/old.gif"]
+    assert [item.name for item in dataset.skipped] == ["cat/bad.png", "dog/old.tga"]
     assert len(dataset) == 8
 
 
@@ -212,35 +295,80 @@ def test_notes_are_kept_in_parts_and_in_the_cache(tmp_path: Path) -> None:
 # Face crops: synthetic faces of the demo data, in larger images.
 
 
-def test_the_largest_face_is_cropped(demo: Dataset) -> None:
-    """The crop does not depend on the size of the image, and hardly on other faces in it."""
-    image = scene(demo, (120, 30, 30), (240, 300, 100))
-    alone = image.copy()
-    alone[:, :200] = 128
-    faces = [largest_face(each) for each in (image, np.kron(image, np.ones((4, 4), np.uint8)), alone)]
-    for face in faces:
-        assert face is not None and face.shape == (48, 48)
-        assert np.corrcoef(face.ravel(), faces[0].ravel())[0, 1] > 0.8
-        assert face.std() > 12  # the face fills the crop: the gray background has no contrast
+@pytest.fixture
+def haar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the default detector fall back to Haar, as without a network."""
+    monkeypatch.delenv(MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 5000), (100, 100)])
-def test_no_face_is_found_in_an_image_without_faces(shape: tuple[int, int]) -> None:
-    assert largest_face(np.full(shape, 128, np.uint8)) is None
+def photos(demo: Dataset) -> dict[str, bytes]:
+    """Six photos with one large and one small face, wide and tall, gray and in color, one rotated by its EXIF data."""
+    files: dict[str, bytes] = {}
+    for number, side in enumerate((160, 200, 240)):
+        gray = scene(demo, (110, 20, 20), (side, 300, 100))
+        files[f"a/{side}.png"] = encoded(gray)
+        colors = np.stack([gray, gray // 2 + 40, 255 - gray // 3], axis=2)
+        upright = np.ascontiguousarray(np.rot90(colors)) if number == 2 else colors
+        jpeg = encoded(cv2.resize(upright, None, fx=number + 1, fy=number + 1), ".jpg")
+        files[f"b/{side}.jpg"] = with_exif(jpeg, 6) if number == 2 else jpeg
+    return files
 
 
-def test_the_option_faces_crops_all_images(demo: Dataset, tmp_path: Path) -> None:
-    files = {f"{name}/{side}.png": encoded(scene(demo, (side, 300, 100))) for name in "ab" for side in (160, 200, 240)}
-    source = write(tmp_path, files, "zip")
+@pytest.mark.parametrize("faces", [False, True])
+def test_training_and_prediction_see_the_same_crops(demo: Dataset, tmp_path: Path, haar: None, faces: bool) -> None:
+    source = write(tmp_path, photos(demo), "folder")
+    dataset = load_dataset(source, faces=faces)
+    predictor = Predictor(detector="auto" if faces else "none")
+    assert len(dataset) == 6
+    for name, image in zip(dataset.names, dataset.images, strict=True):
+        np.testing.assert_array_equal(image, predictor.detect(source / name).crops[0], err_msg=name)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not YUNET.is_file(), reason="YuNet's model file is not available")
+def test_training_and_prediction_see_the_same_crops_of_real_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MODEL_VARIABLE, str(YUNET))
+    files = {f"{'ab'[index % 2]}/{file.name}": file for index, file in enumerate(sorted(MEDIA.glob("*.jpg")))}
+    source = write(tmp_path, {name: file.read_bytes() for name, file in files.items()}, "folder")
+    dataset = load_dataset(source, faces=True, skip_bad=True)
+    assert [Path(item.name).name for item in dataset.skipped] == ["no-faces.jpg"]
+    assert dataset.notes[0].endswith("found with YuNet")
+    predictor = Predictor()
+    for name, image in zip(dataset.names, dataset.images, strict=True):
+        np.testing.assert_array_equal(image, predictor.detect(files[name]).crops[0], err_msg=name)
+
+
+def test_the_crops_of_each_detector_are_cached_separately(
+    demo: Dataset, tmp_path: Path, haar: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path, photos(demo), "zip")
     plain, cut = load_dataset(source), load_dataset(source, faces=True)
     assert cut.fingerprints != plain.fingerprints, "the cache returned the wrong dataset"
-    assert cut.notes[0].startswith("faces: ") and cut.notes[1:] == plain.notes
-    assert min(image.std() for image in cut.images) > 20  # without the gray background, which covers most of the image
+    assert cut.notes == ("faces: the largest face in each image was cropped, found with OpenCV's Haar cascade", BOTH)
+    assert plain.notes == (BOTH,)
+    (tmp_path / "cells.onnx").write_bytes(bright_cell_detector())
+    monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "cells.onnx"))
+    other = load_dataset(source, faces=True, skip_bad=True)  # this detector finds bright squares
+    assert other.notes[0].endswith("found with YuNet")
+    assert other.fingerprints != cut.fingerprints
 
 
-def test_an_image_without_a_face_is_a_bad_item(demo: Dataset, tmp_path: Path) -> None:
-    face = {f"{name}/{side}.png": encoded(scene(demo, (side, 300, 100))) for name in "ab" for side in (160, 200)}
-    source = write(tmp_path, face | {"a/wall.png": encoded(scene(demo))}, "folder")
+def test_the_largest_face_is_cropped(demo: Dataset, tmp_path: Path, haar: None) -> None:
+    alone = scene(demo, (110, 20, 20), (240, 300, 100))
+    alone[:, :200] = 128
+    files = photos(demo)
+    both = load_dataset(write_folder(tmp_path / "both", files), faces=True)
+    one = load_dataset(write_folder(tmp_path / "one", files | {"a/240.png": encoded(alone)}), faces=True)
+    crops = [dataset.images[dataset.names == "a/240.png"][0] for dataset in (both, one)]
+    assert np.corrcoef(crops[0].ravel(), crops[1].ravel())[0, 1] > 0.8
+    assert min(image.std() for image in both.images) > 12  # the gray background, which covers most of it, has none
+
+
+def test_an_image_without_a_face_is_a_bad_item(demo: Dataset, tmp_path: Path, haar: None) -> None:
+    source = write(tmp_path, photos(demo) | {"a/wall.png": encoded(scene(demo))}, "folder")
     with pytest.raises(DataError, match=r"a/wall.png: no face found.*--skip-bad"):
         load_dataset(source, faces=True)
     dataset = load_dataset(source, faces=True, skip_bad=True)

@@ -262,7 +262,7 @@ def test_images_are_read_as_model_input(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_face(tmp_path / "missing.png")
     (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="not an image"):
         read_face(tmp_path / "text.png")
 
 

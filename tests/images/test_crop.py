@@ -6,7 +6,7 @@ import pytest
 
 from ferlab.errors import ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.detectors import Detection
+from ferlab.images.detectors import Detection, WholeImage
 
 GRAY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 
@@ -83,6 +83,20 @@ def test_crops_of_any_size_are_resized(shape: tuple[int, ...]) -> None:
     resized = resize_crop(np.full(shape, 77, np.uint8))
     assert resized.shape == (48, 48)
     assert set(np.unique(resized)) == {77}
+
+
+@pytest.mark.parametrize("shape", [(48, 90), (90, 48)])
+def test_the_middle_square_is_used(shape: tuple[int, int]) -> None:
+    """The face in a wide or tall image is not squeezed, and the box of `detector="none"` shows what was used."""
+    image = np.zeros(shape, np.uint8)
+    top, left = (shape[0] - 48) // 2, (shape[1] - 48) // 2
+    image[top : top + 48, left : left + 48] = GRAY
+    np.testing.assert_array_equal(resize_crop(image), GRAY)
+    colors = np.stack([image] * 3, axis=2)
+    np.testing.assert_array_equal(resize_crop(colors), GRAY)
+    [detection] = WholeImage().detect(colors)
+    assert detection.box == (left, top, 48, 48)
+    np.testing.assert_array_equal(crop_face(colors, detection, 0), GRAY)
 
 
 @pytest.mark.parametrize(

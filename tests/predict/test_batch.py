@@ -1,4 +1,4 @@
-"""Folders of images: which files are listed, their rows and annotated copies, and bounded memory."""
+"""Folders of images: their rows and annotated copies, and bounded memory."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import pytest
 from PIL import Image
 
 from ferlab import Dataset, Predictor
-from ferlab.errors import DetectorError, FerlabError, ImageError, OutputError
+from ferlab.errors import DetectorError, FerlabError, OutputError
 from ferlab.images.detectors import MODEL_VARIABLE
+from ferlab.images.listing import list_images
 from ferlab.predict import Prediction
-from ferlab.predict.batch import list_images, predict_files, write_predictions
+from ferlab.predict.batch import predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artifacts import linear_artifact
 from tests.images.test_decode import png_of_size
@@ -48,27 +50,6 @@ def photos(demo: Dataset, tmp_path: Path) -> Path:
     }.items():
         (folder / name).write_bytes(content)
     return folder
-
-
-def test_folders_patterns_and_files_are_listed(photos: Path) -> None:
-    assert [str(target) for target in list_images([photos]).values()] == ["a.png", "b.jpg", "c.png", "d.jpg"]
-    assert str(list_images([photos], recursive=True)[photos / "deep" / "e.webp"]) == str(Path("deep/e.webp"))
-    assert list(list_images([photos / "*.png", photos / "a.png"])) == [photos / "a.png", photos / "c.png"]
-    assert list(list_images([photos / "notes.txt"])) == [photos / "notes.txt"]  # an explicit file needs no suffix
-
-
-def test_equal_names_are_numbered(photos: Path) -> None:
-    (photos / "deep" / "a.png").write_bytes(b"another file with this name")
-    targets = list_images([photos / "a.png", photos / "deep"]).values()
-    assert [str(target) for target in targets] == ["a.png", "a-2.png", "e.webp"]
-
-
-def test_paths_without_images_are_an_error(photos: Path) -> None:
-    with pytest.raises(ImageError, match="nowhere does not exist"):
-        list_images([photos, "nowhere"])
-    (photos / "empty" / "deep").mkdir(parents=True)
-    with pytest.raises(ImageError, match="No images found in .*--recursive"):
-        list_images([photos / "empty"])
 
 
 def test_results_are_in_order_and_equal_those_of_single_calls(predictor: Predictor, photos: Path) -> None:
@@ -111,12 +92,6 @@ def test_annotated_images_are_not_written_to_the_folders_of_the_originals(
     assert {file: file.read_bytes() for file in photos.rglob("*.*")} == before
 
 
-def test_an_excluded_subfolder_is_not_listed(photos: Path) -> None:
-    deep = photos / "deep"
-    assert deep / "e.webp" not in list_images([photos], recursive=True, exclude=deep)
-    assert deep / "e.webp" in list_images([deep], recursive=True, exclude=deep)
-
-
 def test_an_image_that_is_too_long_for_jpeg_is_annotated_as_png(
     predictor: Predictor, demo: Dataset, tmp_path: Path
 ) -> None:
@@ -146,12 +121,10 @@ def test_an_image_that_cannot_be_annotated_does_not_stop_the_job(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes need POSIX")
-def test_named_pipes_and_long_names_are_errors(predictor: Predictor, tmp_path: Path) -> None:
+def test_named_pipes_are_errors(predictor: Predictor, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     [(_, error)] = predict_files(predictor, [tmp_path / "pipe.jpg"])
     assert str(error).endswith("pipe.jpg: not a regular file")
-    with pytest.raises(ImageError, match="File name too long"):
-        list_images([tmp_path / ("a" * 300 + ".jpg")])
 
 
 def test_a_missing_detector_is_an_error(photos: Path, tmp_path: Path) -> None:
@@ -241,6 +214,23 @@ def test_every_untrusted_file_gets_a_row(predictor: Predictor, demo: Dataset, tm
         assert reason in rows[name]["reason"]
     assert rows["really-a-png.jpg"]["status"] == "ok"
     assert sum(row["status"] == "error" for row in rows.values()) > 60
+
+
+def test_every_listed_file_gets_a_row(
+    predictor: Predictor, photos: Path, tmp_path: Path, locked_folder: Callable[[Path], Path]
+) -> None:
+    """Formats that cannot be decoded, broken links and locked folders are error rows."""
+    for name in ("vector.svg", "photo.CR3", "photo.jxl"):
+        (photos / name).write_bytes(b"no format that can be decoded")
+    (photos / "moved.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (photos / "locked").mkdir()
+    locked_folder(photos / "locked")
+    with open_writer(tmp_path / "rows.csv", None, predictor.artifact.class_names) as writer:
+        write_predictions(predictor, list_images([photos], recursive=True), writer)
+    errors = {Path(row["source"]).name: row["reason"] for row in rows_of(tmp_path / "rows.csv") if row["reason"]}
+    assert set(errors) == {"d.jpg", "vector.svg", "photo.CR3", "photo.jxl", "moved.jpg", "locked"}
+    assert "Permission denied" in errors["locked"]
+    assert "nowhere.jpg, which does not exist" in errors["moved.jpg"]
 
 
 def test_the_fallback_of_auto_is_logged_once(

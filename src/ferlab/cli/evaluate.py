@@ -17,7 +17,7 @@ from ferlab.cli.options import (
     load_plugins,
 )
 from ferlab.cli.output import print_metrics, print_paths
-from ferlab.data import Dataset, image_folder
+from ferlab.data import Dataset, is_own_images
 from ferlab.data.unlabeled import is_unlabeled, load_unlabeled
 from ferlab.evaluation.evaluate import predict_unlabeled, read_groups
 from ferlab.json_files import SCHEMA, to_json
@@ -130,5 +130,5 @@ def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path 
 
 def _load_training(source: str, reading: DataOptions) -> Dataset:
     """Load training images like the scored ones, except that FER2013's need no face detection."""
-    faces = reading.faces and image_folder.matches(Path(source))
+    faces = reading.faces and is_own_images(source)
     return dataclasses.replace(reading, faces=faces, exclude=None, ferplus=None).load(source)

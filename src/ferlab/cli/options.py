@@ -82,7 +82,9 @@ class DataOptions:
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Cache the decoded images for later commands.")] = (
         True
     )
-    faces: Annotated[bool, typer.Option("--faces", help="Crop the largest face from each of your own images.")] = False
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Crop the largest face from each of your own images, as `predict` does.")
+    ] = False
 
     def load(self, source: str) -> Dataset:
         """Load a dataset, and print its notes and skipped items."""

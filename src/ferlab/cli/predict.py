@@ -20,8 +20,9 @@ from ferlab.cli.options import (
     stop,
 )
 from ferlab.formatting import counted, duration
+from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
-from ferlab.predict.batch import list_images, write_predictions
+from ferlab.predict.batch import write_predictions
 from ferlab.predict.job import Job
 from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console

@@ -6,17 +6,19 @@ from pathlib import Path
 from types import ModuleType
 
 from ferlab.data import cache, image_folder
+from ferlab.data.archive import Source, open_source
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.exclude import exclude_images
+from ferlab.data.faces import Cropper
 from ferlab.data.ferplus import with_votes
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
 
-__all__ = ["Dataset", "Split", "formats", "load_dataset"]
+__all__ = ["Dataset", "Split", "formats", "is_own_images", "load_dataset"]
 
 
 def formats() -> list[ModuleType]:
-    """List the modules of this package that define `matches(path)` and `load(path, bad)`."""
+    """List the modules of this package that define `matches(source)` and `load(source, bad)`."""
     modules = (importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
     return [module for module in modules if hasattr(module, "matches")]
 
@@ -37,8 +39,8 @@ def load_dataset(
             layout, `fer2013.csv` or `icml_face_data.csv` (plain, compressed or zipped), or the word `demo`.
         skip_bad: skip images and rows that cannot be read, and list them in `Dataset.skipped`.
         use_cache: store the decoded images in the user's cache folder and read them from there next time. The cache
-            key depends on path, size and modification time.
-        faces: crop the largest face in each image. Only for your own images.
+            key depends on path, size and modification time, and on the face detector.
+        faces: crop the largest face in each image, as prediction does. Only for your own images.
         exclude: a list of images to exclude, as written by `ferlab audit --write-exclude`.
         ferplus: `fer2013new.csv` of FER+, whose votes are joined to the images of FER2013.
 
@@ -48,6 +50,7 @@ def load_dataset(
     Raises:
         DataError: if the source is missing, has an unknown format, or contains a bad item and `skip_bad` is off; if
             `faces` is set for images that are face crops already; or if the list or the votes do not match the source.
+        DetectorError: if `faces` is set and the face detector is not available.
 
     Example:
         >>> dataset = load_dataset("demo")
@@ -72,26 +75,43 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
             f"{source} does not exist. Pass a folder or zip of images in class folders, "
             "a folder, zip or CSV file of FER2013, or the word 'demo'."
         )
-    key = cache.key_of(path, skip_bad=skip_bad, faces=faces) if use_cache else ""
+    cropper = Cropper.open(faces=faces)
+    key = cache.key_of(path, skip_bad=skip_bad, crop=cropper.key) if use_cache else ""
     dataset = cache.read(key, str(source)) if use_cache else None
     if dataset is None:
-        dataset = _read(path, BadItems(source=str(source), skip=skip_bad), faces)
+        dataset = _read(path, BadItems(source=str(source), skip=skip_bad), cropper)
         if use_cache:
             cache.write(key, dataset)
     return dataset
 
 
-def _read(path: Path, bad: BadItems, faces: bool) -> Dataset:
-    module = next((module for module in formats() if module.matches(path)), None)
+def _read(path: Path, bad: BadItems, cropper: Cropper) -> Dataset:
+    with open_source(path) as source:
+        module = _format_of(source)
+        bad.report_all(source.problems)
+        if module is image_folder:
+            return image_folder.load(source, bad, cropper)
+        _reject_faces(bad.source, not cropper.detector.whole_image)
+        return module.load(source, bad)
+
+
+def _format_of(source: Source) -> ModuleType:
+    module = next((module for module in formats() if module.matches(source)), None)
     if module is None:
         raise DataError(
-            f"{path} has an unknown format. Supported: a folder or zip of images in class folders or in the Kaggle "
-            "layout, and fer2013.csv."
+            f"{source.path} has an unknown format. Supported: a folder or zip of images in class folders or in the "
+            "Kaggle layout, and fer2013.csv."
         )
-    if module is image_folder:
-        return image_folder.load(path, bad, faces=faces)
-    _reject_faces(bad.source, faces)
-    return module.load(path, bad)
+    return module
+
+
+def is_own_images(source: str | Path) -> bool:
+    """Return whether a source contains your own images, which may need `faces`, rather than FER2013 or the demo."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        return False
+    with open_source(path) as opened:
+        return image_folder.matches(opened)
 
 
 def _reject_faces(source: str, faces: bool) -> None:

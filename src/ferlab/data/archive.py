@@ -1,9 +1,9 @@
 """List and read the image files of a folder or a zip. A zip is read in place, never unpacked."""
 
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -12,90 +12,119 @@ import numpy as np
 
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+from ferlab.errors import ImageError
+from ferlab.images.listing import is_hidden, is_image, walk
+from ferlab.results import Skipped
 
 Converted = TypeVar("Converted")
 Member = tuple[PurePosixPath, Callable[[], bytes]]  # path in the folder or archive, and a function that reads it
 
 
-def is_container(path: Path) -> bool:
-    """Return whether `path` is a folder or has the suffix of a zip."""
-    return path.is_dir() or path.suffix.lower() == ".zip"
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data source, opened for reading.
 
+    Args:
+        path: a folder, a zip or another file.
+        images: the image files of a folder or zip, sorted by path; hidden ones are left out.
+        empty_folders: sorted paths of the folders without images and subfolders.
+        problems: what cannot be listed: folders that cannot be opened, links without a target, and zip members whose
+            path points outside the archive or occurs twice.
+    """
 
-def is_image(path: PurePosixPath) -> bool:
-    """Return whether a file name is that of an image. The `._` files that macOS adds to zips are not images."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
+    path: Path
+    images: tuple[Member, ...] = ()
+    empty_folders: tuple[PurePosixPath, ...] = ()
+    problems: tuple[Skipped, ...] = ()
 
+    @property
+    def is_zip(self) -> bool:
+        """Whether the source is a file with the suffix of a zip."""
+        return self.path.suffix.lower() == ".zip" and not self.path.is_dir()
 
-def file_paths(source: Path) -> Iterator[PurePosixPath]:
-    """Yield the paths of all files in a folder or a zip, in no particular order."""
-    if source.is_dir():
-        for folder, _, files in os.walk(source):
-            inner = PurePosixPath(Path(folder).relative_to(source).as_posix())
-            yield from (inner / file for file in files)
-        return
-    with open_zip(source) as archive:
-        yield from (_member_path(info) for info in archive.infolist() if not info.is_dir())
-
-
-def empty_folders(source: Path) -> Iterator[PurePosixPath]:
-    """Yield the sorted paths of the empty subfolders of a folder. A zip has none."""
-    for folder, subfolders, files in os.walk(source):
-        subfolders.sort()
-        if not files and not subfolders:
-            yield _printable(PurePosixPath(Path(folder).relative_to(source).as_posix()))
+    @property
+    def is_container(self) -> bool:
+        """Whether the source is a folder or a zip."""
+        return self.path.is_dir() or self.is_zip
 
 
 @contextmanager
-def open_members(source: Path, bad: BadItems) -> Iterator[list[Member]]:
-    """List all files of a folder or a zip, and keep the zip open while they are read.
-
-    Zip members whose path points outside the archive are reported as bad items.
-    """
-    if source.is_dir():
-        yield [(_printable(path), (source / path).read_bytes) for path in file_paths(source)]
-        return
-    with open_zip(source) as archive:
-        yield list(_zip_members(archive, bad))
+def open_source(path: Path) -> Iterator[Source]:
+    """List the images of a folder or a zip, and keep the zip open while they are read."""
+    source = Source(path=path)
+    if source.is_zip:
+        with open_zip(path) as archive:
+            yield _list_zip(path, archive)
+    else:
+        yield _list_folder(path) if source.is_container else source
 
 
-def _printable(path: PurePosixPath) -> PurePosixPath:
-    """Escape bytes that are not valid UTF-8, which occur in file names unpacked from old archives."""
-    return PurePosixPath(str(path).encode("utf-8", "backslashreplace").decode("utf-8"))
+def _list_folder(root: Path) -> Source:
+    images: list[Member] = []
+    empty: list[PurePosixPath] = []
+    problems: list[Skipped] = []
+    for folder in walk(root):
+        images += [(_inner(file, root), file.read_bytes) for file in folder.images]
+        problems += [Skipped(name=str(_inner(path, root)), reason=reason) for path, reason in folder.problems]
+        if not (folder.images or folder.subfolders or folder.problems):
+            empty.append(_inner(folder.path, root))
+    images.sort(key=_parts)
+    return Source(path=root, images=tuple(images), empty_folders=tuple(empty), problems=tuple(problems))
 
 
-def _zip_members(archive: zipfile.ZipFile, bad: BadItems) -> Iterator[Member]:
+def _inner(path: Path, root: Path) -> PurePosixPath:
+    """Return a path in a folder. Escapes bytes that are not valid UTF-8, as in file names from old archives."""
+    return PurePosixPath(path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _list_zip(path: Path, archive: zipfile.ZipFile) -> Source:
+    images: dict[PurePosixPath, Callable[[], bytes]] = {}
+    folders: set[PurePosixPath] = set()
+    problems: list[Skipped] = []
     for info in archive.infolist():
-        path = _member_path(info)
-        if ".." in path.parts or path.is_absolute():
-            bad.report(info.filename, "the path of this zip member points outside the archive")
-        elif not info.is_dir():
-            yield path, partial(archive.read, info)
+        member = PurePosixPath(info.filename.replace("\\", "/"))
+        if ".." in member.parts or member.is_absolute():
+            reason = "the path of this zip member points outside the archive"
+            problems.append(Skipped(name=info.filename, reason=reason))
+        elif any(map(is_hidden, member.parts)):
+            continue
+        elif info.is_dir():
+            folders.add(member)
+        elif member in images:
+            problems.append(Skipped(name=str(member), reason="the zip contains several files with this path"))
+        elif is_image(member):
+            images[member] = partial(archive.read, info)
+    if folders:  # most zips have no entries for their folders
+        folders = folders.difference(*(folder.parents for folder in folders), {image.parent for image in images})
+    return Source(
+        path=path,
+        images=tuple(sorted(images.items(), key=_parts)),
+        empty_folders=tuple(sorted(folders)),
+        problems=tuple(problems),
+    )
 
 
-def _member_path(info: zipfile.ZipInfo) -> PurePosixPath:
-    return PurePosixPath(info.filename.replace("\\", "/"))
+def _parts(member: Member) -> tuple[str, ...]:
+    return member[0].parts
 
 
 def convert_members(
     members: Iterable[Member], bad: BadItems, convert: Callable[[PurePosixPath, Callable[[], bytes]], Converted]
 ) -> Iterator[tuple[PurePosixPath, Converted]]:
-    """Convert files, sorted by path. Yields each path with the result of `convert`, except for bad files.
+    """Convert files. Yields each path with the result of `convert`, except for bad files.
 
     Args:
         members: the files.
         bad: collects or raises on the files that cannot be converted.
-        convert: called with each member; raises ValueError with the reason if it cannot convert the file.
+        convert: called with each member; raises ValueError or ImageError with the reason if it cannot convert the file.
 
     Raises:
         DataError: at the first bad file, unless bad items are skipped.
     """
-    for path, read in sorted(members, key=lambda member: member[0]):
+    for path, read in members:
         try:
             converted = convert(path, read)
-        except ValueError as error:
+        except (ValueError, ImageError) as error:
             bad.report(str(path), str(error))
         except READING_ERRORS as error:
             bad.report(str(path), f"the file cannot be read ({error})")
@@ -111,14 +140,14 @@ def read_members(
     decode: Callable[[bytes], np.ndarray],
     class_names: tuple[str, ...],
 ) -> Dataset:
-    """Read image files into a dataset, sorted by path. The dataset is empty if every file is bad.
+    """Read image files into a dataset. The dataset is empty if every file is bad.
 
     Args:
         members: the image files.
         bad: collects or raises on the files that cannot be read.
         place: returns the label and split of a path; raises ValueError with the reason if it has none.
-        decode: returns a `(48, 48)` uint8 image from the content of a file; raises ValueError with the reason if it
-            cannot.
+        decode: returns a `(48, 48)` uint8 image from the content of a file; raises ValueError or ImageError with the
+            reason if it cannot.
         class_names: class names in the order of the labels.
 
     Raises:

@@ -12,8 +12,9 @@ import numpy as np
 import platformdirs
 
 from ferlab.data.dataset import Dataset, Skipped
+from ferlab.images.listing import walk
 
-FORMAT = 4  # part of the key: increase it when the stored content changes
+FORMAT = 5  # part of the key: increase it when the stored content changes
 ARRAYS = ("images", "labels", "splits", "names")
 
 
@@ -22,29 +23,32 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("ferlab") / "datasets"
 
 
-def key_of(path: Path, *, skip_bad: bool, faces: bool) -> str:
-    """Compute a cache key from the reading options and the path, size and modification time of every file."""
-    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {path.resolve()} {skip_bad} {faces}"))
-    for name, status in _statuses(path):
-        digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
+def key_of(path: Path, *, skip_bad: bool, crop: str) -> str:
+    """Compute a cache key from the reading options and the path, size and modification time of every image.
+
+    Args:
+        path: the data source.
+        skip_bad: whether bad items are skipped.
+        crop: what the crops depend on besides the files; see `ferlab.data.faces.Cropper`.
+    """
+    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {path.resolve()} {skip_bad} {crop}"))
+    for line in _statuses(path):
+        digest.update(os.fsencode(line + "\n"))
     return digest.hexdigest()[:32]
 
 
-def _statuses(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _statuses(path: Path) -> Iterator[str]:
     if path.is_file():
-        yield path.name, path.stat()
+        yield _status(path)
         return
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
-        yield entry.path, _status(entry)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _statuses(Path(entry.path))
+    for folder in walk(path):
+        yield f"{folder.path} {folder.problems}"
+        yield from map(_status, folder.images)
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result:
-    try:
-        return entry.stat()
-    except OSError:  # a broken symbolic link
-        return entry.stat(follow_symlinks=False)
+def _status(file: Path) -> str:
+    status = file.stat()
+    return f"{file} {status.st_size} {status.st_mtime_ns}"
 
 
 def read(key: str, source: str) -> Dataset | None:

@@ -1,27 +1,62 @@
-"""Crop the face in a photo as the predictor does, with a detector that ships with OpenCV."""
+"""Convert image files to the input of a model, with the decoder, the detectors and the crop of prediction."""
 
-from functools import cache
+import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
-from ferlab.images.crop import CROP_MARGIN, crop_face
-from ferlab.images.detectors import Haar
+from ferlab.data.reading import decode
+from ferlab.images.crop import CROP_MARGIN, crop_face, resize_crop
+from ferlab.images.detectors import Detector, YuNet, open_detector, yunet_file
+
+DETECTOR_NAMES = {"yunet": "YuNet", "haar": "OpenCV's Haar cascade"}
 
 
-def largest_face(image: np.ndarray) -> np.ndarray | None:
-    """Crop the largest frontal face in an image.
+@dataclass(frozen=True, kw_only=True)
+class Cropper:
+    """Crops the largest face in an image, or its middle square.
 
     Args:
-        image: grayscale image, `(H, W)` uint8.
-
-    Returns:
-        The face crop, `(48, 48)` uint8, or None if no face is found.
+        detector: the face detector; `none` for the middle square.
     """
-    colors = np.repeat(image[..., None], 3, axis=2)
-    found = _detector().detect(colors)
-    return crop_face(colors, found[0], CROP_MARGIN) if found else None
 
+    detector: Detector
 
-@cache
-def _detector() -> Haar:
-    return Haar()
+    @classmethod
+    def open(cls, *, faces: bool) -> "Cropper":
+        """Return the cropper for the default detector of prediction if `faces` is true, else for the middle square.
+
+        Raises:
+            DetectorError: if the detector is not available.
+        """
+        return cls(detector=open_detector("auto" if faces else "none"))
+
+    @property
+    def key(self) -> str:
+        """What the crops depend on: the name of the detector, and the SHA-256 of its model file."""
+        if not isinstance(self.detector, YuNet):
+            return self.detector.name
+        return f"{self.detector.name} {hashlib.sha256(yunet_file().read_bytes()).hexdigest()}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the images, for the notes of a dataset."""
+        if self.detector.whole_image:
+            return ()
+        name = DETECTOR_NAMES.get(self.detector.name, self.detector.name)
+        return (f"faces: the largest face in each image was cropped, found with {name}",)
+
+    def crop(self, content: bytes) -> np.ndarray:
+        """Return the face crop of an image file, `(48, 48)` uint8, gray.
+
+        Raises:
+            ImageError: with the reason, if the content cannot be decoded.
+            ValueError: with the reason, if there is no face.
+        """
+        image = decode(content)
+        detections = self.detector.detect(image)
+        if not detections:
+            raise ValueError("no face found")
+        if self.detector.whole_image:
+            return resize_crop(image)
+        return crop_face(image, detections[0], CROP_MARGIN)

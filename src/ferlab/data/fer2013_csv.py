@@ -11,12 +11,11 @@ import lzma
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, TextIO
 
 import numpy as np
 
-from ferlab.data.archive import file_paths, is_image
+from ferlab.data.archive import Source
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.fer2013 import USAGES
 from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
@@ -29,21 +28,21 @@ ENCODING = "utf-8-sig"  # with or without the byte order mark that spreadsheets 
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
-def matches(path: Path) -> bool:
-    """Return whether `path` is a CSV file: plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or zipped.
+def matches(source: Source) -> bool:
+    """Return whether `source` is a CSV file: plain (`.csv`), compressed (`.csv.gz`, `.csv.bz2`, `.csv.xz`) or zipped.
 
     A zip that also contains images is not matched: its table only describes the images.
     """
-    if path.is_dir():
+    if source.is_zip and not source.images:
+        with open_zip(source.path) as archive:
+            return any(name.lower().endswith(".csv") for name in archive.namelist())
+    if source.is_container:
         return False
-    if path.suffix.lower() == ".zip":
-        files = list(file_paths(path))
-        return any(file.suffix.lower() == ".csv" for file in files) and not any(map(is_image, files))
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    suffixes = [suffix.lower() for suffix in source.path.suffixes[-2:]]
     return ".csv" in suffixes and suffixes[-1] in OPENERS
 
 
-def load(path: Path, bad: BadItems) -> Dataset:
+def load(source: Source, bad: BadItems) -> Dataset:
     """Load the table. Images are named `row <number>`, counted from 0 as in FER+.
 
     Raises:
@@ -51,7 +50,7 @@ def load(path: Path, bad: BadItems) -> Dataset:
     """
     images, labels, splits, names = [], [], [], []
     try:
-        with _open_text(path) as file:
+        with _open_text(source) as file:
             for number, row in enumerate(_rows(file, bad.source)):
                 try:
                     label, pixels, split = _parse(*row)
@@ -80,8 +79,9 @@ def load(path: Path, bad: BadItems) -> Dataset:
 
 
 @contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
-    if path.suffix.lower() == ".zip":
+def _open_text(source: Source) -> Iterator[TextIO]:
+    path = source.path
+    if source.is_zip:
         with open_zip(path) as archive, archive.open(_table_in(archive)) as binary, _as_text(binary) as file:
             yield file
         return

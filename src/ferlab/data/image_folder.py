@@ -1,74 +1,65 @@
 """Your own images in class folders: a folder, or a zip that is read in place.
 
 `train/<class>/*.jpg`, `val/<class>/*.jpg` and `test/<class>/*.jpg`, or some of these, or only `<class>/*.jpg`. Images
-may have any size and be in color; each is converted to gray, cropped to the central square and resized to 48x48.
+may have any size and be in color; each is converted to gray, cropped to the middle square and resized to 48x48.
 Missing validation and test images are split off from training, see `ferlab.data.splits`.
 """
 
+import itertools
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 
 from ferlab.data import fer2013_csv, kaggle
-from ferlab.data.archive import SUFFIXES, Member, empty_folders, is_container, is_image, open_members, read_members
+from ferlab.data.archive import Source, read_members
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
-from ferlab.data.faces import largest_face
+from ferlab.data.faces import Cropper
 from ferlab.data.reading import BadItems, decode
-from ferlab.data.splits import split_off
+from ferlab.data.splits import SPLIT_FOLDERS, split_off
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import DataError
+from ferlab.errors import DataError, ImageError
 
-SPLIT_FOLDERS = {
-    "train": Split.TRAIN,
-    "val": Split.VALIDATION,
-    "validation": Split.VALIDATION,
-    "valid": Split.VALIDATION,
-    "test": Split.TEST,
-}
-UNSUPPORTED_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".tif", ".tiff")  # of images; reported, not ignored
 LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
-FACES_NOTE = "faces: the largest face in each image was cropped, found with OpenCV's frontal-face cascade"
 
 
-def matches(path: Path) -> bool:
-    """Return whether `path` is a folder or zip that is neither FER2013 in the Kaggle layout nor a table."""
-    return is_container(path) and not fer2013_csv.matches(path) and not kaggle.matches(path)
+def matches(source: Source) -> bool:
+    """Return whether `source` is a folder or zip that is neither FER2013 in the Kaggle layout nor a table."""
+    return source.is_container and not fer2013_csv.matches(source) and not kaggle.matches(source)
 
 
-def load(path: Path, bad: BadItems, *, faces: bool = False) -> Dataset:
+def load(source: Source, bad: BadItems, cropper: Cropper | None = None) -> Dataset:
     """Load images from class folders. Images are named by their path in the folder or archive.
 
     Args:
-        path: a folder or a zip.
+        source: a folder or a zip.
         bad: collects or raises on the images that cannot be read.
-        faces: crop the largest face in each image; an image without a face is a bad item.
+        cropper: crops each image; None for the middle square.
 
     Raises:
         DataError: if there are fewer than two class folders, if only some classes have training images, or at the
             first bad image unless bad items are skipped.
     """
-    with open_members(path, bad) as members:
-        images = [member for member in members if _is_visible_image(member)]
-        layout = _find_layout([path for path, _ in images], bad.source)
-        for folder in empty_folders(path):
-            if layout.holds_class(folder):
-                bad.report(str(folder), "this class folder contains no images")
-        convert = largest_face_crop if faces else center_crop
-        dataset = read_members(images, bad, place=layout.place, decode=convert, class_names=layout.class_names)
-    dataset = replace(dataset, notes=(FACES_NOTE,) if faces else ())
-    return _with_missing_splits(dataset, layout)
+    cropper = cropper or Cropper.open(faces=False)
+    layout = _find_layout([path for path, _ in source.images], bad.source)
+    for folder in source.empty_folders:
+        if layout.holds_class(folder):
+            bad.report(str(folder), "this class folder contains no images")
+    class_names = layout.class_names
+    dataset = read_members(source.images, bad, place=layout.place, decode=cropper.crop, class_names=class_names)
+    return _with_missing_splits(replace(dataset, notes=(*cropper.notes, *layout.notes)), layout)
 
 
 def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """Read one image file and convert it to the input of a model.
 
     Args:
-        path: an image file of any format that OpenCV supports. An image of 48x48 pixels is used as it is.
-        faces: crop the largest face; otherwise the central square.
+        path: an image file of any format that `ferlab.images.read_image` reads. An image of 48x48 pixels is used as it
+            is.
+        faces: crop the largest face; otherwise the middle square.
 
     Returns:
         The face crop, `(48, 48)` uint8, grayscale.
@@ -78,28 +69,40 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """
     try:
         content = path.read_bytes()
-        crop = faces and decode(content).shape != (IMAGE_SIZE, IMAGE_SIZE)
-        return largest_face_crop(content) if crop else center_crop(content)
+        crop_face = faces and decode(content).shape[:2] != (IMAGE_SIZE, IMAGE_SIZE)
+        return Cropper.open(faces=crop_face).crop(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
-        hint = " Remove --faces to use the center of the image." if "no face" in str(error) else ""
+    except (ValueError, ImageError) as error:
+        hint = " Remove --faces to use the middle of the image." if "no face" in str(error) else ""
         raise DataError(f"{path}: {error}.{hint}") from None
-
-
-def _is_visible_image(member: Member) -> bool:
-    path = member[0]
-    is_hidden = any(part.startswith(".") for part in path.parts)
-    return not is_hidden and (is_image(path) or path.suffix.lower() in UNSUPPORTED_SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Location of the class folders: in split folders or, if `splits` is empty, directly in `root`."""
+    """Location of the class folders: in split folders or, if `splits` is empty, directly in `root`.
+
+    Args:
+        root: the folder that contains the split folders or the class folders.
+        splits: the splits that have a folder.
+        labels: the label of each class folder name; spellings of one name have the same label.
+        class_names: class names in the order of the labels.
+    """
 
     root: PurePosixPath
     splits: frozenset[Split]
+    labels: dict[str, int]
     class_names: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Name the class folders with another spelling than their class, for the notes of the dataset."""
+        if self.class_names == EMOTIONS:
+            return ()
+        others = sorted(name for name in self.labels if name not in self.class_names)
+        return tuple(
+            f"classes: {name!r} is {self.class_names[self.labels[name]]!r}, spelled differently" for name in others
+        )
 
     def holds_class(self, folder: PurePosixPath) -> bool:
         """Return whether a folder is where class folders are expected."""
@@ -109,23 +112,19 @@ class _Layout:
         """Return label and split of an image.
 
         Raises:
-            ValueError: with the reason, if the image is not in a class folder or its format is not supported.
+            ValueError: with the reason, if the image is not in a class folder.
         """
         if not self.holds_class(path.parent):
             expected = self.root / ("train/<class>" if self.splits else "<class>")
             raise ValueError(f"the image is not in a class folder such as {expected}/")
-        if path.suffix.lower() in UNSUPPORTED_SUFFIXES:
-            raise ValueError(f"the format {path.suffix} is not supported (supported: {', '.join(SUFFIXES)})")
-        name = path.parent.name
-        label = self.class_names.index(name if name in self.class_names else name.lower())
-        return label, _split_of(path.parent) if self.splits else Split.TRAIN
+        return self.labels[path.parent.name], _split_of(path.parent) if self.splits else Split.TRAIN
 
 
 def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
     """Find the layout of most images. It may be wrapped in other folders.
 
     Raises:
-        DataError: if there are fewer than two class folders.
+        DataError: if there are fewer than two class folders, or two folders with names that differ in case only.
     """
     folders = sorted(path.parent for path in paths if path.parent.name)
     if not folders:
@@ -133,12 +132,10 @@ def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
     in_splits = [folder for folder in folders if folder.parent.name.lower() in SPLIT_FOLDERS]
     roots = [folder.parent.parent for folder in in_splits] or [folder.parent for folder in folders]
     root = Counter(roots).most_common(1)[0][0]
-    class_folders = {folder for folder in folders if _holds_class(folder, root, bool(in_splits))}
-    return _Layout(
-        root=root,
-        splits=frozenset(_split_of(folder) for folder in class_folders) if in_splits else frozenset(),
-        class_names=_class_names(class_folders, source),
-    )
+    class_folders = sorted({folder for folder in folders if _holds_class(folder, root, bool(in_splits))})
+    splits = frozenset(map(_split_of, class_folders)) if in_splits else frozenset()
+    labels, class_names = _classes(class_folders, source)
+    return _Layout(root=root, splits=splits, labels=labels, class_names=class_names)
 
 
 def _holds_class(folder: PurePosixPath, root: PurePosixPath, in_splits: bool) -> bool:
@@ -152,17 +149,45 @@ def _split_of(class_folder: PurePosixPath) -> Split:
     return SPLIT_FOLDERS[class_folder.parent.name.lower()]
 
 
-def _class_names(class_folders: set[PurePosixPath], source: str) -> tuple[str, ...]:
-    """Return the class names in alphabetical order, or in FER2013's order if they are its seven classes."""
-    names = {folder.name for folder in class_folders}
-    if {name.lower() for name in names} == set(EMOTIONS):
-        return EMOTIONS
-    if len(names) < 2:
+def _classes(class_folders: Sequence[PurePosixPath], source: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the label of each class folder name, and the class names.
+
+    Names that differ in upper and lower case or in their Unicode form are one class. The classes are in alphabetical
+    order, or in FER2013's order if they are its seven classes.
+    """
+    spellings: dict[str, list[PurePosixPath]] = {}
+    for folder in class_folders:
+        spellings.setdefault(_comparable(folder.name), []).append(folder)
+    for folders in spellings.values():
+        _require_one_per_split(folders, source)
+    if len(spellings) < 2:
         raise DataError(
-            f"{source}: found only one class, {min(class_folders)}, but a model needs at least two. "
-            f"Expected: {LAYOUTS}."
+            f"{source}: found only one class, {class_folders[0]}, but a model needs at least two. Expected: {LAYOUTS}."
         )
-    return tuple(sorted(names))
+    class_names = EMOTIONS if spellings.keys() == set(EMOTIONS) else tuple(sorted(map(_class_name, spellings.values())))
+    keys = [_comparable(name) for name in class_names]
+    return {folder.name: keys.index(_comparable(folder.name)) for folder in class_folders}, class_names
+
+
+def _comparable(name: str) -> str:
+    """Return a form of a class name that is equal for all its spellings."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _class_name(folders: Iterable[PurePosixPath]) -> str:
+    """Return the spelling of a class in the training folder, composed as keyboards write it."""
+    folder = min(folders, key=lambda folder: (SPLIT_FOLDERS.get(folder.parent.name.lower(), Split.TRAIN), folder))
+    return unicodedata.normalize("NFC", folder.name)
+
+
+def _require_one_per_split(folders: Sequence[PurePosixPath], source: str) -> None:
+    """Raise a DataError if two folders next to each other have the same name in different spellings."""
+    for first, second in itertools.pairwise(folders):
+        if first.parent == second.parent:
+            raise DataError(
+                f"{source}: the class folders {first} and {second} differ only in upper and lower case or in their "
+                "Unicode form. Merge them, or rename one."
+            )
 
 
 def _with_missing_splits(dataset: Dataset, layout: _Layout) -> Dataset:
@@ -185,34 +210,3 @@ def _require_all_classes(dataset: Dataset) -> None:
                 f"{dataset.source}: class '{name}' has no training images. "
                 "Add some, or remove the class from all splits."
             )
-
-
-def center_crop(content: bytes) -> np.ndarray:
-    """Decode an image, and return its central square, `(48, 48)` uint8.
-
-    Raises:
-        ValueError: with the reason, if it cannot be decoded.
-    """
-    return _resized_square(decode(content))
-
-
-def largest_face_crop(content: bytes) -> np.ndarray:
-    """Decode an image, and return the crop of its largest face, `(48, 48)` uint8.
-
-    Raises:
-        ValueError: with the reason, if it cannot be decoded or has no face.
-    """
-    face = largest_face(decode(content))
-    if face is None:
-        raise ValueError("no face found")
-    return face
-
-
-def _resized_square(image: np.ndarray) -> np.ndarray:
-    """Crop the central square of `(H, W)` uint8 and resize it to `(48, 48)` uint8."""
-    height, width = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > IMAGE_SIZE else cv2.INTER_LINEAR
-    return cv2.resize(square, (IMAGE_SIZE, IMAGE_SIZE), interpolation=how)

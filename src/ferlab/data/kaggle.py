@@ -4,63 +4,88 @@
 contains two splits of the official protocol, which are identified by the file names.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from ferlab.data.archive import Member, empty_folders, file_paths, is_container, is_image, open_members, read_members
+from ferlab.data.archive import Member, Source, read_members
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.fer2013 import USAGES
 from ferlab.data.reading import BadItems, decode_face, emotion_label
+from ferlab.data.splits import SPLIT_FOLDERS
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 
-FOLDERS = ("train", "test")
-
+FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}  # beginnings of the file names in each folder
 LAYOUT = "train/<class>/Training_*.jpg, test/<class>/PublicTest_*.jpg and test/<class>/PrivateTest_*.jpg"
 
 
-def matches(path: Path) -> bool:
-    """Return whether `path` is a folder or zip with at least one image named like those of FER2013."""
-    return is_container(path) and any(is_image(file) and _prefix(file) in USAGES for file in file_paths(path))
+def matches(source: Source) -> bool:
+    """Return whether the split folders of `source` are those of FER2013; see `_root`."""
+    return _root(source) is not None
 
 
-def load(path: Path, bad: BadItems) -> Dataset:
+def load(source: Source, bad: BadItems) -> Dataset:
     """Load the Kaggle layout. Images are named by their path, starting at `train/` or `test/`.
 
     Raises:
-        DataError: if there are no images in this layout, or at the first bad image unless bad items are skipped.
+        DataError: if no image can be read, or at the first bad image unless bad items are skipped.
     """
-    for folder in empty_folders(path):
-        if (inner := _from_split_folder(folder)) and len(inner.parts) == 2:
-            bad.report(str(inner), "this class folder contains no images")
-    with open_members(path, bad) as members:
-        dataset = read_members(_images(members), bad, place=_place, decode=decode_face, class_names=EMOTIONS)
+    root = _root(source)
+    assert root is not None
+    for folder in source.empty_folders:
+        if folder.parent.parent == root and folder.parent.name.lower() in FOLDERS:
+            bad.report(str(folder.relative_to(root)), "this class folder contains no images")
+    images = _images(source, root)
+    dataset = read_members(images, bad, place=_place, decode=decode_face, class_names=EMOTIONS)
     if not len(dataset):
-        raise DataError(f"{bad.source}: no images found. The Kaggle layout is {LAYOUT}.")
+        raise DataError(f"{bad.source}: no image could be read. The Kaggle layout is {LAYOUT}.")
     return dataset
 
 
-def _images(members: list[Member]) -> Iterator[Member]:
-    for path, read in members:
-        if is_image(path) and (inner := _from_split_folder(path)):
-            yield inner, read
+def _root(source: Source) -> PurePosixPath | None:
+    """Return the folder that contains `train` and `test` of FER2013, or None if there is none.
 
-
-def _from_split_folder(path: PurePosixPath) -> PurePosixPath | None:
-    """Return the path from `train/` or `test/` on; archives may wrap these in another folder."""
-    for index, part in enumerate(path.parts):
-        if part in FOLDERS:
-            return PurePosixPath(*path.parts[index:])
+    Most images in either folder must have a class folder and a file name of FER2013, and there must be no other split
+    folder, such as `val`: own images that were once copied from FER2013 stay in the splits that their folders name.
+    """
+    official: dict[tuple[str, ...], list[bool]] = defaultdict(list)  # by the parts of the path of a split folder
+    for path, _ in source.images:
+        if len(path.parts) >= 3:
+            official[path.parts[:-2]].append(_is_official(path))
+    of_fer2013 = {folder for folder, images in official.items() if 2 * sum(images) > len(images)}
+    roots: Counter[tuple[str, ...]] = Counter()
+    for folder in of_fer2013:
+        roots[folder[:-1]] += sum(official[folder])
+    for root, _ in roots.most_common(1):
+        others = [folder[-1] for folder in official.keys() - of_fer2013 if folder[:-1] == root]
+        if not any(name.lower() in SPLIT_FOLDERS for name in others):
+            return PurePosixPath(*root)
     return None
 
 
+def _is_official(path: PurePosixPath) -> bool:
+    """Return whether a path ends like those of FER2013."""
+    split_folder, class_folder, name = path.parts[-3:]
+    return class_folder.lower() in EMOTIONS and _prefix(name) in FOLDERS.get(split_folder.lower(), ())
+
+
+def _images(source: Source, root: PurePosixPath) -> Iterator[Member]:
+    """Yield the images, with their path in `root`."""
+    for path, read in source.images:
+        yield path.relative_to(root) if root.parts and root in path.parents else path, read
+
+
 def _place(path: PurePosixPath) -> tuple[int, Split]:
-    label = emotion_label(path.parent.name)
-    if _prefix(path) not in USAGES:
-        expected = ", ".join(f"{name}_*" for name in USAGES)
-        raise ValueError(f"the file name does not identify the split (expected: {expected})")
-    return label, USAGES[_prefix(path)]
+    if len(path.parts) != 3 or path.parts[0].lower() not in FOLDERS:
+        raise ValueError("the image is not in a class folder such as train/<class>/ or test/<class>/")
+    split_folder, class_folder, name = path.parts
+    label, expected = emotion_label(class_folder), FOLDERS[split_folder.lower()]
+    if _prefix(name) not in expected:
+        names = ", ".join(f"{name}_*" for name in expected)
+        raise ValueError(f"the file name does not identify the split (expected in {split_folder}: {names})")
+    return label, USAGES[_prefix(name)]
 
 
-def _prefix(path: PurePosixPath) -> str:
-    return path.name.split("_")[0]
+def _prefix(name: str) -> str:
+    return name.split("_")[0]

@@ -1,4 +1,4 @@
-"""Split off validation and test images from the training images of datasets that come without them."""
+"""The splits of your own images: their folders, and splits that are missing and taken from the training images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,13 @@ import numpy as np
 
 from ferlab.data.dataset import Dataset, Split
 
+SPLIT_FOLDERS = {  # by name in lower case
+    "train": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "test": Split.TEST,
+}
 SHARE = 0.15  # of the distinct images of each class, for each new split
 MIN_DISTINCT = 3  # distinct images of a class; smaller classes stay in training entirely
 SEED = 0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.data.archive import convert_members, file_paths, is_container, is_image, open_members
+from ferlab.data.archive import convert_members, open_source
 from ferlab.data.dataset import IMAGE_SIZE
-from ferlab.data.image_folder import center_crop, largest_face_crop
+from ferlab.data.faces import Cropper
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
 from ferlab.results import Skipped
@@ -31,9 +31,10 @@ class UnlabeledImages:
 def is_unlabeled(source: str | Path) -> bool:
     """Return whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
     path = Path(source).expanduser()
-    if not path.exists() or not is_container(path):
+    if not path.exists():
         return False
-    return len({file.parent for file in file_paths(path) if is_image(file)}) == 1
+    with open_source(path) as opened:
+        return len({file.parent for file, _ in opened.images}) == 1
 
 
 def load_unlabeled(source: str | Path, *, faces: bool = False, skip_bad: bool = False) -> UnlabeledImages:
@@ -41,18 +42,18 @@ def load_unlabeled(source: str | Path, *, faces: bool = False, skip_bad: bool = 
 
     Args:
         source: a folder or zip.
-        faces: crop the largest face of each image; otherwise the central square.
+        faces: crop the largest face of each image; otherwise the middle square.
         skip_bad: skip images that cannot be read.
 
     Raises:
         DataError: if an image cannot be read and `skip_bad` is off, or there are none.
+        DetectorError: if the face detector is not available.
     """
-    path, bad = Path(source).expanduser(), BadItems(source=str(source), skip=skip_bad)
-    crop = largest_face_crop if faces else center_crop
+    bad, cropper = BadItems(source=str(source), skip=skip_bad), Cropper.open(faces=faces)
     names, images = [], []
-    with open_members(path, bad) as members:
-        image_files = [member for member in members if is_image(member[0])]
-        for file, image in convert_members(image_files, bad, lambda _, read: crop(read())):
+    with open_source(Path(source).expanduser()) as opened:
+        bad.report_all(opened.problems)
+        for file, image in convert_members(opened.images, bad, lambda _, read: cropper.crop(read())):
             names.append(str(file))
             images.append(image)
     if not images:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ferlab.errors import ImageError
-from ferlab.images.detectors import Detection
+from ferlab.images.detectors import Detection, middle_square
 
 CROP_SIDE = 48  # pixels, the input size of every model
 CROP_MARGIN = 0.0  # for models trained on FER2013; measured by benchmarks/crop_margin.py
@@ -39,10 +39,11 @@ def crop_face(image: np.ndarray, detection: Detection, margin: float) -> np.ndar
 
 
 def resize_crop(crop: np.ndarray) -> np.ndarray:
-    """Convert a face crop to the input size of the models.
+    """Convert a face crop, or an image that shows one face, to the input size of the models.
 
     Args:
-        crop: uint8, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`.
+        crop: uint8, 0..255, of any size: gray `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`. If it is not a square, its
+            middle square is used.
 
     Returns:
         `(48, 48)` uint8, gray.
@@ -56,9 +57,11 @@ def resize_crop(crop: np.ndarray) -> np.ndarray:
         return crop.reshape(CROP_SIDE, CROP_SIDE)
     import cv2
 
-    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.shape[2:] == (3,) else crop.reshape(crop.shape[:2])
-    shrinks = min(gray.shape) > CROP_SIDE
-    return cv2.resize(gray, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    left, top, side = middle_square(crop.shape[1], crop.shape[0])
+    square = crop[top : top + side, left : left + side]
+    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY) if crop.shape[2:] == (3,) else square.reshape(side, side)
+    interpolation = cv2.INTER_AREA if side > CROP_SIDE else cv2.INTER_LINEAR
+    return cv2.resize(gray, (CROP_SIDE, CROP_SIDE), interpolation=interpolation)
 
 
 def _neighborhood(image: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 Channels = Literal["rgb", "bgr"]
 
 MAX_PIXELS = 80_000_000  # per file; phone cameras reach 50 million, and Pillow warns above 89 million
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: decoding it runs Ghostscript
+SUFFICIENT_SIDE = 1280  # pixels of the longer side that finding and cropping faces needs; twice what detectors search
+# Formats of photographs that are recognized by a signature. No EPS: decoding it runs the program in the file. No TGA or
+# PCX: almost any file passes as one. The first formats are tried first.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # in bytes 8 to 12 of the file
+NEW_SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit marks a smaller version of another image in the file
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")  # in other formats, further frames are previews or pages
 
 
@@ -75,20 +81,36 @@ def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int 
 
 
 def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
-    """Convert an array, as `as_array` returns it, to `(H, W, 3)`, RGB."""
-    if array.ndim == 2 or array.shape[2] == 1:
+    """Convert an array, as `as_array` returns it, to `(H, W, 3)`, RGB. Transparent pixels become white."""
+    depth = array.shape[2] if array.ndim == 3 else 1
+    if depth == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
-    colors = array[..., :3] if channels == "rgb" else array[..., 2::-1]
-    return np.ascontiguousarray(colors)
+    if channels == "bgr":
+        array = array[..., (2, 1, 0, 3)[:depth]]
+    if depth == 4:
+        from PIL import Image
+
+        return _on_white(Image.fromarray(np.ascontiguousarray(array)))
+    return np.ascontiguousarray(array)
 
 
 def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> DecodedImage:
-    from PIL import Image
-
     try:
-        if isinstance(file, Path) and file.exists() and not file.is_file():  # such as a pipe, which could block forever
-            raise ImageError("not a regular file")
-        with Image.open(file, formats=FORMATS) as image:
+        return decode_file(file, sufficient_side=sufficient_side)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+
+
+def decode_file(file: Path | io.BytesIO, *, sufficient_side: int | None = None) -> DecodedImage:
+    """Decode an image file. Arguments and result are those of `read_image`.
+
+    Raises:
+        ImageError: with the reason, but without the name of the file.
+    """
+    try:
+        if isinstance(file, Path):
+            _check_path(file)
+        with _open(file) as image:
             _check_header(image)
             size = _upright_size(image)
             if sufficient_side and sufficient_side < max(size):
@@ -96,13 +118,13 @@ def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> 
                 share = sufficient_side / max(size)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
             pixels = _to_rgb(image)
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
+    except ImageError:
+        raise
     except FileNotFoundError:
-        raise ImageError(f"{name} does not exist.") from None
+        raise ImageError("the file does not exist") from None
     except Exception as error:  # on damaged files, decoders raise any kind of exception
-        reason = "not an image, or an unsupported format" if "cannot identify" in str(error) else str(error)
-        raise ImageError(f"{name}: {reason or type(error).__name__}") from None
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        raise ImageError(reason.splitlines()[0].rstrip(".")) from None
     return DecodedImage(pixels=pixels, size=size)
 
 
@@ -115,26 +137,92 @@ def _upright_size(image: "Image.Image") -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
+def _check_path(path: Path) -> None:
+    """Reject what is not a file: links without a target, folders, and pipes, which could block forever."""
+    if path.is_dir():
+        os.scandir(path).close()  # raises the reason if the folder cannot be read
+        raise ImageError("a folder, not an image")
+    if path.is_symlink() and not path.exists():
+        raise ImageError(f"a link to {path.readlink()}, which does not exist")
+    if path.exists() and not path.is_file():
+        raise ImageError("not a regular file")
+
+
+def _open(file: Path | io.BytesIO) -> "Image.Image":
+    """Read the header of an image file."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        begin = _first_bytes(file)
+        if not begin:
+            raise ImageError("the file is empty (0 bytes)") from None
+        if begin[4:8] != b"ftyp" or begin[8:12] not in HEIF_BRANDS:
+            supported = ", ".join(FORMATS)
+            raise ImageError(f"not an image, or an unsupported format (supported: {supported} and HEIC)") from None
+    _register_heif()
+    return Image.open(file, formats=("HEIF",))
+
+
+def _first_bytes(file: Path | io.BytesIO) -> bytes:
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()[:12]
+    with open(file, "rb") as opened:
+        return opened.read(12)
+
+
+def _register_heif() -> None:
+    """Add HEIC, the format of iPhones, to the formats that Pillow opens.
+
+    Raises:
+        ImageError: if the package pillow-heif is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError("reading HEIC needs the package pillow-heif: pip install 'ferlab[heic]'") from None
+    pillow_heif.register_heif_opener()
+
+
 def _check_header(image: "Image.Image") -> None:
-    """Reject images that are too large or animated, before any pixel is decoded."""
+    """Reject images before any pixel is decoded: too large, animated, or only the preview of a camera's raw file."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"{width}x{height} pixels exceed the limit of {MAX_PIXELS:,}")
     if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
         raise ImageError("animated; use `ferlab video` instead")
+    if image.format == "TIFF" and image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 1:  # type: ignore[attr-defined]
+        raise ImageError("a raw file of a camera, of which only a small preview can be read; convert it to JPEG")
 
 
 def _to_rgb(image: "Image.Image") -> np.ndarray:
     """Convert a Pillow image of any mode to upright `(H, W, 3)` uint8, RGB."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16-bit gray, stored in 16 or 32 bits
-        return _from_array((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8), "rgb")
+        return _from_array(_eight_bits(np.asarray(image)), "rgb")
+    if image.mode == "L" and not image.has_transparency_data:
+        return _from_array(np.asarray(image), "rgb")  # several times faster than Pillow's conversion of small images
     if image.mode == "F":
         raise ImageError("floating-point pixels are not supported, because their range is unknown")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"))
+    try:
+        return _on_white(image.convert("RGBA")) if image.has_transparency_data else np.asarray(image.convert("RGB"))
+    except ValueError as error:  # such as the mode LAB
+        raise ImageError(str(error)) from None
+
+
+def _on_white(image: "Image.Image") -> np.ndarray:
+    """Replace the transparency of an RGBA image by a white background. Returns `(H, W, 3)` uint8."""
+    from PIL import Image
+
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+
+
+def _eight_bits(array: np.ndarray) -> np.ndarray:
+    """Convert pixels 0..65535 to uint8, as Pillow does with colors of 16 bits."""
+    if array.min() < 0 or array.max() > 65535:
+        raise ImageError("32-bit pixels are not supported, because their range is unknown")
+    return (array >> 8).astype(np.uint8)

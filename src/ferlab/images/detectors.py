@@ -51,7 +51,7 @@ class Detector(ABC):
 
     Attributes:
         name: the name that `open_detector` and the command line use.
-        whole_image: whether the bounding box is the image itself, which then needs no cropping.
+        whole_image: whether each image is one face, which `resize_crop` crops.
     """
 
     name: ClassVar[str]
@@ -156,16 +156,22 @@ class Haar(Detector):
         return Detection(box=(left + inset, top + inset, side, side))
 
 
+def middle_square(width: int, height: int) -> tuple[int, int, int]:
+    """Return left, top and side of the middle square of an image, in pixels."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side
+
+
 class WholeImage(Detector):
-    """Treats each image as one face, for images that are already cropped."""
+    """Treats the middle square of each image as one face, for images that are already cropped."""
 
     name = "none"
     whole_image = True
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """Return one face with the size of the image."""
-        height, width = image.shape[:2]
-        return [Detection(box=(0.0, 0.0, float(width), float(height)))]
+        """Return one face, the middle square of the image."""
+        left, top, side = middle_square(image.shape[1], image.shape[0])
+        return [Detection(box=(float(left), float(top), float(side), float(side)))]
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
         return self.detect(image)

@@ -1,10 +1,9 @@
-"""Predict on many images: list files, decode them and detect faces in threads, classify faces in batches."""
+"""Predict on many images: decode files and detect faces in threads, classify faces in batches."""
 
-import glob
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -15,70 +14,10 @@ from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
 from ferlab.predict.table import RowWriter, error_row, image_rows
 
-SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jxl", ".png", ".ppm", ".tif", ".tiff", ".webp")
 QUEUE_PER_THREAD = 16  # images that are decoded ahead of the classification
 BATCH = 32  # images whose faces are classified together
 
 NamedImage = TypeVar("NamedImage", bound=Path | str | ImageSource)  # a file, a URL, or an image with a name
-
-
-def list_images(
-    paths: Sequence[str | Path], *, recursive: bool = False, exclude: Path | None = None
-) -> dict[Path, Path]:
-    """List the image files that paths refer to.
-
-    Args:
-        paths: files with any name; folders, of which only files with an image suffix are listed; and patterns such as
-            `photos/*.jpg`.
-        recursive: whether to search subfolders.
-        exclude: a subfolder to leave out, such as the output folder of annotated images.
-
-    Returns:
-        Each file once, sorted within a folder or pattern, with a relative path for files derived from it: its path
-        below the folder, or its name. The relative paths are unique.
-
-    Raises:
-        ImageError: if a path does not exist, or no images are found.
-    """
-    found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        try:
-            found |= _list_path(path, "**/*" if recursive else "*", exclude)
-        except OSError as error:  # such as a name that is too long
-            raise ImageError(f"{path}: {error.strerror}.") from None
-    if not found:
-        hint = "" if recursive else " Use --recursive to search subfolders."
-        raise ImageError(f"No images found in {', '.join(map(str, paths))}.{hint}")
-    return _make_unique(found)
-
-
-def _list_path(path: Path, pattern: str, exclude: Path | None) -> dict[Path, Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.glob(pattern) if _is_image(file))
-        if exclude and path.resolve() in exclude.resolve().parents:
-            files = [file for file in files if exclude.resolve() not in file.resolve().parents]
-        return {file: file.relative_to(path) for file in files}
-    if path.exists():
-        return {path: Path(path.name)}
-    if matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute pattern
-        return {Path(match): Path(Path(match).name) for match in matches if Path(match).is_file()}
-    raise ImageError(f"{path} does not exist. Pass images, folders of images, or a pattern such as '*.jpg'.")
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-
-
-def _make_unique(targets: Mapping[Path, Path]) -> dict[Path, Path]:
-    """Number relative paths that occur more than once: `a.jpg`, `a-2.jpg`."""
-    unique, taken = dict(targets), set[Path]()
-    for file, target in targets.items():
-        number = 2
-        while unique[file] in taken:
-            unique[file] = target.with_stem(f"{target.stem}-{number}")
-            number += 1
-        taken.add(unique[file])
-    return unique
 
 
 def write_predictions(

@@ -13,14 +13,13 @@ import numpy as np
 import ferlab
 from ferlab.errors import DetectorError, ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.decode import Channels, read_image
+from ferlab.images.decode import SUFFICIENT_SIDE, Channels, read_image
 from ferlab.images.detectors import Detection, Detector, YuNet, open_detector, yunet_file
 from ferlab.images.sources import AnyImage, ImageSource, SupportsArray, as_array, is_one_image, open_source
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.results import Box, Classification, Face
 
-SUFFICIENT_SIDE = 1280  # pixels of the longer side to decode; twice the size that detectors search
 HASH_LENGTH = 12  # hexadecimal digits that identify a file in `settings`
 
 
