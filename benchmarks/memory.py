@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_writer import VideoWriter
 from machine import report
 
 from ferlab import Predictor
@@ -23,7 +25,6 @@ from ferlab.predict.batch import write_predictions
 from ferlab.predict.table import open_writer
 from ferlab.predict.timeline import Timeline
 from ferlab.predict.video import predict_video, write_video
-from ferlab.predict.video_io import VideoFile, VideoWriter
 
 FPS = 4  # frames per second of the video
 SIZE = (240, 320)  # height and width of its frames, in pixels

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_writer import VideoWriter
 from typer.testing import CliRunner
 
 from ferlab import Dataset
@@ -15,7 +17,6 @@ from ferlab.cli import app
 from ferlab.emotions import EMOTIONS
 from ferlab.images.detectors import MODEL_VARIABLE
 from ferlab.predict import video_io
-from ferlab.predict.video_io import VideoFile, VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
 from tests.scenes import MEDIA, YUNET, encoded, scene

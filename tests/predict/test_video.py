@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ferlab.predict.video_io import VideoFile, VideoWriter, open_video
 
 from ferlab import Predictor
 from ferlab.errors import OutputError, VideoError
 from ferlab.predict import video_io
 from ferlab.predict.video import FrameFaces, frame_rows, predict_video, write_video
-from ferlab.predict.video_io import VideoFile, VideoWriter, open_video
 from tests.predict.conftest import VIDEO_FPS
 
 
