@@ -47,7 +47,10 @@ def test_a_camera_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_camera_that_sends_no_frames_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_source(monkeypatch, "testsrc=size=64x48:rate=0.2,realtime")
+    use_source(monkeypatch, "testsrc=size=64x48:rate=25:duration=0.2")
+    plugged = threading.Event()
+    monkeypatch.setattr(camera, "Frame", lambda **fields: plugged.wait(20))
     monkeypatch.setattr(camera, "TIMEOUT", 0.5)
     with Camera(0) as opened, pytest.raises(VideoError, match=r"camera 0 stopped: no frame for 0\.5 seconds"):
         list(opened.frames())
+    plugged.set()

@@ -1,5 +1,6 @@
 """Write video files, with PyAV."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -49,14 +50,13 @@ class VideoWriter:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if self._stream:
-                self._finish()
-            self._container.close()
-            if self._stream and kind is None:
-                self._temporary.replace(self.path)
-        except OSError as failure:
             if kind is None:
-                raise self._write_error(failure) from None
+                self._finish()
+            else:
+                with suppress(Exception):  # the first error is the one to report
+                    self._container.close()
+        except OSError as failure:
+            raise self._write_error(failure) from None
         finally:
             self._temporary.unlink(missing_ok=True)
 
@@ -106,10 +106,13 @@ class VideoWriter:
             self._packet = packet
 
     def _finish(self) -> None:
-        self._mux(self._stream.encode(None))
-        if self._packet:
+        if self._stream:
+            self._mux(self._stream.encode(None))
             self._packet.duration = max(1, self._end - self._last_time)  # other frames last until the next one
             self._container.mux(self._packet)
+        self._container.close()
+        if self._stream:
+            self._temporary.replace(self.path)
 
     def _add_stream(self, width: int, height: int) -> None:
         self._stream = self._container.add_stream("libx264", rate=NOMINAL_RATE, options=OPTIONS)
