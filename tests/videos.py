@@ -70,7 +70,7 @@ def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
 
 @contextmanager
 def serve(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve on a local port, which is yielded. Each connection is answered in a thread, and stays open until the end."""
+    """Serve on a local port, and yield it. Each connection is answered in a thread and stays open until the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferlab.predict.video_file import VideoFile
-from ferlab.predict.video_writer import VideoWriter
 from typer.testing import CliRunner
 
 from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.emotions import EMOTIONS
 from ferlab.images.detectors import MODEL_VARIABLE
-from ferlab.predict import video_io
+from ferlab.predict import camera
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_writer import VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
 from tests.scenes import MEDIA, YUNET, encoded, scene
@@ -37,7 +37,7 @@ def workspace(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
     monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
-    monkeypatch.setitem(video_io.CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
+    monkeypatch.setitem(camera.DEVICES, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
     return tmp_path
 
 

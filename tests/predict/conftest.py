@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferlab.predict.video_writer import VideoWriter
 
 from ferlab import Dataset, Predictor
+from ferlab.predict.video_writer import VideoWriter
 from tests.artifacts import linear_artifact
 from tests.scenes import scene
 

@@ -75,14 +75,10 @@ def test_a_still_image_is_one_frame(tmp_path: Path) -> None:
 def test_a_damaged_animation_yields_the_frames_before_the_damage(tmp_path: Path) -> None:
     path = animation(tmp_path / "cut.png")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
-    frames = []
-    with open_video(str(path)) as opened, pytest.raises(VideoError, match=r"cut\.png: frame \d cannot be read"):
-        frames.extend(opened.frames())
-    frames = []
-    with open_video(str(path)) as opened, pytest.raises(VideoError):
-        for frame in opened.frames():
-            frames.append(frame)
-    assert 1 <= len(frames) < 4
+    frames = open_video(str(path)).frames()
+    assert colors_of([next(frames)]) == ["red"]
+    with pytest.raises(VideoError, match=r"cut\.png: frame \d cannot be read"):
+        list(frames)
 
 
 def sequence(folder: Path, numbers: list[int]) -> None:
@@ -101,7 +97,6 @@ def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
 
 def test_a_pattern_selects_numbered_images(tmp_path: Path) -> None:
     sequence(tmp_path, [1, 2, 3])
-    sequence(tmp_path, [])
     Image.new("RGB", (64, 48), "white").save(tmp_path / "frame_x.png")
     Image.new("RGB", (64, 48), "white").save(tmp_path / "other_4.png")
     assert colors_of(frames_of(tmp_path / "frame_%d.png")) == list(COLORS[:3])

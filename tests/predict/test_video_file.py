@@ -73,11 +73,8 @@ def test_all_orientations_are_displayed_upright(tmp_path: Path, across: int, dow
     path = write_video_file(tmp_path / "turned.mp4", [stored], crf="1")
     set_display_matrix(path, (0, across, down, 0) if transposed else (across, 0, 0, down))
     [frame] = frames_of(path)
-    expected = np.array([[0, 1], [2, 3]])
-    if transposed:  # stored right is displayed below, or above if negative
-        expected = expected.T[::across, ::down]
-    else:
-        expected = expected[::down, ::across]
+    image = np.array([[0, 1], [2, 3]])
+    expected = image.T[::across, ::down] if transposed else image[::down, ::across]
     assert frame.pixels.shape == ((120, 80, 3) if transposed else (80, 120, 3))
     assert corners(frame.pixels) == expected.ravel().tolist()
 
