@@ -20,6 +20,7 @@ from ferlab.predict.video_writer import VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
 from tests.scenes import MEDIA, YUNET, encoded, scene
+from tests.videos import noise, write_video_file
 
 PAGE = ROOT / "docs" / "how-to" / "predict.md"
 
@@ -114,6 +115,24 @@ def test_a_video(workspace: Path) -> None:
     assert "face 1" in (workspace / "talk.svg").read_text()
     with VideoFile(workspace / "annotated.mp4") as annotated:
         assert len(list(annotated.frames())) == 5
+
+
+def test_several_videos(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="monday.mp4")
+    for name in ("monday.mp4", "tuesday.mkv"):
+        write_video_file(workspace / name, noise(2))
+    invoke(words)
+    assert {row["source"] for row in rows_of(workspace / "faces.csv")} == {"monday.mp4", "tuesday.mkv"}
+    assert sorted(path.name for path in (workspace / "annotated").iterdir()) == ["monday.mp4", "tuesday.mkv.mp4"]
+
+
+def test_an_image_sequence(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="frames")
+    (workspace / "frames").mkdir()
+    for number in range(3):
+        shutil.copyfile(workspace / "photo.jpg", workspace / "frames" / f"frame_{number:04d}.png")
+    invoke(words)
+    assert [row["time_s"] for row in rows_of(workspace / "faces.csv")] == ["0.0", "0.0333", "0.0667"]
 
 
 def test_a_camera(workspace: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ferlab.errors import VideoError
-from ferlab.predict.video_file import VideoFile, orient
+from ferlab.predict.video_file import FrameClock, VideoFile, orient
 from ferlab.predict.video_input import open_video
 from ferlab.predict.video_source import Frame
 from tests.predict.conftest import VIDEO_FPS
@@ -33,10 +33,16 @@ def test_frames_have_numbers_and_times(video: Path) -> None:
 
 def test_a_joined_recording_goes_on_where_the_first_one_ends(tmp_path: Path) -> None:
     """As in a file to which a camera appended after a restart."""
-    parts = [write_video_file(tmp_path / f"{number}.ts", noise(number)).read_bytes() for number in (12, 8)]
+    parts = [write_video_file(tmp_path / f"{number}.ts", noise(number)).read_bytes() for number in (4, 10, 6)]
     (tmp_path / "joined.ts").write_bytes(b"".join(parts))
     seconds = [frame.seconds for frame in frames_of(tmp_path / "joined.ts")]
     np.testing.assert_allclose(seconds, np.arange(20) / RATE, atol=1e-3)
+
+
+def test_times_that_jump_back_a_little_are_held() -> None:
+    """Some recorders swap the times of frames."""
+    clock = FrameClock(interval=0.1)
+    assert [clock.seconds(time) for time in (5.0, 5.2, 5.1, 5.3)] == pytest.approx([0, 0.2, 0.2, 0.3])
 
 
 def test_frames_without_times_follow_at_the_frame_rate(tmp_path: Path) -> None:

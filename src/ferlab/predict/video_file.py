@@ -19,7 +19,7 @@ from ferlab.predict.video_source import Frame, VideoSource
 TIMEOUT = 30.0  # seconds to wait for data from a server; live playlists are silent for 10 s and more
 MAX_CORRUPT_PACKETS = 10_000  # give up on a source that only ever fails
 TRUNCATED_SHARE = 0.9  # of the stated length; a file that ends earlier may have been cut off
-MAX_JITTER = 0.5  # seconds by which times may decrease within one recording
+MAX_JITTER = 2  # frames by which times may decrease within one recording
 DEFAULT_RATE = 30.0  # frames per second, where the video states no frame rate
 STILL_CODECS = ("bmp", "gif", "mjpeg", "png", "tiff", "webp")  # codecs of cover pictures
 RTSP_OPTIONS = {"rtsp_flags": "prefer_tcp"}  # UDP loses packets, and many networks block it
@@ -68,7 +68,7 @@ class VideoFile(VideoSource):
     def _read(self, container: Any) -> Generator[Frame, None, None]:
         """Yield the frames, in the thread. It closes the file, because no other thread may do so while it reads."""
         aspect = float(self._stream.sample_aspect_ratio or 1)
-        clock = _Clock(interval=1 / float(self._stream.guessed_rate or DEFAULT_RATE))
+        clock = FrameClock(interval=1 / float(self._stream.guessed_rate or DEFAULT_RATE))
         try:
             for number, frame in enumerate(self._decode(container)):
                 duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
@@ -121,7 +121,7 @@ class VideoFile(VideoSource):
             raise VideoError(f"{self.name} is damaged: too many packets cannot be decoded.")
 
 
-class _Clock:
+class FrameClock:
     """Converts the times that a file states to seconds since the first frame.
 
     Files may state no times. Where two recordings are joined, the time starts again.
@@ -141,7 +141,7 @@ class _Clock:
         if stated is None:
             self._last = following
             return following
-        if self._offset is None or stated + self._offset < self._last - MAX_JITTER:
+        if self._offset is None or stated + self._offset < self._last - MAX_JITTER * self.interval:
             self._offset = following - stated
         self._last = max(self._last, stated + self._offset)
         return self._last
