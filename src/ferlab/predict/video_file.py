@@ -22,6 +22,7 @@ TRUNCATED_SHARE = 0.9  # of the stated length; a file that ends earlier may have
 MAX_JITTER = 2  # frames by which times may decrease within one recording
 DEFAULT_RATE = 30.0  # frames per second, where the video states no frame rate
 STILL_CODECS = ("bmp", "gif", "mjpeg", "png", "tiff", "webp")  # codecs of cover pictures
+CAMERA_FORMAT = "mpjpeg"  # JPEG images over HTTP, without times: FFmpeg assumes 25 frames per second
 RTSP_OPTIONS = {"rtsp_flags": "prefer_tcp"}  # UDP loses packets, and many networks block it
 
 
@@ -68,13 +69,14 @@ class VideoFile(VideoSource):
     def _read(self, container: Any) -> Generator[Frame, None, None]:
         """Yield the frames, in the thread. It closes the file, because no other thread may do so while it reads."""
         aspect = float(self._stream.sample_aspect_ratio or 1)
+        without_times = container.format.name == CAMERA_FORMAT
         clock = FrameClock(interval=1 / float(self._stream.guessed_rate or DEFAULT_RATE))
         try:
             for number, frame in enumerate(self._decode(container)):
                 duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
                 yield Frame(
                     number=number,
-                    seconds=clock.seconds(None if frame.time is None else float(frame.time)),
+                    seconds=clock.seconds(time.monotonic() if without_times else frame.time),
                     duration=duration or clock.interval,
                     load=partial(pixels_of, frame, aspect),
                 )
