@@ -92,6 +92,11 @@ def video(
             except VideoError as error:
                 outputs.write_error(source, error)
                 continue
+            except KeyboardInterrupt:
+                if not counts["frames"]:
+                    raise
+                counts["interrupted"] = 1
+                break
             with opened, _advance(opened, timeline, quiet) as on_rows:
                 frames = predict_video(predictor, opened, every=every, fps=fps, smooth=smooth, seconds=seconds)
                 counts += write_video(opened, frames, outputs, min_confidence=min_confidence, on_rows=on_rows)
