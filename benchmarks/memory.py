@@ -22,8 +22,9 @@ from ferlab.images.decode import read_image
 from ferlab.predict.batch import write_predictions
 from ferlab.predict.table import open_writer
 from ferlab.predict.timeline import Timeline
-from ferlab.predict.video import predict_video, write_video
-from ferlab.predict.video_io import VideoFile, VideoWriter
+from ferlab.predict.video import VideoOutputs, predict_video, write_video
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_writer import VideoWriter
 
 FPS = 4  # frames per second of the video
 SIZE = (240, 320)  # height and width of its frames, in pixels
@@ -87,9 +88,12 @@ def video_job(predictor: Predictor, photo: Path, minutes: float, folder: Path) -
         if next(frames) * 10 % total == 0:
             measured.append(resident_megabytes())
 
-    with VideoFile(folder / "video.mp4") as video:
-        outs = [folder / "rows.parquet", folder / "annotated.mp4"]
-        write_video(predictor, video, outs, predict_video(predictor, video, smooth=1.0), on_rows=on_rows)
+    outs = [folder / "rows.parquet", folder / "annotated.mp4"]
+    with (
+        VideoFile(folder / "video.mp4") as video,
+        VideoOutputs(outs, predictor.artifact.class_names) as outputs,
+    ):
+        write_video(video, predict_video(predictor, video, smooth=1.0), outputs, on_rows=on_rows)
     return measured
 
 

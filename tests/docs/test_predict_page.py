@@ -14,11 +14,13 @@ from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.emotions import EMOTIONS
 from ferlab.images.detectors import MODEL_VARIABLE
-from ferlab.predict import video_io
-from ferlab.predict.video_io import VideoFile, VideoWriter
+from ferlab.predict import camera
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_writer import VideoWriter
 from tests.docs.test_docs import ROOT, blocks, command_lines
 from tests.predict.test_table import rows_of
 from tests.scenes import MEDIA, YUNET, encoded, scene
+from tests.videos import noise, write_video_file
 
 PAGE = ROOT / "docs" / "how-to" / "predict.md"
 
@@ -36,7 +38,7 @@ def workspace(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
     monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
-    monkeypatch.setitem(video_io.CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
+    monkeypatch.setitem(camera.DEVICES, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
     return tmp_path
 
 
@@ -113,6 +115,24 @@ def test_a_video(workspace: Path) -> None:
     assert "face 1" in (workspace / "talk.svg").read_text()
     with VideoFile(workspace / "annotated.mp4") as annotated:
         assert len(list(annotated.frames())) == 5
+
+
+def test_several_videos(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="monday.mp4")
+    for name in ("monday.mp4", "tuesday.mkv"):
+        write_video_file(workspace / name, noise(2))
+    invoke(words)
+    assert {row["source"] for row in rows_of(workspace / "faces.csv")} == {"monday.mp4", "tuesday.mkv"}
+    assert sorted(path.name for path in (workspace / "annotated").iterdir()) == ["monday.mp4", "tuesday.mkv.mp4"]
+
+
+def test_an_image_sequence(workspace: Path) -> None:
+    [words] = page_commands("video", starting_with="frames")
+    (workspace / "frames").mkdir()
+    for number in range(3):
+        shutil.copyfile(workspace / "photo.jpg", workspace / "frames" / f"frame_{number:04d}.png")
+    invoke(words)
+    assert [row["time_s"] for row in rows_of(workspace / "faces.csv")] == ["0.0", "0.0333", "0.0667"]
 
 
 def test_a_camera(workspace: Path) -> None:

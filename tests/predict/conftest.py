@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Predictor
-from ferlab.predict.video_io import VideoWriter
+from ferlab.predict.video_writer import VideoWriter
 from tests.artifacts import linear_artifact
 from tests.scenes import scene
 

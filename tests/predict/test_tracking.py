@@ -32,7 +32,22 @@ def test_a_face_keeps_its_number_across_a_gap_of_one_second() -> None:
     tracker.update([face(0)], 0.0)
     tracker.update([], 0.5)
     assert list(tracker.update([face(0)], 1.0)) == [1]
+    tracker.update([], 1.5)
     assert list(tracker.update([face(0)], 2.1)) == [2]
+
+
+def test_a_face_keeps_its_number_if_frames_are_further_apart_than_a_second() -> None:
+    tracker = Tracker()
+    assert [list(tracker.update([face(0)], seconds)) for seconds in (0.0, 2.0, 4.0)] == [[1], [1], [1]]
+    tracker.update([], 6.0)
+    assert list(tracker.update([face(0)], 8.0)) == [2]
+
+
+def test_a_face_keeps_its_number_when_the_size_of_the_frames_changes() -> None:
+    tracker = Tracker()
+    tracker.update([face(900)], 0.0)
+    tracker.rescale(1 / 3, 1)
+    assert list(tracker.update([face(300)], 0.1)) == [1]
 
 
 def test_smoothing_is_an_exponential_moving_average() -> None:

@@ -1,20 +1,29 @@
 """Prediction on videos: which frames are processed, face numbers, and complete output files."""
 
-import csv
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from ferlab import Predictor
+from ferlab import Dataset, Predictor
+from ferlab.emotions import EMOTIONS as CLASSES
 from ferlab.errors import OutputError, VideoError
-from ferlab.predict import video_io
-from ferlab.predict.video import FrameFaces, frame_rows, predict_video, write_video
-from ferlab.predict.video_io import VideoFile, VideoWriter, open_video
+from ferlab.predict import camera
+from ferlab.predict.video import FrameFaces, VideoOutputs, frame_rows, predict_video, write_video
+from ferlab.predict.video_file import VideoFile
+from ferlab.predict.video_input import open_video
+from ferlab.predict.video_writer import VideoWriter
 from tests.predict.conftest import VIDEO_FPS
+from tests.predict.test_table import rows_of
+from tests.scenes import scene
+from tests.videos import write_video_file
 
 
 def test_faces_keep_their_numbers(haar_predictor: Predictor, video: Path) -> None:
@@ -44,34 +53,60 @@ def test_options_select_the_frames(haar_predictor: Predictor, video: Path, optio
     np.testing.assert_allclose([result.frame.seconds for result in results], times, atol=1e-3)
 
 
+def write(
+    predictor: Predictor, video: Path, outs: list[Path], frames: Iterator[FrameFaces] | None = None, **options: Any
+) -> Counter[str]:
+    """Write the results of a video."""
+    with VideoFile(video) as opened, VideoOutputs(outs, predictor.artifact.class_names) as outputs:
+        return write_video(opened, frames or predict_video(predictor, opened), outputs, **options)
+
+
 def test_tables_and_an_annotated_video_are_written(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
     outs = [tmp_path / name for name in ("rows.csv", "rows.jsonl", "annotated.mp4")]
     seen: list = []
-    with VideoFile(video) as opened:
+    with VideoFile(video) as opened, VideoOutputs(outs, haar_predictor.artifact.class_names) as outputs:
         frames = predict_video(haar_predictor, opened, every=3)
-        counts = write_video(haar_predictor, opened, outs, frames, min_confidence=1, on_rows=seen.extend)
-    with open(outs[0], newline="") as file:
-        rows = list(csv.DictReader(file))
+        counts = write_video(opened, frames, outputs, min_confidence=1, on_rows=seen.extend)
+    rows = rows_of(outs[0])
     assert counts["frames"] == 10
     assert counts["uncertain"] == len(rows) == len(seen) == len(outs[1].read_text().splitlines())
     assert [row["time_s"] for row in rows if row["face"] == "1"] == [str(round(0.3 * n, 4)) for n in range(10)]
     with VideoFile(outs[2]) as annotated, VideoFile(video) as plain:
         pairs = list(zip(annotated.frames(), itertools.islice(plain.frames(), 0, None, 3), strict=True))
+        assert annotated.duration == pytest.approx(3, abs=0.1)
     for copy, original in pairs:
         assert copy.seconds == pytest.approx(original.seconds, abs=1e-3)
         assert np.abs(copy.pixels.astype(int) - original.pixels).max() > 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["annotated.mp4", "rows.csv", "rows.jsonl"]
 
 
-def test_an_existing_file_is_not_overwritten(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
-    before = video.read_bytes()
-    with (
-        VideoFile(video) as opened,
-        pytest.raises(OutputError, match=r"video\.mp4 already exists\. Choose another --out\.$"),
-    ):
-        write_video(haar_predictor, opened, [tmp_path / "rows.csv", video], predict_video(haar_predictor, opened))
-    assert video.read_bytes() == before
-    assert list(tmp_path.iterdir()) == []
+def test_the_last_frame_of_an_annotated_video_lasts_as_long_as_in_the_original(
+    haar_predictor: Predictor, tmp_path: Path
+) -> None:
+    images = [Image.new("RGB", (64, 48), color) for color in ("red", "blue")]
+    images[0].save(tmp_path / "slow.gif", save_all=True, append_images=images[1:], duration=[500, 2000])
+    with open_video(str(tmp_path / "slow.gif")) as opened, VideoOutputs([tmp_path / "a.mp4"], CLASSES) as outputs:
+        write_video(opened, predict_video(haar_predictor, opened), outputs)
+    with VideoFile(tmp_path / "a.mp4") as annotated:
+        assert annotated.duration == pytest.approx(2.5, abs=1e-3)
+
+
+def test_a_stop_time_limits_the_annotated_video(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
+    with VideoFile(video) as opened, VideoOutputs([tmp_path / "a.mp4"], CLASSES) as outputs:
+        write_video(opened, predict_video(haar_predictor, opened, seconds=1.0), outputs)
+    with VideoFile(tmp_path / "a.mp4") as annotated:
+        assert annotated.duration == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["taken.csv", "taken.mp4", "taken"])
+def test_an_existing_output_is_not_overwritten(haar_predictor: Predictor, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name / "file" if name == "taken" else tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("content")
+    with pytest.raises(OutputError, match=rf"{name} (already exists|is not empty)\. Choose another --out\.$"):
+        VideoOutputs([tmp_path / "rows.csv", tmp_path / name], CLASSES)
+    assert file.read_text() == "content"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def first_frames(predictor: Predictor, video: Path, error: BaseException) -> Iterator[FrameFaces]:
@@ -81,17 +116,47 @@ def first_frames(predictor: Predictor, video: Path, error: BaseException) -> Ite
     raise error
 
 
-def test_an_error_leaves_no_video(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
-    frames = first_frames(haar_predictor, video, VideoError("the camera is gone"))
-    with VideoFile(video) as opened, pytest.raises(VideoError, match="the camera is gone"):
-        write_video(haar_predictor, opened, [tmp_path / "annotated.mp4"], frames)
+def test_a_failure_leaves_no_video(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
+    frames = first_frames(haar_predictor, video, OutputError("the disk is full"))
+    with pytest.raises(OutputError, match="the disk is full"):
+        write(haar_predictor, video, [tmp_path / "annotated.mp4"], frames)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_ends_with_an_error_keeps_its_frames(
+    haar_predictor: Predictor, video: Path, tmp_path: Path
+) -> None:
+    outs = [tmp_path / name for name in ("rows.csv", "annotated.mp4")]
+    frames = first_frames(haar_predictor, video, VideoError("the camera is gone"))
+    with VideoFile(video) as opened, VideoOutputs(outs, CLASSES) as outputs:
+        assert write_video(opened, frames, outputs)["frames"] == 5
+    assert [str(error) for error in outputs.errors] == ["the camera is gone"]
+    *rows, last = rows_of(outs[0])
+    assert {row["frame"] for row in rows} == set("01234")
+    assert (last["source"], last["status"], last["reason"]) == (str(video), "error", "the camera is gone")
+    with VideoFile(outs[1]) as annotated:
+        assert len(list(annotated.frames())) == 5
+
+
+def test_a_video_without_any_frame_is_an_error_and_leaves_no_files(video: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in ("rows.csv", "annotated.mp4")]
+    with (
+        VideoFile(video) as opened,
+        pytest.raises(VideoError, match="damaged"),
+        VideoOutputs(outs, CLASSES) as outputs,
+    ):
+        write_video(opened, failing(VideoError("damaged")), outputs)
+    assert list(tmp_path.iterdir()) == []
+
+
+def failing(error: Exception) -> Iterator[FrameFaces]:
+    raise error
+    yield
 
 
 def test_ctrl_c_completes_all_files(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
     outs = [tmp_path / name for name in ("rows.parquet", "annotated.mp4")]
-    with VideoFile(video) as opened:
-        counts = write_video(haar_predictor, opened, outs, first_frames(haar_predictor, video, KeyboardInterrupt()))
+    counts = write(haar_predictor, video, outs, first_frames(haar_predictor, video, KeyboardInterrupt()))
     assert (counts["frames"], counts["interrupted"]) == (5, 1)
     import pyarrow.parquet
 
@@ -100,13 +165,28 @@ def test_ctrl_c_completes_all_files(haar_predictor: Predictor, video: Path, tmp_
         assert len(list(annotated.frames())) == 5
 
 
-def test_an_unknown_output_format_is_reported_first(haar_predictor: Predictor, video: Path, tmp_path: Path) -> None:
-    frames = first_frames(haar_predictor, video, VideoError("no frame may be processed"))
-    with (
-        VideoFile(video) as opened,
-        pytest.raises(OutputError, match=r"annotated\.avi: the suffix.*\.parquet or \.mp4"),
-    ):
-        write_video(haar_predictor, opened, [tmp_path / "annotated.avi"], frames)
+def test_an_unknown_output_format_is_reported_first(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"annotated\.avi: the suffix.*\.parquet, \.mp4, or the name of a folder"):
+        VideoOutputs([tmp_path / "annotated.avi"], CLASSES)
+
+
+def test_a_face_keeps_its_number_when_the_stream_changes_its_size(
+    demo: Dataset, haar_predictor: Predictor, tmp_path: Path
+) -> None:
+    large = np.stack([scene(demo, (180, 200, 60))] * 3, axis=2)
+    parts = [
+        write_video_file(tmp_path / f"{number}.ts", [image] * 5)
+        for number, image in enumerate([large, cv2.resize(large, (300, 200))])
+    ]
+    (tmp_path / "sizes.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with VideoFile(tmp_path / "sizes.ts") as opened, VideoOutputs([tmp_path / "a.mp4"], CLASSES) as outputs:
+        results = list(predict_video(haar_predictor, opened))
+        write_video(opened, iter(results), outputs)
+    assert [list(result.faces) for result in results] == [[1]] * 10
+    with VideoFile(tmp_path / "a.mp4") as annotated:
+        first, *_, last = annotated.frames()
+    assert first.pixels.shape == last.pixels.shape == (400, 600, 3)
+    assert np.abs(first.pixels.astype(int) - last.pixels).mean() < 10
 
 
 def test_a_frame_without_a_face_has_one_row(haar_predictor: Predictor, tmp_path: Path) -> None:
@@ -118,7 +198,7 @@ def test_a_frame_without_a_face_has_one_row(haar_predictor: Predictor, tmp_path:
 
 
 def test_a_camera_is_stopped_after_a_time(haar_predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(video_io.CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
+    monkeypatch.setitem(camera.DEVICES, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
     with open_video("0") as opened:
         results = list(predict_video(haar_predictor, opened, seconds=0.4))
     assert 1 <= len(results) <= 11

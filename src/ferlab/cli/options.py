@@ -55,6 +55,9 @@ DetectorModelOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="YuNet model file. [default: $FERLAB_DETECTOR_MODEL, or downloaded once]"),
 ]
+MaxFacesOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Keep only the N largest faces of each image.", min=1)
+]
 MinConfidenceOption = Annotated[
     float,
     typer.Option(metavar="SHARE", help="Leave the emotion blank below this confidence, 0 to 1.", min=0, max=1),

@@ -14,6 +14,7 @@ import ferlab
 from ferlab.cli.options import (
     DetectorModelOption,
     DetectorOption,
+    MaxFacesOption,
     MinConfidenceOption,
     PredictorOption,
     QuietOption,
@@ -41,9 +42,7 @@ def predict(
     model: PredictorOption = "default",
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
-    max_faces: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep only the N largest faces of each image.", min=1)
-    ] = None,
+    max_faces: MaxFacesOption = None,
     file_format: Annotated[
         Literal["table", "csv", "jsonl", "parquet"] | None,
         typer.Option("--format", help="Output format. [default: by the suffix of --out, or `table`]"),

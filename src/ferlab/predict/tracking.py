@@ -36,6 +36,7 @@ class Tracker:
         self.smooth = smooth
         self._tracks: list[_Track] = []
         self._last_number = 0
+        self._last_time = 0.0  # of the previous frame, in seconds
 
     def update(self, faces: Sequence[Face], seconds: float) -> dict[int, Face]:
         """Number the faces of the next frame.
@@ -48,7 +49,9 @@ class Tracker:
             The faces by number, with smoothed probabilities. A face that was missing for more than a second gets a new
             number.
         """
-        self._tracks = [track for track in self._tracks if seconds - track.last_seen <= MAX_GAP]
+        oldest = min(self._last_time, seconds - MAX_GAP)  # frames may be more than a second apart
+        self._tracks = [track for track in self._tracks if track.last_seen >= oldest]
+        self._last_time = seconds
         numbered = {}
         for face, track in self._match(faces):
             if track is None:
@@ -58,6 +61,12 @@ class Tracker:
             track.box, track.last_seen = face.box, seconds
             numbered[track.number] = _with_probabilities(face, track.probabilities)
         return numbered
+
+    def rescale(self, width: float, height: float) -> None:
+        """Scale the known boxes by these factors, when the size of the frames changes."""
+        for track in self._tracks:
+            x, y, box_width, box_height = track.box
+            track.box = Box(round(x * width), round(y * height), round(box_width * width), round(box_height * height))
 
     def _match(self, faces: Sequence[Face]) -> list[tuple[Face, _Track | None]]:
         """Assign tracks to faces greedily, largest overlap first."""

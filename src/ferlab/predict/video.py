@@ -1,20 +1,25 @@
-"""Predict on video files and cameras."""
+"""Predict on videos, image sequences and cameras, and write the results."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from types import TracebackType
 
-from ferlab.errors import OutputError
+from ferlab.errors import OutputError, VideoError
 from ferlab.predict.annotate import annotate_image
 from ferlab.predict.predictor import Predictor
 from ferlab.predict.results import Face
-from ferlab.predict.table import FORMATS, Row, RowWriter, face_row, open_writer
+from ferlab.predict.table import FORMATS, Row, error_row, face_row, open_writer
 from ferlab.predict.tracking import Tracker
-from ferlab.predict.video_io import Frame, VideoSource, VideoWriter
+from ferlab.predict.video_source import Frame, VideoSource
+from ferlab.predict.video_writer import VideoWriter
 
+TABLE_SUFFIXES = tuple(f".{name}" for name in FORMATS)
 VIDEO_SUFFIX = ".mp4"  # of annotated videos
 
 
@@ -39,7 +44,7 @@ def predict_video(
 
     Args:
         predictor: the predictor.
-        video: an opened video file or camera.
+        video: the opened video.
         every: process every n-th frame.
         fps: maximum number of frames to process per second of video; None for no limit.
         smooth: time constant, in seconds, of the moving average of each face's probabilities; 0 for no smoothing.
@@ -50,9 +55,9 @@ def predict_video(
 
     Raises:
         DetectorError: if the detector is not available.
-        VideoError: if the video cannot be decoded, or the camera stops.
+        VideoError: if the video cannot be read to its end, or the camera stops.
     """
-    tracker, next_slot = Tracker(smooth), 0
+    tracker, next_slot, size = Tracker(smooth), 0, None
     for frame in video.frames():
         if seconds is not None and frame.seconds >= seconds:
             return
@@ -60,6 +65,10 @@ def predict_video(
         if frame.number % every or slot < next_slot:
             continue
         next_slot = slot + 1 if fps else 0
+        height, width = frame.pixels.shape[:2]
+        if size and size != (width, height):
+            tracker.rescale(width / size[0], height / size[1])
+        size = (width, height)
         prediction = predictor.predict(frame.pixels)
         yield FrameFaces(frame=frame, faces=tracker.update(prediction.faces, frame.seconds))
 
@@ -71,22 +80,107 @@ def frame_rows(source: str, result: FrameFaces, min_confidence: float = 0.0) -> 
     return [{**row, **position} for row in rows or [{"source": source, "status": "no_face"}]]
 
 
+class VideoOutputs:
+    """The output files for the results of videos. Use it as a context manager.
+
+    Args:
+        outs: tables (`.csv`, `.jsonl`, `.parquet`) for the rows of all videos; an annotated video (`.mp4`); or folders,
+            which are names without a suffix, for an annotated copy of each video. If empty, rows are printed.
+        class_names: the class names of the model.
+        num_videos: the number of videos.
+
+    Attributes:
+        errors: the errors of videos so far.
+
+    Raises:
+        MissingExtraError: if the library for an output is not installed.
+        OutputError: if an output exists, has an unknown suffix, or cannot be written.
+    """
+
+    def __init__(self, outs: Sequence[Path], class_names: Sequence[str], num_videos: int = 1) -> None:
+        self.errors: list[VideoError] = []
+        self.num_videos, self.class_names = num_videos, tuple(class_names)
+        self._outs, self._has_rows = tuple(outs), False
+        self._copies = set[Path]()
+        for path in outs:
+            self._check(path)
+
+    def _check(self, path: Path) -> None:
+        if path.is_dir() and any(path.iterdir()):
+            raise OutputError(f"The folder {path} is not empty. Choose another --out.")
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} already exists. Choose another --out.")
+        if path.suffix and path.suffix.lower() not in (*TABLE_SUFFIXES, VIDEO_SUFFIX):
+            raise OutputError(
+                f"{path}: the suffix does not name an output format. Use {', '.join(TABLE_SUFFIXES)}, "
+                f"{VIDEO_SUFFIX}, or the name of a folder for annotated videos."
+            )
+        if path.suffix.lower() == VIDEO_SUFFIX and self.num_videos > 1:
+            raise OutputError(f"{path} can hold one annotated video only. For several, pass a folder to --out.")
+
+    def __enter__(self) -> "VideoOutputs":
+        with ExitStack() as stack:
+            files = [path for path in self._outs if path.suffix.lower() in TABLE_SUFFIXES]
+            self._tables = [stack.enter_context(open_writer(path, None, self.class_names)) for path in files]
+            if not self._outs:
+                self._tables = [stack.enter_context(open_writer(None, "table", self.class_names))]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows to all tables.
+
+        Raises:
+            OutputError: if a file cannot be written.
+        """
+        self._has_rows = True
+        for table in self._tables:
+            table.write(rows)
+
+    def write_error(self, source: str, error: VideoError) -> None:
+        """Write a row with the status `error` for a video that cannot be read, or not to its end.
+
+        Raises:
+            VideoError: if this row would be the only one of a single video.
+        """
+        if self.num_videos == 1 and not self._has_rows:
+            raise error
+        self.errors.append(error)
+        self.write([error_row(source, str(error))])
+
+    def open_copies(self, source: str) -> list[VideoWriter]:
+        """Return writers for the annotated copies of a video."""
+        outs = [path for path in self._outs if path.suffix.lower() not in TABLE_SUFFIXES]
+        return [VideoWriter(path if path.suffix else path / self._file_name(path, source)) for path in outs]
+
+    def _file_name(self, folder: Path, source: str) -> str:
+        """Name an annotated copy after its source, with a number if another video has the same name."""
+        stem = re.sub(r"[^\w. -]", "_", Path(source).name).removesuffix(VIDEO_SUFFIX)
+        names = (f"{stem}{number}{VIDEO_SUFFIX}" for number in chain([""], (f"-{number}" for number in count(2))))
+        name = next(name for name in names if folder / name not in self._copies)
+        self._copies.add(folder / name)
+        return name
+
+
 def write_video(
-    predictor: Predictor,
     video: VideoSource,
-    outs: Sequence[Path],
     frames: Iterator[FrameFaces],
+    outputs: VideoOutputs,
     *,
     min_confidence: float = 0.0,
     on_rows: Callable[[Sequence[Row]], None] = lambda _: None,
 ) -> Counter[str]:
-    """Write the rows and annotated copies of a video as its frames are processed. Ctrl-C completes all files.
+    """Write the rows and annotated copies of a video as its frames are processed.
+
+    After Ctrl-C, or if the video cannot be read to its end, the files contain the frames up to there.
 
     Args:
-        predictor: the predictor that produces `frames`.
         video: the video that `frames` belong to.
-        outs: tables (`.csv`, `.jsonl`, `.parquet`) and annotated videos (`.mp4`); if empty, rows are printed.
         frames: the result of `predict_video`.
+        outputs: the output files.
         min_confidence: threshold, 0..1; faces below it get the status `uncertain`.
         on_rows: called with the rows of each frame.
 
@@ -95,42 +189,24 @@ def write_video(
 
     Raises:
         DetectorError: if the detector is not available.
-        MissingExtraError: if the library for an output is not installed.
-        OutputError: if an output exists, has an unknown suffix, or cannot be written.
-        VideoError: if the video cannot be decoded, or the camera stops.
+        OutputError: if a file cannot be written.
+        VideoError: if no frame of a single video can be read.
     """
-    _check_outputs(outs)
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
-        copies = [stack.enter_context(VideoWriter(path)) for path in outs if path.suffix.lower() == VIDEO_SUFFIX]
-        tables = [stack.enter_context(writer) for writer in _open_tables(outs, predictor.artifact.class_names)]
+        copies = [stack.enter_context(copy) for copy in outputs.open_copies(video.name)]
         try:
             for result in frames:
                 rows = frame_rows(video.name, result, min_confidence)
-                for table in tables:
-                    table.write(rows)
+                outputs.write(rows)
                 for copy in copies:
                     copy.write(annotate_image(result.frame.pixels, result.faces), result.frame.seconds)
                 on_rows(rows)
                 counts.update(["frames", *(row["status"] for row in rows)])
         except KeyboardInterrupt:
             counts["interrupted"] = 1
+        except VideoError as error:
+            outputs.write_error(video.name, error)
+        for copy in copies:
+            copy.extend(video.position)
     return counts
-
-
-def _check_outputs(outs: Sequence[Path]) -> None:
-    for path in outs:
-        if path.suffix.lower().removeprefix(".") not in (*FORMATS, VIDEO_SUFFIX.removeprefix(".")):
-            raise OutputError(
-                f"{path}: the suffix does not name an output format. Use .{', .'.join(FORMATS)} or {VIDEO_SUFFIX}."
-            )
-        if path.exists():
-            raise OutputError(f"{path} already exists. Choose another --out.")
-
-
-def _open_tables(outs: Sequence[Path], class_names: Sequence[str]) -> Iterator[RowWriter]:
-    for path in outs:
-        if path.suffix.lower() != VIDEO_SUFFIX:
-            yield open_writer(path, None, class_names)
-    if not outs:
-        yield open_writer(None, "table", class_names)
