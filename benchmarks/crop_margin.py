@@ -17,7 +17,8 @@ from machine import describe_machine
 
 from ferlab import Dataset, Split, load_dataset
 from ferlab.images.crop import crop_face
-from ferlab.images.detectors import Detector, open_detector
+from ferlab.images.detection import Detector
+from ferlab.images.detectors import open_detector
 from ferlab.predict.artifact import Artifact
 
 MARGINS = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.3)

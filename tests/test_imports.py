@@ -1,7 +1,9 @@
 """Heavy packages load only where they are needed. The layers are checked by import-linter (pyproject.toml)."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import ferlab
 
@@ -45,3 +47,19 @@ def test_public_names_are_not_hidden_by_modules_of_the_same_name() -> None:
 def test_every_public_name_is_listed_by_dir() -> None:
     assert {"train", "evaluate", "compare", "Predictor", "load_dataset"} <= set(ferlab.__all__)
     assert set(ferlab.__all__) <= set(dir(ferlab))
+
+
+def test_no_data_is_sent_to_microsoft(tmp_path: Path) -> None:
+    """ONNX Runtime keeps a device number in the home folder unless its telemetry is off."""
+    code = "import numpy as np, ferlab; ferlab.Predictor(detector='none').predict(np.zeros((48, 48), np.uint8))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    subprocess.run([sys.executable, "-c", code], env=environment | {"HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.rglob("*Microsoft*"))
+
+
+def test_the_users_choice_about_telemetry_is_kept() -> None:
+    code = "import os, ferlab; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    for value in ("0", "1"):
+        environment = os.environ | {"ORT_DISABLE_TELEMETRY": value}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == value

@@ -11,7 +11,7 @@ import pytest
 
 from ferlab import Dataset, FerlabError, compare, data, load_dataset, load_plugin, train
 from ferlab.errors import DataError, PluginError
-from ferlab.images.detectors import Detector
+from ferlab.images.detection import Detector
 from ferlab.models import build_model, model_names, model_options
 from ferlab.models.registry import plugin_modules
 from ferlab.plugins import unload_plugin

@@ -6,6 +6,7 @@ small model with the same interface is served from a local HTTP server.
 
 import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -15,20 +16,14 @@ import pytest
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, UnknownNameError
-from ferlab.images.detectors import (
-    MODEL_VARIABLE,
-    YUNET_SHA256,
-    Detector,
-    Haar,
-    YuNet,
-    detector_names,
-    open_detector,
-    yunet_file,
-)
+from ferlab.images.detection import Detection, Detector
+from ferlab.images.detectors import Haar, WholeImage, detector_names, open_detector
+from ferlab.images.yunet import MODEL_VARIABLE, YUNET_SHA256, YuNet, yunet_file
 from ferlab.predict.artifact import DEFAULT
 from tests.detector_models import CELL, bright_cell_detector
 from tests.scenes import MEDIA, YUNET, scene
 
+needs_haar = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV has no Haar cascades")
 NAMES = [name for name in detector_names() if name != "auto"]
 UNREACHABLE = "http://127.0.0.1:9/yunet.onnx"
 
@@ -37,6 +32,8 @@ UNREACHABLE = "http://127.0.0.1:9/yunet.onnx"
 def detector(request: pytest.FixtureRequest) -> Detector:
     if request.param == "yunet" and not YUNET.is_file():
         pytest.skip("YuNet's model file is not available")
+    if request.param == "haar" and not hasattr(cv2, "CascadeClassifier"):
+        pytest.skip("this version of OpenCV has no Haar cascades")
     return open_detector(request.param, YUNET if request.param == "yunet" else None)
 
 
@@ -44,7 +41,7 @@ def colored(image: np.ndarray) -> np.ndarray:
     return np.stack([image] * 3, axis=2)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (9, 9), (1, 5000), (5000, 1), (100, 100)])
+@pytest.mark.parametrize("shape", [(1, 1), (9, 9), (1, 5000), (20, 640), (64, 1600), (5000, 1), (100, 100)])
 def test_images_of_any_size_are_accepted(detector: Detector, shape: tuple[int, int]) -> None:
     detections = detector.detect(colored(np.full(shape, 128, np.uint8)))
     assert len(detections) == detector.whole_image
@@ -70,6 +67,53 @@ def test_boxes_are_in_pixels_of_the_original_image(detector: Detector, demo: Dat
         [first], [second] = detector.detect(colored(image)), detector.detect(colored(resized))
         np.testing.assert_allclose(np.array(second.box) / factor, first.box, atol=25)
         assert (first.landmarks is None) == (second.landmarks is None)
+
+
+def test_threads_share_a_detector(detector: Detector, demo: Dataset) -> None:
+    images = [colored(scene(demo, (220, 40 * number, 100))) for number in range(8)]
+    one_by_one = [detector.detect(image) for image in images]
+    with ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(detector.detect, images * 3)) == one_by_one * 3
+
+
+def test_a_larger_search_finds_smaller_faces_and_keeps_large_ones(detector: Detector, demo: Dataset) -> None:
+    """Small faces lie on the borders of tiles. The large face is larger than the overlap of tiles."""
+    if detector.whole_image:
+        pytest.skip("this detector does not search")
+    small = [(80, left, top) for left in (100, 620, 1100, 1580, 2060) for top in (60, 460)]
+    image = colored(scene(demo, *small, (700, 600, 700), size=(1500, 2560)))
+    [large, *_] = found = detector.detect(image, search_size=2560)
+    assert large.box[2] > 350
+    matched = [any(contains(face.box, left + 40, top + 40) for face in found[1:]) for _, left, top in small]
+    assert sum(matched) >= 8
+    assert len(found) <= 1 + len(small)
+    assert len(detector.detect(image)) < len(found)
+
+
+def contains(box: tuple[float, float, float, float], x: float, y: float) -> bool:
+    return box[0] < x < box[0] + box[2] and box[1] < y < box[1] + box[3]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (np.nan, 0, 9, 9),
+        (0, np.inf, 9, 9),
+        (0, 0, 0, 9),
+        (0, 0, 9, -1),
+        (-10, 0, 9, 9),
+        (0, 200, 9, 9),
+        (-2.9e24, 0, 9, 9),
+    ],
+)
+def test_impossible_detections_are_dropped(box: tuple[float, float, float, float]) -> None:
+    possible = Detection(box=(-3, 190, 9, 20), score=0.7)
+
+    class Fixed(WholeImage):
+        def _detect(self, image: np.ndarray) -> list[Detection]:
+            return [Detection(box=box, score=1.0), possible]
+
+    assert Detector.detect(Fixed(), np.zeros((200, 300, 3), np.uint8)) == [possible]
 
 
 @pytest.mark.real_data
@@ -111,8 +155,8 @@ def served(monkeypatch: pytest.MonkeyPatch, http_folder: tuple[Path, str]) -> Pa
     content = bright_cell_detector() if not YUNET.is_file() else YUNET.read_bytes()
     (folder / "yunet.onnx").write_bytes(content)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", f"{address}/yunet.onnx")
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", f"{address}/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_SHA256", hashlib.sha256(content).hexdigest())
     return folder / "yunet.onnx"
 
 
@@ -120,7 +164,7 @@ def served(monkeypatch: pytest.MonkeyPatch, http_folder: tuple[Path, str]) -> Pa
 def bright_cells(monkeypatch: pytest.MonkeyPatch, served: Path) -> Path:
     """Serve the model that detects white cells, whether or not YuNet is available."""
     served.write_bytes(bright_cell_detector())
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_SHA256", hashlib.sha256(served.read_bytes()).hexdigest())
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_SHA256", hashlib.sha256(served.read_bytes()).hexdigest())
     return served
 
 
@@ -175,11 +219,12 @@ def test_a_missing_file_on_the_server_is_an_error(served: Path) -> None:
         open_detector("yunet")
 
 
+@needs_haar
 def test_auto_falls_back_to_haar_without_a_network(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", UNREACHABLE)
     with caplog.at_level(logging.WARNING, "ferlab"):
         assert isinstance(open_detector("auto"), Haar)
     assert "could not be downloaded" in caplog.text
@@ -191,12 +236,12 @@ def test_auto_falls_back_to_haar_without_a_network(
 
 def test_a_cached_model_needs_no_network(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     yunet_file()
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", UNREACHABLE)
     assert isinstance(open_detector("auto"), YuNet)
 
 
 def test_a_given_model_file_is_used_without_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", UNREACHABLE)
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", UNREACHABLE)
     (tmp_path / "model.onnx").write_bytes(bright_cell_detector())
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "none.onnx"))
     assert isinstance(open_detector("auto", tmp_path / "model.onnx"), YuNet)
@@ -211,13 +256,27 @@ def test_a_bad_model_file_is_an_error_even_for_auto(monkeypatch: pytest.MonkeyPa
             open_detector(name)
     (tmp_path / "other.onnx").write_bytes(b"not a network")
     for model in (None, DEFAULT):
-        with pytest.raises(DetectorError, match="is not a YuNet face detector"):
+        with pytest.raises(DetectorError, match="is not a YuNet face detector that ONNX Runtime can load"):
             open_detector("auto", model)
 
 
 def test_a_model_file_for_a_detector_without_one_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="has no model file"):
         open_detector("haar", tmp_path / "other.onnx")
+
+
+def test_opencv_without_haar_cascades(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """OpenCV 5 has none: `auto` says why YuNet is not available, and `haar` what to install."""
+    monkeypatch.delattr("cv2.CascadeClassifier", raising=False)
+    monkeypatch.delenv(MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", UNREACHABLE)
+    with pytest.raises(
+        DetectorError, match=r"OpenCV .* has no Haar cascades\. Choose the detector 'yunet', or install"
+    ):
+        open_detector("haar")
+    with pytest.raises(DetectorError, match=r"could not be downloaded .*--detector-model"):
+        open_detector("auto")
+    assert "Haar" not in caplog.text
 
 
 def test_an_unknown_detector_name_is_an_error() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ferlab import EMOTIONS, Dataset, Predictor, Split, load_dataset
 from ferlab.errors import DataError
-from ferlab.images.detectors import MODEL_VARIABLE
+from ferlab.images.yunet import MODEL_VARIABLE
 from tests.data.builders import contents, noise, own_images, png, table, write_folder, write_zip
 from tests.detector_models import bright_cell_detector
 from tests.scenes import MEDIA, YUNET, encoded, scene
@@ -299,7 +299,7 @@ def test_notes_are_kept_in_parts_and_in_the_cache(tmp_path: Path) -> None:
 def haar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the default detector fall back to Haar, as without a network."""
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
 
 
 def photos(demo: Dataset) -> dict[str, bytes]:

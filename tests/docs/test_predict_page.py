@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.emotions import EMOTIONS
-from ferlab.images.detectors import MODEL_VARIABLE
+from ferlab.images.yunet import MODEL_VARIABLE
 from ferlab.predict import camera
 from ferlab.predict.video_file import VideoFile
 from ferlab.predict.video_writer import VideoWriter
@@ -37,7 +37,7 @@ def workspace(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             writer.write(np.stack([one] * 3, axis=2), number / 10)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
     monkeypatch.setitem(camera.DEVICES, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25,realtime"))
     return tmp_path
 

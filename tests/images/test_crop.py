@@ -6,7 +6,8 @@ import pytest
 
 from ferlab.errors import ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.detectors import Detection, WholeImage
+from ferlab.images.detection import Detection
+from ferlab.images.detectors import WholeImage
 
 GRAY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
 

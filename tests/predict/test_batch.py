@@ -16,8 +16,8 @@ from PIL import Image
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, FerlabError, OutputError
-from ferlab.images.detectors import MODEL_VARIABLE
 from ferlab.images.listing import list_images
+from ferlab.images.yunet import MODEL_VARIABLE
 from ferlab.predict import Prediction
 from ferlab.predict.batch import predict_files, write_predictions
 from ferlab.predict.table import open_writer
@@ -237,7 +237,7 @@ def test_the_fallback_of_auto_is_logged_once(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr("ferlab.images.detectors.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
+    monkeypatch.setattr("ferlab.images.yunet.YUNET_URL", "http://127.0.0.1:9/yunet.onnx")
     linear_artifact(tmp_path / "linear.onnx")
     results = list(predict_files(Predictor(tmp_path / "linear.onnx"), [photos / "a.png"] * 8, threads=3))
     assert {len(result) for _, result in results if isinstance(result, Prediction)} == {2}

@@ -18,8 +18,10 @@ from PIL import Image
 
 from ferlab import Dataset, Predictor
 from ferlab.errors import DetectorError, ImageError
+from ferlab.images.decode import DecodedImage, read_image
 from ferlab.predict import Prediction
 from tests.artifacts import linear_artifact
+from tests.detector_models import CELL, bright_cell_detector
 from tests.scenes import MEDIA, YUNET, encoded, scene
 
 GRAY = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
@@ -238,3 +240,40 @@ if child := os.fork():
 os._exit((predictor.predict(images), predictor.classify(crops)) != expected)
 """
     subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], check=True, timeout=60)
+
+
+# Images in which a small network detects white cells of 32 pixels.
+
+
+def white_cells(corners: list[tuple[int, int]], side: int, size: tuple[int, int]) -> np.ndarray:
+    image = np.zeros((*size, 3), np.uint8)
+    for left, top in corners:
+        image[top : top + side, left : left + side] = 255
+    return image
+
+
+def test_a_large_jpeg_is_decoded_again_if_a_face_is_smaller_than_a_crop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(bright_cell_detector())
+    predictor = Predictor(detector_model=tmp_path / "model.onnx")
+    sides = []
+
+    def recording(source: object, **options: object) -> DecodedImage:
+        sides.append(options["sufficient_side"])
+        return read_image(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ferlab.predict.predictor.read_image", recording)
+    [face] = predictor.predict(encoded(white_cells([(512, 256)], 128, (1440, 2560)), ".jpg"))
+    assert face.box == (512, 256, 128, 128)
+    assert sides == [640, 960]  # the face has 32 of 640 pixels, and 48 of 960
+    assert predictor.predict(encoded(white_cells([], 128, (1440, 2560)), ".jpg")).faces == []
+    assert sides == [640, 960, 640]
+
+
+def test_the_search_size_determines_which_faces_are_found(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(bright_cell_detector())
+    image = white_cells([(320, 64), (1600, 1280)], CELL, (1440, 2560))
+    small, large = (Predictor(detector_model=tmp_path / "model.onnx", search_size=size) for size in (640, 2560))
+    assert not small.predict(image).faces
+    assert sorted(face.box for face in large.predict(image)) == [(320, 64, CELL, CELL), (1600, 1280, CELL, CELL)]

@@ -12,6 +12,7 @@ import typer
 
 import ferlab
 from ferlab.data import Dataset, load_dataset
+from ferlab.images.detection import MIN_SEARCH_SIZE
 from ferlab.progress import console
 
 SOURCE_HELP = "Folder or zip of FER2013 or of your own images, fer2013.csv, or `demo`."
@@ -57,6 +58,14 @@ DetectorModelOption = Annotated[
 ]
 MaxFacesOption = Annotated[
     int | None, typer.Option(metavar="N", help="Keep only the N largest faces of each image.", min=1)
+]
+SearchSizeOption = Annotated[
+    int,
+    typer.Option(
+        metavar="PIXELS",
+        help="Longer side of the copy in which faces are searched. Use 1280 or more for group photos.",
+        min=MIN_SEARCH_SIZE,
+    ),
 ]
 MinConfidenceOption = Annotated[
     float,

@@ -18,9 +18,11 @@ from ferlab.cli.options import (
     MinConfidenceOption,
     PredictorOption,
     QuietOption,
+    SearchSizeOption,
     stop,
 )
 from ferlab.formatting import counted, duration
+from ferlab.images.detection import SEARCH_SIZE
 from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
 from ferlab.predict.batch import write_predictions
@@ -42,6 +44,7 @@ def predict(
     model: PredictorOption = "default",
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
+    search_size: SearchSizeOption = SEARCH_SIZE,
     max_faces: MaxFacesOption = None,
     file_format: Annotated[
         Literal["table", "csv", "jsonl", "parquet"] | None,
@@ -74,7 +77,12 @@ def predict(
     _check_resume(paths, out, resume, retry_errors)
     images = _images(paths, recursive, annotate)
     predictor = ferlab.Predictor(
-        model, detector, detector_model=detector_model, max_faces=max_faces, allow_urls=any(map(is_url, paths))
+        model,
+        detector,
+        detector_model=detector_model,
+        search_size=search_size,
+        max_faces=max_faces,
+        allow_urls=any(map(is_url, paths)),
     )
     settings = {**predictor.settings, "min_confidence": min_confidence}
     sources = set(map(str, images))

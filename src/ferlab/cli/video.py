@@ -16,9 +16,11 @@ from ferlab.cli.options import (
     MinConfidenceOption,
     PredictorOption,
     QuietOption,
+    SearchSizeOption,
 )
 from ferlab.errors import VideoError
 from ferlab.formatting import counted
+from ferlab.images.detection import SEARCH_SIZE
 from ferlab.predict.image_sequence import DEFAULT_RATE
 from ferlab.predict.table import Row
 from ferlab.predict.timeline import Timeline, check_plot, write_timeline
@@ -40,6 +42,7 @@ def video(
     model: PredictorOption = "default",
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
+    search_size: SearchSizeOption = SEARCH_SIZE,
     max_faces: MaxFacesOption = None,
     out: Annotated[
         list[Path] | None,
@@ -83,7 +86,9 @@ def video(
     sources = list(dict.fromkeys(sources))
     if plot and len(sources) > 1:
         raise typer.BadParameter("it shows one video only. Pass one video.", param_hint="--plot")
-    predictor = ferlab.Predictor(model, detector, detector_model=detector_model, max_faces=max_faces)
+    predictor = ferlab.Predictor(
+        model, detector, detector_model=detector_model, search_size=search_size, max_faces=max_faces
+    )
     class_names = predictor.artifact.class_names
     timeline = _timeline(plot, class_names) if plot else None
     counts: Counter[str] = Counter()

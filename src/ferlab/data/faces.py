@@ -1,13 +1,17 @@
 """Convert image files to the input of a model, with the decoder, the detectors and the crop of prediction."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 
 import numpy as np
 
-from ferlab.data.reading import decode
 from ferlab.images.crop import CROP_MARGIN, crop_face, resize_crop
-from ferlab.images.detectors import Detector, YuNet, open_detector, yunet_file
+from ferlab.images.decode import decode_file
+from ferlab.images.detection import Detector
+from ferlab.images.detectors import open_detector
+from ferlab.images.find import find_faces
+from ferlab.images.yunet import YuNet, yunet_file
 
 DETECTOR_NAMES = {"yunet": "YuNet", "haar": "OpenCV's Haar cascade"}
 
@@ -53,10 +57,11 @@ class Cropper:
             ImageError: with the reason, if the content cannot be decoded.
             ValueError: with the reason, if there is no face.
         """
-        image = decode(content)
-        detections = self.detector.detect(image)
+        image, detections = find_faces(
+            lambda side: decode_file(io.BytesIO(content), sufficient_side=side), self.detector
+        )
         if not detections:
             raise ValueError("no face found")
         if self.detector.whole_image:
-            return resize_crop(image)
-        return crop_face(image, detections[0], CROP_MARGIN)
+            return resize_crop(image.pixels)
+        return crop_face(image.pixels, detections[0], CROP_MARGIN)

@@ -2,7 +2,8 @@
 
 from ferlab.images.crop import crop_face, resize_crop
 from ferlab.images.decode import DecodedImage, read_image
-from ferlab.images.detectors import Detection, Detector, open_detector
+from ferlab.images.detection import Detection, Detector
+from ferlab.images.detectors import open_detector
 from ferlab.images.sources import ImageSource, as_array, open_source
 
 __all__ = [

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ferlab.errors import ImageError
-from ferlab.images.detectors import Detection, middle_square
+from ferlab.images.detection import Detection
+from ferlab.images.detectors import middle_square
 
 CROP_SIDE = 48  # pixels, the input size of every model
 CROP_MARGIN = 0.0  # for models trained on FER2013; measured by benchmarks/crop_margin.py
@@ -29,13 +30,13 @@ def crop_face(image: np.ndarray, detection: Detection, margin: float) -> np.ndar
     left, top, width, height = detection.box
     center = np.array([left + width / 2, top + height / 2]) - 0.5  # OpenCV: pixel centers have integer coordinates
     side = max(1.0, math.sqrt(width * height) * (1 + 2 * margin))
-    image, corner = _neighborhood(image, center, reach=side)
-    center = center - corner
+    image, corner = _neighborhood(image, center, reach=0.75 * side + 2)  # half a diagonal is 0.71 sides
+    gray, center = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), center - corner
     fine = CROP_SIDE * max(1, math.ceil(side / CROP_SIDE))  # warp at full resolution, then average to avoid aliasing
     rotation = cv2.getRotationMatrix2D(center.tolist(), _tilt(detection), fine / side)
     rotation[:, 2] = rotation[:, 2] + (fine - 1) / 2 - center
-    crop = cv2.warpAffine(image, rotation, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
+    crop = cv2.warpAffine(gray, rotation, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
 
 
 def resize_crop(crop: np.ndarray) -> np.ndarray:

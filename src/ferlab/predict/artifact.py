@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ferlab.errors import ArtifactError, MissingExtraError
+from ferlab.onnx_session import open_session
 
 SCHEMA = 2
 METADATA = {
@@ -108,13 +109,8 @@ def _read(path: Path) -> bytes:
 
 def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any], ForwardFunction]:
     """Load an ONNX model. Returns its metadata and its forward function."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = open_session(content, threads)
     except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
         raise ArtifactError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
     metadata = _check(path, content, session.get_modelmeta().custom_metadata_map)

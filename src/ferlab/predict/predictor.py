@@ -13,9 +13,12 @@ import numpy as np
 import ferlab
 from ferlab.errors import DetectorError, ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.decode import SUFFICIENT_SIDE, Channels, read_image
-from ferlab.images.detectors import Detection, Detector, YuNet, open_detector, yunet_file
+from ferlab.images.decode import Channels, read_image
+from ferlab.images.detection import SEARCH_SIZE, Detection, Detector
+from ferlab.images.detectors import open_detector
+from ferlab.images.find import find_faces
 from ferlab.images.sources import AnyImage, ImageSource, SupportsArray, as_array, is_one_image, open_source
+from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.results import Box, Classification, Face
@@ -49,6 +52,7 @@ class Predictor:
         model: an artifact file, or `default` for the model in the package.
         detector: `auto`, `yunet`, `haar`, or `none` if each image is one face; see `ferlab.images.open_detector`.
         detector_model: the YuNet model file; if None, it is downloaded once.
+        search_size: longer side, in pixels, of the copy in which faces are searched; more than 640 for group photos.
         threads: number of CPU threads per call; 0 for all cores.
         max_faces: return at most this many faces of each image, the largest ones; None for all.
         allow_urls: whether `predict` downloads images from URLs. Do not allow it for strings from people you do not
@@ -75,6 +79,7 @@ class Predictor:
         detector: str = "auto",
         *,
         detector_model: str | Path | None = None,
+        search_size: int = SEARCH_SIZE,
         threads: int = 0,
         max_faces: int | None = None,
         allow_urls: bool = False,
@@ -82,28 +87,28 @@ class Predictor:
         if max_faces is not None and max_faces < 1:
             raise DetectorError(f"max_faces must be at least 1, or None for all faces, got {max_faces}.")
         self.artifact = Artifact(model, threads=threads)
-        self.detector_model, self.threads = detector_model, threads
+        self.detector_model, self.search_size, self.threads = detector_model, search_size, threads
         self.max_faces, self.allow_urls = max_faces, allow_urls
         self._detector_name = detector
-        self._per_thread = threading.local()  # detectors are not thread-safe
+        self._detector: Detector | None = None
         self._lock = threading.Lock()
 
     @property
     def detector(self) -> Detector:
-        """The face detector of the current thread, opened on first use.
+        """The face detector, opened on first use.
 
         Raises:
             DetectorError: if the detector is not available.
             UnknownNameError: if no detector has this name.
         """
-        if not hasattr(self._per_thread, "detector"):
-            with self._lock:  # resolve `auto` once, so that its warning is logged once
-                self._per_thread.detector = open_detector(self._detector_name, self.detector_model)
-                self._detector_name = self._per_thread.detector.name
-        return self._per_thread.detector
+        with self._lock:
+            if self._detector is None:
+                self._detector = open_detector(self._detector_name, self.detector_model, threads=self.threads)
+                self._detector_name = self._detector.name
+        return self._detector
 
     def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
-        names = ("detector_model", "threads", "max_faces", "allow_urls")
+        names = ("detector_model", "search_size", "threads", "max_faces", "allow_urls")
         options = {name: getattr(self, name) for name in names}
         return functools.partial(type(self), self.artifact.path, self._detector_name, **options), ()
 
@@ -122,6 +127,7 @@ class Predictor:
             "ferlab": ferlab.__version__,
             "model": f"{metadata['name']} {metadata['sha256'][:HASH_LENGTH]}",
             "detector": detector,
+            "search_size": self.search_size,
             "max_faces": self.max_faces,
         }
 
@@ -201,8 +207,10 @@ class Predictor:
         The errors are those of `predict`.
         """
         source = open_source(image, allow_urls=self.allow_urls)
-        decoded = read_image(source, channels=channels, sufficient_side=SUFFICIENT_SIDE)
-        detections = self.detector.detect(decoded.pixels)[: self.max_faces]
+        decoded, detections = find_faces(
+            lambda side: read_image(source, channels=channels, sufficient_side=side), self.detector, self.search_size
+        )
+        detections = detections[: self.max_faces]
         if self.detector.whole_image:
             crops = [resize_crop(decoded.pixels) for _ in detections]
         else:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from ferlab.images.detectors import Point
+from ferlab.images.detection import Point
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,28 @@
+"""Open ONNX Runtime sessions: the only place that chooses threads and options."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_session(model: bytes, threads: int = 0) -> "InferenceSession":
+    """Open a model on the CPU. Several threads can use the session at the same time.
+
+    Threads that wait for work sleep. By default they would spin and take the cores from other sessions, OpenCV and
+    decoders.
+
+    Args:
+        model: the content of an ONNX file.
+        threads: number of CPU threads per call; 0 for all cores.
+
+    Raises:
+        Exception: if ONNX Runtime cannot load the model. Its exceptions have no other common base class.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
