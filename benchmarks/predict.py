@@ -69,7 +69,7 @@ def main() -> None:
             versions(arguments, files, folder / "video.mp4"),
             by_opencv(arguments.detector, originals[0]),
             new_processes(arguments, originals[0], folder / "model.keras"),
-            by_keras(arguments.detector, folder / "model.keras", files[: arguments.number // 10]),
+            by_keras(arguments.detector, folder / "model.keras", files[: max(20, arguments.number // 10)]),
         ]
     rows = {name: value for part, _ in parts for name, value in part.items()}
     ratios = {name: value for _, part in parts for name, value in part.items()}
