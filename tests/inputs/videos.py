@@ -180,58 +180,58 @@ CASES = [
             ("MPEG transport stream", ".ts", partial(check_format, ".ts", "libx264")),
             ("AVI, MPEG-4", ".avi", partial(check_format, ".avi", "mpeg4")),
             ("AVI, Motion JPEG", ".avi", partial(check_format, ".avi", "mjpeg", pixel_format="yuvj420p")),
-            ("raw H.264 without times", ".h264", partial(check_format, ".h264", "libx264")),
+            ("Raw H.264 without times", ".h264", partial(check_format, ".h264", "libx264")),
         )
     ),
     InputCase(
         group=VIDEOS,
-        input="a display matrix that turns or mirrors the video, as phones write it",
+        input="A display matrix that turns or mirrors the video, as phones write it",
         result="Frames are turned and mirrored accordingly, also in annotated copies.",
         check=check_orientations,
     ),
     InputCase(
         group=VIDEOS,
-        input="a cover picture before the video",
+        input="A cover picture before the video",
         result="The video is read, not the cover.",
         check=check_cover,
     ),
     InputCase(
         group=VIDEOS,
-        input="a size that changes midway",
+        input="A size that changes midway",
         result="Faces keep their numbers. The annotated copy keeps the first size.",
         check=check_sizes,
     ),
     InputCase(
         group=VIDEOS,
-        input="several videos",
+        input="Several videos",
         result="One table; one annotated copy per video in a folder.",
         check=check_several,
     ),
     InputCase(
-        group=VIDEOS, input="a name with `%d` and accents", result="Every frame is processed.", check=check_odd_name
+        group=VIDEOS, input="A name with `%d` and accents", result="Every frame is processed.", check=check_odd_name
     ),
     InputCase(
         group=VIDEOS,
-        input="a file that was cut off",
+        input="A file that was cut off",
         result="The frames before the cut are processed, with a warning.",
         check=check_cut_off,
     ),
     InputCase(
         group=VIDEOS,
-        input="sound without a video",
+        input="Sound without a video",
         result="Error: no video stream.",
         check=partial(check_error, write_sound, "has no video stream"),
     ),
     InputCase(
         group=VIDEOS,
-        input="a file of another kind",
+        input="A file of another kind",
         result="Error: invalid data.",
         check=partial(check_error, lambda path: path.write_text("not a video"), "Invalid data"),
     ),
     *(
         InputCase(
             group=MOVING,
-            input=f"animated {name} (`{suffix}`)",
+            input=f"Animated {name} (`{suffix}`)",
             result="`ferlab video` processes every frame.",
             check=partial(check_animation, suffix),
         )
@@ -239,13 +239,13 @@ CASES = [
     ),
     InputCase(
         group=MOVING,
-        input="a folder of images",
+        input="A folder of images",
         result="`ferlab video` takes them as frames, in the order of the numbers in their names.",
         check=check_folder,
     ),
     InputCase(
         group=MOVING,
-        input="a pattern such as `frame_%04d.png`",
+        input="A pattern such as `frame_%04d.png`",
         result="`ferlab video` takes the matching images as frames.",
         check=check_pattern,
     ),
@@ -260,7 +260,7 @@ CASES = [
     ),
     InputCase(
         group=STREAMS,
-        input="a server that never answers",
+        input="A server that never answers",
         result="Error after 30 seconds. Ctrl-C is heard at any time.",
         check=check_silence,
     ),
