@@ -56,8 +56,13 @@ def linear_artifact(path: Path, *, scale: float = 0.001, **changes: Any) -> np.n
         [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    write_artifact(path, model, stored)
+    onnx.checker.check_model(onnx.load(path))
+    return weights
+
+
+def write_artifact(path: Path, model: onnx.ModelProto, stored: dict[str, Any]) -> None:
+    """Write a model with metadata, whose `sha256` is 64 zeros, and with its right hash."""
     helper.set_model_props(model, {key: json.dumps(value) for key, value in stored.items()})
     content = model.SerializeToString()
     path.write_bytes(content.replace(b"0" * 64, digest(content, "0" * 64).encode()))
-    onnx.checker.check_model(onnx.load(path))
-    return weights

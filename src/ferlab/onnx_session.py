@@ -1,13 +1,18 @@
 """Open ONNX Runtime sessions: the only place that chooses threads and options."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+NO_FOLDER = f"{os.devnull}/none"  # where weights outside the model file would be read from
+
 
 def open_session(model: bytes, threads: int = 0) -> "InferenceSession":
     """Open a model on the CPU. Several threads can use the session at the same time.
+
+    A model whose weights are in other files is refused: it could read any file.
 
     Threads that wait for work sleep. By default they would spin and take the cores from other sessions, OpenCV and
     decoders.
@@ -25,4 +30,5 @@ def open_session(model: bytes, threads: int = 0) -> "InferenceSession":
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,15 +1,18 @@
 """ONNX artifacts: their probabilities, and the files that are refused."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError
 from ferlab.predict import Artifact
 from ferlab.predict.artifact import METADATA
-from tests.artifacts import linear_artifact
+from tests.artifacts import linear_artifact, metadata, write_artifact
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (300, 48, 48), dtype=np.uint8)
 
@@ -60,3 +63,75 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArtifactError, match=reason):
             Artifact(tmp_path / name)
+
+
+def rename_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = model.graph.node[0].input[0] = "pixels"
+
+
+def rename_output(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = model.graph.node[-1].output[0] = "scores"
+
+
+def take_smaller_images(model: onnx.ModelProto) -> None:
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        dimension.dim_value = 24
+    model.graph.initializer[0].dims[0] = 24 * 24
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[: 24 * 24 * 7 * 4]
+
+
+def return_logits(model: onnx.ModelProto) -> None:
+    del model.graph.node[-1]
+    model.graph.node[-1].output[0] = "probabilities"
+
+
+def return_no_numbers(model: onnx.ModelProto) -> None:
+    weights = model.graph.initializer[0]
+    weights.raw_data = np.full(len(weights.raw_data) // 4, np.nan, np.float32).tobytes()
+
+
+def read_another_file(model: onnx.ModelProto) -> None:
+    weights = model.graph.initializer[0]
+    Path("weights.bin").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="weights.bin")
+
+
+def keep(model: onnx.ModelProto) -> None:
+    pass
+
+
+HOSTILE = {
+    "another input name": (rename_input, {}, "does not run on faces of 48x48 pixels"),
+    "another output name": (rename_output, {}, "does not run on faces of 48x48 pixels"),
+    "another input size": (take_smaller_images, {}, "does not run on faces of 48x48 pixels"),
+    "logits": (return_logits, {}, "does not return probabilities of its 7 classes"),
+    "no numbers": (return_no_numbers, {}, "with the sum nan"),
+    "another file": (read_another_file, {}, "cannot be loaded as an ONNX model"),
+    "fewer classes": (keep, {"class_names": EMOTIONS[:3]}, "of its 3 classes: expected .*, got"),
+    "one class twice": (keep, {"class_names": ("angry",) * 7}, "two or more different names"),
+    "control characters": (keep, {"class_names": ("a\x1b[2J", "b")}, "a list of printable names"),
+    "a text as classes": (keep, {"class_names": "angry"}, "a list of printable names"),
+    "no margin": (keep, {"crop_margin": "wide"}, "crop_margin must be a number"),
+    "a huge margin": (keep, {"crop_margin": 1e9}, "crop_margin must be a number"),
+    "a list as protocol": (keep, {"protocol": []}, "protocol must be an object"),
+}
+
+
+@pytest.mark.parametrize(("change", "values", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_models_with_a_right_hash_and_wrong_content_are_refused(
+    change: Callable[[onnx.ModelProto], None],
+    values: dict[str, Any],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "linear.onnx"
+    linear_artifact(path)
+    model = onnx.load(path)
+    change(model)
+    write_artifact(path, model, metadata(**values))
+    with pytest.raises(ArtifactError, match=reason):
+        Artifact(path)

@@ -37,6 +37,8 @@ SCHEMA_1_NAMES = {"licences": "licenses"}
 DEFAULT = Path(__file__).with_name("fernet_s.onnx")
 SUFFIXES = (".onnx", ".tflite")
 BATCH_SIZE = 128
+SUM_TOLERANCE = 0.01  # of the probabilities of a face
+MAX_MARGIN = 2.0  # crop margins beyond this are not meaningful
 
 # From images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K) float32.
 ForwardFunction = Callable[[np.ndarray], np.ndarray]
@@ -57,7 +59,8 @@ class Artifact:
             `probabilities` unless you need the model without checks and batching.
 
     Raises:
-        ArtifactError: if the file is missing, is not a model, lacks metadata, or does not match its hash.
+        ArtifactError: if the file is missing, is not a model, lacks metadata, does not match its hash, refers to other
+            files, or does not return probabilities of its classes.
         MissingExtraError: if it is a `.tflite` file and no LiteRT runtime is installed.
     """
 
@@ -66,6 +69,21 @@ class Artifact:
         load = _load_litert if self.path.suffix == ".tflite" else _load_onnx
         self.metadata, self.forward = load(self.path, _read(self.path), threads)
         self.class_names = tuple(self.metadata["class_names"])
+        self._try_out()
+
+    def _try_out(self) -> None:
+        """Check the input and output of the model, which its metadata does not prove."""
+        try:
+            output = self.forward(np.zeros((1, 48, 48, 1), np.float32))
+        except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ArtifactError(f"{self.path} does not run on faces of 48x48 pixels: {reason}") from error
+        expected = (1, len(self.class_names))
+        if output.shape != expected or not abs(float(output.sum()) - 1) < SUM_TOLERANCE:
+            raise ArtifactError(
+                f"{self.path} does not return probabilities of its {len(self.class_names)} classes: expected "
+                f"{expected} with the sum 1, got {output.shape} with the sum {float(output.sum()):g}."
+            )
 
     def probabilities(self, images: np.ndarray, batch_size: int = BATCH_SIZE) -> np.ndarray:
         """Predict the class probabilities of face crops.
@@ -78,14 +96,17 @@ class Artifact:
             `(N, K)` float32, each row summing to 1.
 
         Raises:
-            ArtifactError: if the images have another shape or dtype.
+            ArtifactError: if the images have another shape or dtype, or a probability is not a number.
         """
         if images.dtype != np.uint8 or images.shape[1:] != (48, 48):
             raise ArtifactError(f"Images must be (N, 48, 48) uint8, got {images.shape} {images.dtype}.")
         batches = [np.empty((0, len(self.class_names)), np.float32)]
         for start in range(0, len(images), batch_size):
             batches.append(self.forward(images[start : start + batch_size, ..., None].astype(np.float32)))
-        return np.concatenate(batches)
+        probabilities = np.concatenate(batches)
+        if not np.isfinite(probabilities).all():
+            raise ArtifactError(f"{self.path} returned probabilities that are not numbers. The model is damaged.")
+        return probabilities
 
 
 def digest(content: bytes, stated: str) -> str:
@@ -198,6 +219,8 @@ def _decode_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
         metadata = {key: json.loads(stored[key]) for key in METADATA}
     except ValueError:
         raise ArtifactError(f"{path} has metadata that is not JSON. Export the model again.") from None
+    if problem := _problem(metadata):
+        raise ArtifactError(f"{path} has invalid metadata: {problem}. Export the model again.")
     if metadata["schema"] not in (1, SCHEMA):
         raise ArtifactError(
             f"{path} has schema {metadata['schema']}, but this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
@@ -206,3 +229,18 @@ def _decode_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
     if isinstance(protocol.get("selected_on"), str):  # schema 1
         protocol["selected_on"] = protocol["selected_on"].split("+")
     return metadata
+
+
+def _problem(metadata: Mapping[str, Any]) -> str | None:
+    """Describe what is wrong with the types of metadata, if anything."""
+    names, margin = metadata["class_names"], metadata["crop_margin"]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
+        return "class_names must be a list of printable names"
+    if len(names) < 2 or len(set(names)) < len(names):
+        return "class_names must be two or more different names"
+    if not isinstance(margin, int | float) or not abs(margin) <= MAX_MARGIN:
+        return f"crop_margin must be a number between -{MAX_MARGIN:g} and {MAX_MARGIN:g}"
+    for key in ("protocol", "fingerprints", "accuracy"):
+        if not isinstance(metadata[key], dict):
+            return f"{key} must be an object"
+    return None
