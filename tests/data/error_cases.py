@@ -195,7 +195,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("no class folders", lambda: write_folder(Path("images"), {"5.jpg": JPEG}), ["class folders", "train/<class>"], None),
         Case("only one class", images("train/cat", "test/cat"), ["test/cat", "at least two"], None),
         Case("two spellings of a class", images("cat", "dog", "Dog"), ["Dog and dog", "Merge"], None),
-        Case("control characters in a class name", images("cat", "d\x1bog"), ["'d\\x1bog'", "Rename it"], None),
+        Case("control characters in a class name", images("cat", "d\x1bog"), ["'d\\x1bog'", "rename it"], None),
         Case("class without training images", images("train/cat", "train/dog", "test/eel"), ["'eel'"], None),
     ],
     "CSV tables": [
