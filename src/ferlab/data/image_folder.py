@@ -158,7 +158,7 @@ def _classes(class_folders: Sequence[PurePosixPath], source: str) -> tuple[dict[
     spellings: dict[str, list[PurePosixPath]] = {}
     for folder in class_folders:
         if not folder.name.isprintable():
-            raise DataError(f"{source}: the class folder {str(folder)!r} has control characters in its name; rename it.")
+            raise DataError(f"{source}: the class folder {str(folder)!r} contains control characters; rename it.")
         spellings.setdefault(_comparable(folder.name), []).append(folder)
     for folders in spellings.values():
         _require_one_per_split(folders, source)
