@@ -373,7 +373,8 @@ def measured_systems() -> list[Measured]:
         for row in measured_leaderboard().standings
     ]
     for published in publications():
-        rows = [row for row in published.comparison.ranking if row.group == "fair"]
+        names = {system.name for system in systems}
+        rows = [row for row in published.comparison.ranking if row.group == "fair" and row.recipe not in names]
         systems += [_measured(published.comparison, row) for row in rows]
     return sorted(systems, key=lambda system: -system.accuracy)
 

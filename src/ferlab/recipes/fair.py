@@ -38,10 +38,8 @@ def _fair(architecture: str, learning_rate: float, summary: str, **model: Any) -
 
 def fair_newmodel() -> Recipe:
     """The study's own network from scratch."""
-    recipe = _fair("newmodel", 3e-3, "The study's own network from scratch")
-    return replace(
-        recipe, expected_accuracy=0.6567, expected_source="PublicTest, one seed: results/first_comparison.json"
-    )
+    recipe = _fair("newmodel", 1e-2, "The study's own network from scratch")
+    return replace(recipe, expected_accuracy=0.6578, expected_source="PublicTest, one seed: docs/log.md")
 
 
 def fair_mobilenetv2() -> Recipe:
