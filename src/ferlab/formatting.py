@@ -40,7 +40,7 @@ def listed(names: list[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape the characters that a terminal obeys instead of showing them. Line breaks and tabs are kept.
+    r"""Escape the characters that a terminal obeys instead of showing them. Line breaks and tabs are kept.
 
     Example:
         >>> print(printable("\x1b[2Jphoto.jpg"))

@@ -139,9 +139,10 @@ def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(tmp_p
 
 
 @pytest.mark.slow
-def test_compare_without_arguments_trains_four_architectures(tmp_path: Path) -> None:
+def test_compare_without_recipes_trains_four_architectures(tmp_path: Path) -> None:
     out = tmp_path / "comparison"
-    result = run_as_process("compare", "--out", str(out), timeout=900)
+    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=4")
+    result = run_as_process("compare", "--out", str(out), *budget, timeout=900)
     assert result.returncode == 0, result.stderr
     comparison = read_comparison(out)
     trained = [entry for entry in comparison.entries if entry.run]

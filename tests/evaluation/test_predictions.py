@@ -23,7 +23,7 @@ from tests.data.builders import png, write_folder
 
 @pytest.fixture
 def linear(tmp_path: Path) -> Path:
-    linear_artifact(tmp_path / "linear.onnx", scale=1e-5)
+    linear_artifact(tmp_path / "linear.onnx", scale=1e-4)
     return tmp_path / "linear.onnx"
 
 

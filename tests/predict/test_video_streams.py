@@ -112,7 +112,9 @@ def test_a_camera_that_sends_jpeg_images_over_http_is_timed_by_their_arrival() -
 
 def interrupted(url: str, folder: Path, wait: Callable[[], bool]) -> tuple[int, str]:
     """Run `ferlab video`, press Ctrl-C once `wait` returns True, and return the exit code and standard error."""
-    code = "from ferlab.cli import main; main()"
+    # A shell without job control starts background jobs, such as these tests, with SIGINT ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from ferlab.cli import main; main()"
     outs = ["--out", str(folder / "rows.csv"), "--out", str(folder / "annotated.mp4")]
     command = [sys.executable, "-c", code, "video", url, "--detector", "none", *outs]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
