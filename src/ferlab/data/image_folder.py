@@ -5,6 +5,7 @@ may have any size and be in color; each is converted to gray, cropped to the mid
 Missing validation and test images are split off from training, see `ferlab.data.splits`.
 """
 
+import io
 import itertools
 import unicodedata
 from collections import Counter
@@ -18,10 +19,11 @@ from ferlab.data import fer2013_csv, kaggle
 from ferlab.data.archive import Source, read_members
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.faces import Cropper
-from ferlab.data.reading import BadItems, decode
+from ferlab.data.reading import BadItems
 from ferlab.data.splits import SPLIT_FOLDERS, split_off
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, ImageError
+from ferlab.images.decode import decode_file
 
 LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
 
@@ -69,8 +71,8 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """
     try:
         content = path.read_bytes()
-        crop_face = faces and decode(content).shape[:2] != (IMAGE_SIZE, IMAGE_SIZE)
-        return Cropper.open(faces=crop_face).crop(content)
+        is_face_crop = decode_file(io.BytesIO(content)).size == (IMAGE_SIZE, IMAGE_SIZE)
+        return Cropper.open(faces=faces and not is_face_crop).crop(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, ImageError) as error:

@@ -14,7 +14,7 @@ from ferlab.data.dataset import IMAGE_SIZE, Skipped
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError
 from ferlab.images.crop import resize_crop
-from ferlab.images.decode import SUFFICIENT_SIDE, decode_file
+from ferlab.images.decode import decode_file
 
 # Raised when reading files that are damaged, encrypted, or compressed with a method that Python does not support.
 READING_ERRORS = (OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
@@ -44,18 +44,6 @@ class BadItems:
             self.report(item.name, item.reason)
 
 
-def decode(content: bytes) -> np.ndarray:
-    """Decode an image file as prediction does.
-
-    Returns:
-        The image, `(H, W, 3)` uint8, RGB.
-
-    Raises:
-        ImageError: with the reason, if the content cannot be decoded.
-    """
-    return decode_file(io.BytesIO(content), sufficient_side=SUFFICIENT_SIDE).pixels
-
-
 def decode_face(content: bytes) -> np.ndarray:
     """Decode an image of FER2013 to `(48, 48)` uint8, grayscale.
 
@@ -63,7 +51,7 @@ def decode_face(content: bytes) -> np.ndarray:
         ImageError: with the reason, if it cannot be decoded.
         ValueError: with the reason, if it has another size.
     """
-    image = decode(content)
+    image = decode_file(io.BytesIO(content)).pixels
     height, width = image.shape[:2]
     if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
         raise ValueError(f"the image has {width}x{height} pixels, expected {IMAGE_SIZE}x{IMAGE_SIZE}")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 Channels = Literal["rgb", "bgr"]
 
 MAX_PIXELS = 80_000_000  # per file; phone cameras reach 50 million, and Pillow warns above 89 million
-SUFFICIENT_SIDE = 1280  # pixels of the longer side that finding and cropping faces needs; twice what detectors search
 # Formats of photographs that are recognized by a signature. No EPS: decoding it runs the program in the file. No TGA or
 # PCX: almost any file passes as one. The first formats are tried first.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
