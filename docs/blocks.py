@@ -325,10 +325,10 @@ def about_systems() -> dict[str, dict[str, Any]]:
 
 
 def leaderboard() -> str:
-    """The leaderboard, with what each system is."""
-    about = about_systems()
+    """The leaderboard, and what each system is."""
     header = ["", "system", "accuracy, %", "95 % interval", "not significantly different from"]
-    header += ["without copies of training images, %", "balanced accuracy, %", "macro F1", "about the system"]
+    header += ["without copies, %", "balanced accuracy, %", "macro F1"]
+    standings = measured_leaderboard().standings
     rows = [
         [
             row.rank,
@@ -339,11 +339,12 @@ def leaderboard() -> str:
             "–" if row.leak_free_accuracy is None else percent(row.leak_free_accuracy),
             percent(row.balanced_accuracy),
             f"{row.macro_f1:.3f}",
-            about[row.name]["about"],
         ]
-        for row in measured_leaderboard().standings
+        for row in standings
     ]
-    return table(header, rows)
+    about = about_systems()
+    systems = "".join(f"- **{row.name}**: {about[row.name]['about']}.\n" for row in standings)
+    return f"{table(header, rows)}\n{systems}"
 
 
 # ---------------------------------------------------------------------------- accuracy against cost
