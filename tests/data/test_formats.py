@@ -13,7 +13,7 @@ import pytest
 
 from ferlab import Dataset, Split, load_dataset
 from ferlab.data import formats
-from ferlab.data.archive import open_source
+from ferlab.data.archive import open_data
 from ferlab.emotions import EMOTIONS
 from tests.data.builders import FILES, contents, image, own_images, table, write_folder, write_zip
 
@@ -89,7 +89,7 @@ OWN = {
 @pytest.mark.parametrize("name", SOURCES | OWN)
 def test_exactly_one_format_matches_each_source(name: str, tmp_path: Path) -> None:
     source = (SOURCES | OWN)[name](tmp_path)
-    with open_source(source) as opened:
+    with open_data(source) as opened:
         matching = [module.__name__.split(".")[-1] for module in formats() if module.matches(opened)]
     assert matching == ["image_folder" if name in OWN else "fer2013_csv" if "csv" in name else "kaggle"]
 

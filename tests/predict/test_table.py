@@ -110,6 +110,15 @@ def test_nothing_is_overwritten(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_printed_rows_are_one_line_each_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_writer(None, "table", ("angry", "happy")) as writer:
+        writer.write([error_row("a\x1b[2J\nforged.jpg", "a link to \x1b[2J")])
+    printed = capsys.readouterr().out
+    assert printed.startswith("a\\x1b[2J\\nforged.jpg ")
+    assert printed.endswith("a link to \\x1b[2J\n")
+    assert printed.count("\n") == 1
+
+
 def test_other_settings_are_not_mixed_into_a_table(path: Path) -> None:
     """Whether the table is complete or not, the message names what differs."""
     write_and_interrupt(path, {"one": [FACE]})

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ferlab.data import cache, image_folder
-from ferlab.data.archive import Source, open_source
+from ferlab.data.archive import Source, open_data
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.exclude import exclude_images
 from ferlab.data.faces import Cropper
@@ -86,7 +86,7 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
 
 
 def _read(path: Path, bad: BadItems, cropper: Cropper) -> Dataset:
-    with open_source(path) as source:
+    with open_data(path) as source:
         module = _format_of(source)
         bad.report_all(source.problems)
         if module is image_folder:
@@ -110,7 +110,7 @@ def is_own_images(source: str | Path) -> bool:
     path = Path(source).expanduser()
     if not path.exists():
         return False
-    with open_source(path) as opened:
+    with open_data(path) as opened:
         return image_folder.matches(opened)
 
 

@@ -49,7 +49,7 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_data(path: Path) -> Iterator[Source]:
     """List the images of a folder or a zip, and keep the zip open while they are read."""
     source = Source(path=path)
     if source.is_zip:

@@ -71,8 +71,8 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
     """
     try:
         content = path.read_bytes()
-        is_face_crop = decode_file(io.BytesIO(content)).size == (IMAGE_SIZE, IMAGE_SIZE)
-        return Cropper.open(faces=faces and not is_face_crop).crop(content)
+        search = faces and decode_file(io.BytesIO(content)).size != (IMAGE_SIZE, IMAGE_SIZE)
+        return Cropper.open(faces=search).crop(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, ImageError) as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.data.archive import convert_members, open_source
+from ferlab.data.archive import convert_members, open_data
 from ferlab.data.dataset import IMAGE_SIZE
 from ferlab.data.faces import Cropper
 from ferlab.data.reading import BadItems
@@ -33,7 +33,7 @@ def is_unlabeled(source: str | Path) -> bool:
     path = Path(source).expanduser()
     if not path.exists():
         return False
-    with open_source(path) as opened:
+    with open_data(path) as opened:
         return len({file.parent for file, _ in opened.images}) == 1
 
 
@@ -51,7 +51,7 @@ def load_unlabeled(source: str | Path, *, faces: bool = False, skip_bad: bool = 
     """
     bad, cropper = BadItems(source=str(source), skip=skip_bad), Cropper.open(faces=faces)
     names, images = [], []
-    with open_source(Path(source).expanduser()) as opened:
+    with open_data(Path(source).expanduser()) as opened:
         bad.report_all(opened.problems)
         for file, image in convert_members(opened.images, bad, lambda _, read: cropper.crop(read())):
             names.append(str(file))

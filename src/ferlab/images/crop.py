@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from ferlab.errors import ImageError
-from ferlab.images.detection import Detection
-from ferlab.images.detectors import middle_square
+from ferlab.images.detection import Detection, middle_square
 
 CROP_SIDE = 48  # pixels, the input size of every model
 CROP_MARGIN = 0.0  # for models trained on FER2013; measured by benchmarks/crop_margin.py

@@ -117,6 +117,12 @@ class Detector(ABC):
         return detections
 
 
+def middle_square(width: int, height: int) -> tuple[int, int, int]:
+    """Return left, top and side of the middle square of an image, in pixels."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side
+
+
 def without_overlaps(detections: list[Detection]) -> list[Detection]:
     """Drop the detections that overlap with one of a higher score; without scores, with an earlier one."""
     boxes = np.array([face.box for face in detections]).reshape(-1, 4)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferlab.errors import DetectorError, UnknownNameError
-from ferlab.images.detection import SEARCH_SIZE, Detection, Detector
+from ferlab.images.detection import SEARCH_SIZE, Detection, Detector, middle_square
 from ferlab.images.yunet import MODEL_VARIABLE, YuNet
 
 
@@ -57,12 +57,6 @@ class Haar(Detector):
     def _detection(self, left: float, top: float, side: float, _: float) -> Detection:
         inset, side = (1 - self.BOX_SCALE) / 2 * side, self.BOX_SCALE * side
         return Detection(box=(left + inset, top + inset, side, side))
-
-
-def middle_square(width: int, height: int) -> tuple[int, int, int]:
-    """Return left, top and side of the middle square of an image, in pixels."""
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side
 
 
 class WholeImage(Detector):

@@ -7,16 +7,16 @@ from functools import partial
 from typing import Any
 
 from ferlab.errors import VideoError
-from ferlab.predict.read_ahead import ReadAhead, call_in_thread
+from ferlab.predict.read_ahead import ThreadedSource, call_in_thread
 from ferlab.predict.video_file import DEFAULT_RATE, import_av, pixels_of
-from ferlab.predict.video_source import Frame, VideoSource
+from ferlab.predict.video_source import Frame
 
 # By platform: FFmpeg's input device, and its name of the camera with a number.
 DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
 TIMEOUT = 30.0  # seconds to wait for a frame
 
 
-class Camera(VideoSource):
+class Camera(ThreadedSource):
     """A camera.
 
     A thread reads the camera continuously and keeps only the newest frame, so that a slow consumer drops frames instead
@@ -33,7 +33,6 @@ class Camera(VideoSource):
     def __init__(self, number: int) -> None:
         device, pattern = DEVICES.get(sys.platform, DEVICES["linux"])
         self.name = f"camera {number}"
-        self._reader: ReadAhead[Frame] | None = None
         av = import_av()
         try:
             opened = partial(av.open, pattern.format(number), format=device)
@@ -45,25 +44,15 @@ class Camera(VideoSource):
                 "macOS: camera access for the terminal), and that its number is right: 0, 1, 2, ..."
             ) from None
 
-    def close(self) -> None:
-        """Release the camera."""
-        if self._reader:
-            self._reader.stop()
-        elif self._container:
-            self._container.close()
-        self._container = None
-
     @property
     def dropped_frames(self) -> int:
         """Number of frames so far that were replaced by newer ones before they were used."""
         return self._reader.dropped if self._reader else 0
 
     def _frames(self) -> Iterator[Frame]:
-        if self._reader or not self._container:  # FFmpeg crashes if a closed device is used
-            raise VideoError(f"{self.name} was already read or closed. Open it again.")
-        self._reader = ReadAhead(self._read(self._container), newest_only=True, timeout=TIMEOUT)
+        reader = self._start(newest_only=True, timeout=TIMEOUT)
         try:
-            yield from self._reader
+            yield from reader
         except TimeoutError:
             raise self._stopped(f"no frame for {TIMEOUT:g} seconds") from None
         except Exception as error:  # camera drivers raise any kind of exception
@@ -73,7 +62,6 @@ class Camera(VideoSource):
         return VideoError(f"{self.name} stopped: {reason}. Check that it is still connected.")
 
     def _read(self, container: Any) -> Generator[Frame, None, None]:
-        """Yield the frames, in the thread. It closes the camera, because no other thread may do so while it reads."""
         start, interval = None, 1 / DEFAULT_RATE
         try:
             for number, frame in enumerate(container.decode(video=0)):

@@ -3,9 +3,13 @@
 import math
 import threading
 import time
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from ferlab.errors import VideoError
+from ferlab.predict.video_source import Frame, VideoSource
 
 T = TypeVar("T")
 
@@ -98,6 +102,32 @@ class ReadAhead(Generic[T]):
             self._ready.append(item)
             self._changed.notify()
             return not self._stopped
+
+
+class ThreadedSource(VideoSource):
+    """A video that a thread reads from a container of PyAV."""
+
+    _container: Any = None
+    _reader: ReadAhead[Frame] | None = None
+
+    def close(self) -> None:
+        """Close the container. While the thread reads, only the thread may do so."""
+        if self._reader:
+            self._reader.stop()
+        elif self._container:
+            self._container.close()
+        self._container = None
+
+    def _start(self, *, newest_only: bool = False, timeout: float = math.inf) -> ReadAhead[Frame]:
+        """Start to read, once: FFmpeg crashes if a closed container is used."""
+        if self._reader or not self._container:
+            raise VideoError(f"{self.name} was already read or closed. Open it again.")
+        self._reader = ReadAhead(self._read(self._container), newest_only=newest_only, timeout=timeout)
+        return self._reader
+
+    @abstractmethod
+    def _read(self, container: Any) -> Generator[Frame, None, None]:
+        """Yield the frames, and close the container at the end. This runs in the thread."""
 
 
 def call_in_thread(function: Callable[[], T], *, timeout: float = math.inf) -> T:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, write_atomically
+from ferlab.formatting import printable
 from ferlab.predict.job import Job
 from ferlab.predict.results import Face
 
@@ -281,11 +282,12 @@ class ParquetWriter(JsonLinesWriter):
 
 
 class TextWriter(RowWriter):
-    """Writes human-readable lines."""
+    """Writes human-readable lines, one per row, whatever characters a file name has."""
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self.file.write(f"{_shorten(row['source'])}  {_describe(row)}\n")
+            line = f"{_shorten(row['source'])}  {_describe(row)}".replace("\n", "\\n")
+            self.file.write(f"{printable(line)}\n")
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
         raise NotImplementedError("human-readable lines cannot be read back")

@@ -13,8 +13,8 @@ import numpy as np
 
 from ferlab.errors import MissingExtraError, VideoError
 from ferlab.images.decode import read_image
-from ferlab.predict.read_ahead import ReadAhead, call_in_thread
-from ferlab.predict.video_source import Frame, VideoSource
+from ferlab.predict.read_ahead import ThreadedSource, call_in_thread
+from ferlab.predict.video_source import Frame
 
 TIMEOUT = 30.0  # seconds to wait for data from a server; live playlists are silent for 10 s and more
 MAX_CORRUPT_PACKETS = 10_000  # give up on a source that only ever fails
@@ -26,7 +26,7 @@ CAMERA_FORMAT = "mpjpeg"  # JPEG images over HTTP, without times: FFmpeg assumes
 RTSP_OPTIONS = {"rtsp_flags": "prefer_tcp"}  # UDP loses packets, and many networks block it
 
 
-class VideoFile(VideoSource):
+class VideoFile(ThreadedSource):
     """A video file or network stream. A thread reads it.
 
     Args:
@@ -40,7 +40,6 @@ class VideoFile(VideoSource):
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
         self._container = call_in_thread(partial(_open, self.name))
-        self._reader: ReadAhead[Frame] | None = None
         try:
             self._stream = _main_stream(self.name, self._container)
         except VideoError:
@@ -49,25 +48,13 @@ class VideoFile(VideoSource):
         self._stream.thread_type = "AUTO"
         self.duration = _duration(self._stream, self._container)
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._reader:
-            self._reader.stop()
-        elif self._container:
-            self._container.close()
-        self._container = None
-
     def _frames(self) -> Iterator[Frame]:
-        if self._reader or not self._container:  # FFmpeg crashes if a closed file is used
-            raise VideoError(f"{self.name} was already read or closed. Open it again.")
-        self._reader = ReadAhead(self._read(self._container))
-        yield from self._reader
+        yield from self._start()
         if self.duration and self.position < TRUNCATED_SHARE * self.duration - 1:
             message = "%s: the video ends after %.1f of %.1f seconds. The file may be incomplete."
             logging.getLogger("ferlab").warning(message, self.name, self.position, self.duration)
 
     def _read(self, container: Any) -> Generator[Frame, None, None]:
-        """Yield the frames, in the thread. It closes the file, because no other thread may do so while it reads."""
         aspect = float(self._stream.sample_aspect_ratio or 1)
         without_times = container.format.name == CAMERA_FORMAT
         clock = FrameClock(interval=1 / float(self._stream.guessed_rate or DEFAULT_RATE))
