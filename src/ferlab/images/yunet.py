@@ -45,11 +45,13 @@ class YuNet(Detector):
     name = "yunet"
     SCORE_THRESHOLD = 0.6  # finds 98 of 100 tight FER2013 crops, and no face in images without one
     CANDIDATE_SCORE = 0.15  # of faces that may lie on their side; a lower one costs time in images without faces
+    ONE_THREAD = 160 * 160  # pixels, up to which waking a second thread costs more than it saves
 
     def __init__(self, model: str | Path | None = None, *, threads: int = 0) -> None:
         path = yunet_file(model)
         try:
             self._session = open_session(path.read_bytes(), threads)
+            self._session_of_one_thread = open_session(path.read_bytes(), 1)
             self._detect(np.zeros((64, 64, 3), np.uint8))  # a different network fails only when it runs
         except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
             raise DetectorError(f"{path} is not a YuNet face detector that ONNX Runtime can load.") from error
@@ -62,7 +64,8 @@ class YuNet(Detector):
     def _detect(self, image: np.ndarray) -> list[Detection]:
         """Detect candidates, with landmarks as if they were upright."""
         planes = _planes(image)
-        outputs = self._session.run(OUTPUTS, {"input": planes})
+        session = self._session if planes[0, 0].size > self.ONE_THREAD else self._session_of_one_thread
+        outputs = session.run(OUTPUTS, {"input": planes})
         levels = [
             _decode(outputs[4 * level : 4 * level + 4], stride, planes.shape[3] // stride, self.CANDIDATE_SCORE)
             for level, stride in enumerate(STRIDES)
@@ -94,6 +97,8 @@ def _decode(outputs: Sequence[np.ndarray], stride: int, columns: int, min_score:
     class_score, object_score, box, points = (output[0] for output in outputs)
     scores = np.sqrt(class_score[:, 0].clip(0, 1) * object_score[:, 0].clip(0, 1))
     chosen = np.flatnonzero(scores >= min_score)
+    if not len(chosen):
+        return np.empty((0, 15))
     cells = np.stack([chosen % columns, chosen // columns], axis=1)
     sides = np.exp(box[chosen, 2:])
     corners = cells + box[chosen, :2] - sides / 2
