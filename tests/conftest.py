@@ -50,6 +50,19 @@ def small(demo: Dataset) -> Dataset:
 
 
 @pytest.fixture
+def small_table(small: Dataset, tmp_path: Path) -> Path:
+    """The dataset `small` as a file, for other processes."""
+    usages = ("Training", "PublicTest", "PrivateTest")
+    rows = [
+        f"{label},{' '.join(map(str, image.ravel()))},{usages[split]}\n"
+        for image, label, split in zip(small.images, small.labels, small.splits, strict=True)
+    ]
+    path = tmp_path / "fer2013.csv"
+    path.write_text("emotion,pixels,Usage\n" + "".join(rows))
+    return path
+
+
+@pytest.fixture
 def locked_folder() -> Iterator[Callable[[Path], Path]]:
     """A function that takes all permissions from a folder. Skips the test where the user may open it nevertheless."""
     locked: list[Path] = []

@@ -92,18 +92,18 @@ def test_the_weights_of_the_best_epoch_are_saved(small: Dataset, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table: Path, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(small_table: Path, tmp_path: Path) -> None:
     """Killed twice with SIGKILL: once within an epoch, once at an arbitrary moment."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(table, whole).wait() == 0
+    assert start(small_table, whole).wait() == 0
     for epochs in (1, 3):
-        process = start(table, broken)
+        process = start(small_table, broken)
         wait_for(lambda: len(RunFolder(broken).history()) >= epochs, process)  # noqa: B023
         time.sleep(0.05 * epochs)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert RunFolder(broken).result() is None
-    assert start(table, broken).wait() == 0
+    assert start(small_table, broken).wait() == 0
     expected, found = RunFolder(whole), RunFolder(broken)
     assert without_seconds(found.history()) == without_seconds(expected.history())
     best = f"checkpoint/{expected.best_file(expected.trained_result().best_epoch).name}"
@@ -117,16 +117,16 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table:
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(table: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(small_table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(table, out, steps_per_epoch=9)
+    process = start(small_table, out, steps_per_epoch=9)
     wait_for(lambda: len(RunFolder(out).history()) >= 1, process)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 1
     interrupted = RunFolder(out)
     assert interrupted.trained_result().status == "interrupted"
     assert len(interrupted.history()) < DEMANDING["epochs"]
-    assert start(table, out, steps_per_epoch=9).wait() == 0
+    assert start(small_table, out, steps_per_epoch=9).wait() == 0
     resumed = RunFolder(out)
     assert resumed.trained_result().finished
     assert len(resumed.history()) > len(interrupted.history())
@@ -193,22 +193,9 @@ def build(num_classes):
 """
 
 
-@pytest.fixture
-def table(small: Dataset, tmp_path: Path) -> Path:
-    """The small dataset as a file, for other processes."""
-    usages = ("Training", "PublicTest", "PrivateTest")
-    rows = [
-        f"{label},{' '.join(map(str, image.ravel()))},{usages[split]}\n"
-        for image, label, split in zip(small.images, small.labels, small.splits, strict=True)
-    ]
-    path = tmp_path / "fer2013.csv"
-    path.write_text("emotion,pixels,Usage\n" + "".join(rows))
-    return path
-
-
-def start(table: Path, out: Path, **settings: int) -> subprocess.Popen:
+def start(small_table: Path, out: Path, **settings: int) -> subprocess.Popen:
     changes = [f"--set={key}={value}" for key, value in (DEMANDING | settings).items()]
-    command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", str(table), "--out", str(out)]
+    command = [sys.executable, "-m", "ferlab", "train", "fair_newmodel", "--data", str(small_table), "--out", str(out)]
     return subprocess.Popen([*command, *changes, "--quiet", "--resume", "--seed", "5"], stderr=subprocess.DEVNULL)
 
 
