@@ -11,6 +11,7 @@ from .export.ensemble import ensemble as ensemble
 from .plugins import load_plugin as load_plugin
 from .predict import Predictor as Predictor
 from .report import write_report as write_report
+from .search.sweep import sweep as sweep
 from .training.train import train as train
 
 __version__: str

@@ -34,6 +34,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}"
 
 
+def short(value: object) -> str:
+    """Format the value of a recipe field: numbers with fractions with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def listed(names: list[str]) -> str:
     """Join names: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

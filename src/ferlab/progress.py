@@ -59,10 +59,11 @@ class ComparisonProgress:
     Args:
         work: the amount of computation of each run, in any unit.
         quiet: show nothing.
+        first: number of runs that ended before.
     """
 
-    def __init__(self, work: Sequence[float], quiet: bool) -> None:
-        self.work, self.quiet = work, quiet
+    def __init__(self, work: Sequence[float], quiet: bool, first: int = 0) -> None:
+        self.work, self.quiet, self.first = work, quiet, first
         self.number = -1  # number of the current run
         self.first_share: float | None = None  # share of the current run that was done before it was resumed
         self.measured = 0.0  # work done since the start, without runs that were finished before
@@ -71,7 +72,7 @@ class ComparisonProgress:
     def begin(self, name: str) -> None:
         """Begin the next run."""
         self.number, self.first_share = self.number + 1, None
-        self.print(f"[{self.number + 1}/{len(self.work)}] {name}")
+        self.print(f"[{self.first + self.number + 1}/{self.first + len(self.work)}] {name}")
 
     def left(self, share: float) -> str:
         """Describe the time left for all runs when a share, 0..1, of the current one is done."""

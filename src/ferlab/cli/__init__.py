@@ -21,6 +21,7 @@ from ferlab.cli import (
     recipes,
     report,
     robustness,
+    sweep,
     train,
     video,
 )
@@ -41,6 +42,7 @@ data_app = typer.Typer(help="Inspect datasets, and download FER2013.", no_args_i
 COMMANDS = (
     compare.compare,
     train.train,
+    sweep.sweep,
     evaluate.evaluate,
     leaderboard.leaderboard,
     robustness.robustness,

@@ -19,12 +19,14 @@ from ferlab.explanation.explain import ExplanationSummary
 from ferlab.export import Agreement, Parity
 from ferlab.export.ensemble import Ensemble, Scores
 from ferlab.export.latency import Benchmark
-from ferlab.formatting import percent, printable
+from ferlab.formatting import percent, printable, short
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import image_passes, model_stats
 from ferlab.results import AccuracyEstimate, Calibration, DatasetSummary, Evaluation, Metrics
+from ferlab.search.results import Sweep
 
 WIDTH_OF_A_PIPE = 400  # characters
+SHOWN_TRIALS = 10
 FERPLUS_GROUPS = {
     "unanimous": "label with all FER+ votes",
     "majority": "label with the most FER+ votes",
@@ -66,6 +68,16 @@ def print_leaderboard(board: Leaderboard) -> None:
             f"{row.macro_f1:.3f}", selected_on,
         )  # fmt: skip
     _print(table)
+
+
+def print_sweep(sweep: Sweep) -> None:
+    """Print the best trials of a sweep."""
+    table = Table("trial", "validation accuracy", *(printable(field) for field in sweep.space), box=None)
+    for trial in sweep.ranked()[:SHOWN_TRIALS]:
+        values = [printable(short(trial.changes[field])) for field in sweep.space]
+        table.add_row(str(trial.number), f"{percent(trial.accuracy)} %", *values)
+    _print(table)
+    print(f"\n{sweep.describe()}")
 
 
 def print_metrics(evaluation: Evaluation) -> None:

@@ -3,6 +3,7 @@
 from ferlab.report.evaluation_report import render_robustness, write_evaluation, write_robustness
 from ferlab.report.leaderboard import render_leaderboard, write_leaderboard
 from ferlab.report.report import write_report
+from ferlab.report.sweep_report import write_sweep
 
 __all__ = [
     "render_leaderboard",
@@ -11,4 +12,5 @@ __all__ = [
     "write_leaderboard",
     "write_report",
     "write_robustness",
+    "write_sweep",
 ]

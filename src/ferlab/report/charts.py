@@ -264,6 +264,74 @@ def _robustness_panel(name: str, row: CorruptionAccuracies, clean: float, scale:
     return base.mark_rule(color=PALETTE[-1], strokeDash=[4, 4]).encode(y=alt.Y("clean:Q", scale=scale)) + curve
 
 
+def sweep_history(values: Values) -> alt.TopLevelMixin:
+    """Draw the accuracy of each trial of a sweep, and the best one so far.
+
+    Args:
+        values: `trial, status, accuracy, best` for each trial, accuracies in percent; `best` is None before the first
+            completed trial.
+    """
+    statuses = ["completed", "pruned"]
+    base = alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container").encode(
+        x=alt.X("trial:Q", axis=alt.Axis(format="d", tickMinStep=1, grid=False), scale=alt.Scale(nice=False, padding=8))
+    )
+    best = base.mark_line(interpolate="step-after", color=PALETTE[6]).encode(
+        y=alt.Y("best:Q", title="validation accuracy, %", scale=alt.Scale(zero=False))
+    )
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(
+        y=alt.Y("accuracy:Q", scale=alt.Scale(zero=False)),
+        color=alt.Color("status:N", scale=_scale(statuses), legend=_legend()),
+        shape=alt.Shape("status:N", scale=alt.Scale(domain=statuses), legend=_legend()),
+    )
+    return best + points
+
+
+def parallel_coordinates(values: Values, ends: Mapping[str, tuple[str, str]]) -> alt.TopLevelMixin:
+    """Draw one line per trial over the searched fields and the accuracy, colored by accuracy.
+
+    Args:
+        values: `trial, field, position, accuracy` for each trial and field; positions 0..1, accuracies in percent.
+        ends: texts at the lower and upper end of each field's axis, in the order of the axes.
+    """
+    x = alt.X("field:N", sort=list(ends), title=None, axis=alt.Axis(labelAngle=0, domain=False, ticks=False, offset=18))
+    y = alt.Y("position:Q", axis=None, scale=alt.Scale(domain=[0, 1]))
+    color = alt.Color(
+        "accuracy:Q", scale=alt.Scale(scheme="viridis", zero=False), legend=alt.Legend(title="accuracy, %")
+    )
+    lines = (
+        alt.Chart(alt.InlineData(values=values), height=HEIGHT, width="container")
+        .mark_line(opacity=0.8)
+        .encode(x=x, y=y, color=color, detail="trial:N", order=alt.Order("order:Q"))
+    )
+    marks = [
+        {"field": field, "position": position, "text": text}
+        for field, texts in ends.items()
+        for position, text in enumerate(texts)
+    ]
+    axes = (
+        alt.Chart(alt.InlineData(values=[{"field": field, "low": 0, "high": 1} for field in ends]))
+        .mark_rule(color=PALETTE[6])
+        .encode(x=x, y=alt.Y("low:Q", axis=None, scale=alt.Scale(domain=[0, 1])), y2="high:Q")
+    )
+    texts = alt.Chart(alt.InlineData(values=marks)).encode(x=x, y=y, text="text:N")
+    low = texts.transform_filter("datum.position == 0").mark_text(dy=10)
+    high = texts.transform_filter("datum.position == 1").mark_text(dy=-8)
+    return axes + lines + low + high
+
+
+def importances(shares: Mapping[str, float]) -> alt.TopLevelMixin:
+    """Draw the importance of each field as a bar, most important on top."""
+    values = [{"field": field, "importance": share} for field, share in shares.items()]
+    return (
+        alt.Chart(alt.InlineData(values=values), height=CELL * len(values), width="container")
+        .mark_bar(color=PALETTE[0])
+        .encode(
+            x=alt.X("importance:Q", title="share of the variance of the accuracy", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("field:N", sort=list(shares), title=None, axis=alt.Axis(labelLimit=220)),
+        )
+    )
+
+
 def colors(names: Sequence[str]) -> dict[str, str]:
     """Assign a color to each name, in order; they repeat from the eighth."""
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}

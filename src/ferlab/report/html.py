@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from ferlab.errors import MissingExtraError
-from ferlab.formatting import count, duration, percent
+from ferlab.formatting import count, duration, percent, short
 
 if TYPE_CHECKING:
     import jinja2
 
 
 def environment(templates: Path, *, extra: str = "evaluate") -> "jinja2.Environment":
-    """Create a Jinja environment with the filters `percent`, `count`, `duration` and `data_url`.
+    """Create a Jinja environment with the filters `percent`, `count`, `duration`, `short` and `data_url`.
 
     Values are escaped in templates named `*.html.jinja`. An undefined name raises.
 
@@ -37,7 +37,13 @@ def environment(templates: Path, *, extra: str = "evaluate") -> "jinja2.Environm
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    created.filters |= {"percent": percent, "count": count, "duration": duration, "data_url": png_data_url}
+    created.filters |= {
+        "percent": percent,
+        "count": count,
+        "duration": duration,
+        "short": short,
+        "data_url": png_data_url,
+    }
     return created
 
 

@@ -1,0 +1,1 @@
+"""Search the hyperparameters of a recipe with Optuna."""

@@ -1,0 +1,375 @@
+"""`sweep`: search the hyperparameters of a recipe, with trials that several processes can share and resume.
+
+An Optuna study (https://optuna.org) in a database holds the trials; each one trains into a run folder. A process claims
+a trial by locking its file, and the operating system releases the lock when the process ends in any way, so that
+another process resumes the trial from its checkpoint.
+"""
+
+import json
+import pprint
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferlab.backend import start_keras
+from ferlab.data import Dataset, Split
+from ferlab.errors import MissingExtraError, OutputError, RunError
+from ferlab.files import make_folder, write_text
+from ferlab.formatting import short
+from ferlab.json_files import write_result
+from ferlab.progress import ComparisonProgress, TrainingProgress
+from ferlab.protocol import check_trainable, selection_splits
+from ferlab.recipes import Recipe, get_recipe
+from ferlab.results import Epoch, Result
+from ferlab.runs import RunFolder
+from ferlab.search.results import Sweep, SweepTrial, TrialStatus
+from ferlab.search.space import Choice, Range, read_space
+from ferlab.training.train import train_recipe
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY = "ferlab"  # name of the study in its database
+SETTINGS = "ferlab"  # attribute of the study that holds what all its trials share
+BEST_RECIPE = "best_recipe.py"
+REDUCTION = 3  # Hyperband keeps one of so many trials at each check
+MIN_IMPORTANCE_TRIALS = 4
+
+
+def sweep(
+    recipe: str | Recipe,
+    dataset: Dataset,
+    space: str | Path,
+    out: str | Path,
+    *,
+    trials: int = 20,
+    study: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    backend: str | None = None,
+    quiet: bool = True,
+    **changes: Any,
+) -> Sweep:
+    """Search the hyperparameters of a recipe by their validation accuracy.
+
+    Optuna's TPE sampler proposes the values (https://papers.nips.cc/paper/4443). Hyperband stops trials early that are
+    worse than others at the same epoch (https://arxiv.org/abs/1603.06560). Test images are removed before anything
+    else: no trial sees them.
+
+    Args:
+        recipe: a recipe or the name of one.
+        dataset: a dataset with a training and a validation split.
+        space: a TOML file with the fields to search; see `ferlab.search.space`.
+        out: output folder; the run folders are in `out/runs`.
+        trials: number of trials of the study, earlier ones included.
+        study: URL of the study's database, such as `sqlite:///sweep.db`; None for `out/sweep.db`. Processes that share
+            it must share `out`, too.
+        seed: seed of the search and of each training.
+        resume: continue a sweep, or join one that another process runs.
+        backend: `tensorflow` or `jax`.
+        quiet: show no progress.
+        changes: recipe fields to change in every trial.
+
+    Returns:
+        The sweep, which is also in `out/sweep.json`; `out/best_recipe.py` is a plugin with the best recipe.
+
+    Raises:
+        DataError: if no model can learn from the dataset.
+        ProtocolError: if the recipe would select its best epoch on the test split.
+        RecipeError: if the space does not suit the recipe.
+        RunError: if `out` contains a sweep and `resume` is off, or the study is one of another recipe, space or
+            dataset.
+        MissingExtraError: if Optuna is not installed.
+        KeyboardInterrupt: on Ctrl-C, after the finished trials were written.
+    """
+    out = Path(out)
+    start_keras(backend)
+    chosen = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
+    data = dataset.where(dataset.splits != Split.TEST)
+    check_trainable(data)
+    selection_splits(chosen, data)
+    if (out / "runs").exists() and not resume:
+        raise RunError(f"{out} already contains a sweep. Resume or join it with --resume, or choose another --out.")
+    ranges = read_space(space, chosen)
+    make_folder(out / "runs")
+    search = Search(_open_study(study or f"sqlite:///{out / 'sweep.db'}", chosen), chosen, data, ranges, out, seed)
+    search.check_settings()
+    interrupted = search.run(trials, quiet)
+    result = search.conclude()
+    if interrupted:
+        raise KeyboardInterrupt
+    return result
+
+
+def _open_study(url: str, recipe: Recipe) -> "optuna.Study":
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise MissingExtraError("sweep", "optuna") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    pruner = optuna.pruners.HyperbandPruner(max_resource=recipe.epochs, reduction_factor=REDUCTION)
+    try:
+        return optuna.create_study(
+            storage=url, study_name=STUDY, direction="maximize", pruner=pruner, load_if_exists=True
+        )
+    except Exception as error:  # each database has its own exceptions
+        raise RunError(f"The study {url} cannot be opened: {str(error).splitlines()[0]}") from None
+
+
+@dataclass(frozen=True)
+class Search:
+    """One process of a sweep.
+
+    Args:
+        study: the study.
+        recipe: the recipe, with the changes of every trial.
+        dataset: training and validation images.
+        space: the fields to search.
+        out: folder of the sweep.
+        seed: seed of the search and of each training.
+    """
+
+    study: "optuna.Study"
+    recipe: Recipe
+    dataset: Dataset
+    space: dict[str, Range | Choice]
+    out: Path
+    seed: int
+
+    def check_settings(self) -> None:
+        """Store what all trials of the study share, or check that it is the same.
+
+        Raises:
+            RunError: if the study is one of another recipe, space, dataset or seed.
+        """
+        settings = {
+            "recipe": self.recipe.training_fields(),
+            "space": {field: str(dimension) for field, dimension in self.space.items()},
+            "data": self.dataset.fingerprints,
+            "seed": self.seed,
+        }
+        stored = json.loads(json.dumps(settings, sort_keys=True, default=str))
+        with self._claiming():
+            known = self.study.user_attrs.get(SETTINGS)
+            if known is None:
+                self.study.set_user_attr(SETTINGS, stored)
+                return
+        different = [name for name in stored if known.get(name) != stored[name]]
+        if different:
+            raise RunError(f"{self.out} contains a sweep with another {', '.join(different)}. Choose another --out.")
+
+    def run(self, wanted: int, quiet: bool) -> bool:
+        """Run trials until the study has as many as wanted. Returns whether Ctrl-C interrupted it."""
+        ended = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
+        progress = ComparisonProgress([1.0] * max(0, wanted - ended), quiet, first=ended)
+        while True:
+            with self._claimed(wanted) as trial:
+                if trial is None:
+                    return False
+                if self._run_trial(trial, progress) == "interrupted":
+                    return True
+
+    def _run_trial(self, trial: "optuna.Trial", progress: ComparisonProgress) -> str:
+        import optuna
+
+        changes = trial.params
+        progress.begin(", ".join(f"{field}={short(value)}" for field, value in changes.items()))
+        run = RunFolder(self.out / _run_path(trial.number))
+        outcome: TrialStatus | str = "completed"
+        try:
+            recipe = self.recipe.changed(changes)
+            training = TrialProgress(recipe, progress, trial, run)
+            result = train_recipe(recipe, self.dataset, run.path, self.seed, True, training).result() or Result(
+                status="interrupted", recipe=recipe.name, seed=self.seed
+            )
+            if not result.finished:
+                return "interrupted"
+            self.study.tell(trial, result.selection_accuracy)
+        except optuna.TrialPruned:
+            outcome = "pruned"
+            progress.print(f"pruned after epoch {len(RunFolder(run.path).history())}")
+            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        except (OutputError, RunError):  # the disk is full, or the folder was changed: the trial can be resumed
+            raise
+        except Exception as error:  # one failed trial must not end the others
+            outcome = "failed"
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            progress.print(f"failed: {reason}")
+            trial.set_user_attr("reason", reason)
+            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        shutil.rmtree(run.state_file.parent, ignore_errors=True)  # three times the size of the model
+        progress.end()
+        return outcome
+
+    @contextmanager
+    def _claiming(self) -> Iterator[None]:
+        """Keep other processes of the sweep from claiming trials."""
+        import filelock
+
+        with filelock.FileLock(self.out / ".sweep.lock"):
+            yield
+
+    @contextmanager
+    def _claimed(self, wanted: int) -> Iterator["optuna.Trial | None"]:
+        """Claim a trial that no process runs: one that was interrupted, or else a new one.
+
+        Yields:
+            The trial, or None if the study has as many trials as wanted and none is left to resume.
+        """
+        with self._claiming():
+            trial, lock = self._resumable() or (None, None)
+            if trial is None and len(self.study.get_trials(deepcopy=False)) < wanted:
+                trial, lock = self._new()
+        try:
+            yield trial
+        finally:
+            if lock:
+                lock.release()
+
+    def _resumable(self) -> "tuple[optuna.Trial, Any] | None":
+        """Find a running trial whose process ended, and lock it."""
+        import filelock
+        import optuna
+
+        running = (optuna.trial.TrialState.RUNNING,)
+        for frozen in self.study.get_trials(deepcopy=False, states=running):
+            lock = self._lock(frozen.number)
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                continue
+            trial = optuna.trial.Trial(self.study, frozen._trial_id)
+            self._suggest(trial)
+            return trial, lock
+        return None
+
+    def _new(self) -> "tuple[optuna.Trial, Any]":
+        """Create a trial, and lock it. Its values depend on the earlier trials and the seed alone."""
+        import optuna
+
+        number = len(self.study.get_trials(deepcopy=False))
+        self.study.sampler = optuna.samplers.TPESampler(seed=1000 * self.seed + number)
+        lock = self._lock(number)
+        lock.acquire()
+        trial = self.study.ask()
+        self._suggest(trial)
+        return trial, lock
+
+    def _suggest(self, trial: "optuna.Trial") -> None:
+        for field, dimension in self.space.items():
+            dimension.suggest(trial, field)
+
+    def _lock(self, number: int) -> Any:
+        import filelock
+
+        return filelock.FileLock(self.out / f"{_run_path(number)}.lock", timeout=0)
+
+    def conclude(self) -> Sweep:
+        """Collect the trials, and write `sweep.json` and the best recipe."""
+        trials = tuple(_trial(frozen, self.out) for frozen in self.study.get_trials(deepcopy=False))
+        result = Sweep(
+            recipe=self.recipe.name,
+            dataset=self.dataset.summary(),
+            space=self.space,
+            seed=self.seed,
+            trials=trials,
+            importances=self._importances(trials),
+        )
+        write_result(self.out / "sweep.json", result)
+        if ranked := result.ranked():
+            write_text(self.out / BEST_RECIPE, _plugin(self.recipe, result, ranked[0]))
+        return result
+
+    def _importances(self, trials: Sequence[SweepTrial]) -> dict[str, float]:
+        import optuna
+
+        accuracies = [trial.accuracy for trial in trials if trial.accuracy is not None]
+        if len(accuracies) < MIN_IMPORTANCE_TRIALS or len(set(accuracies)) == 1:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        found = optuna.importance.get_param_importances(self.study, evaluator=evaluator)
+        return {field: float(share) for field, share in found.items()}
+
+
+class TrialProgress(TrainingProgress):
+    """Report the epochs of a trial to the study, and stop a trial that is worse than others.
+
+    Args:
+        recipe: recipe of the trial.
+        progress: progress of the sweep.
+        trial: the trial.
+        run: its run folder. Epochs that the study does not know, since the process was killed, are reported first.
+    """
+
+    def __init__(self, recipe: Recipe, progress: ComparisonProgress, trial: "optuna.Trial", run: RunFolder) -> None:
+        super().__init__(recipe, progress.quiet, progress)
+        self.trial = trial
+        known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        for epoch in run.history() if run.exists() else ():
+            if epoch.epoch not in known:
+                trial.report(epoch.val_accuracy, epoch.epoch)
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """End an epoch.
+
+        Raises:
+            optuna.TrialPruned: if the trial is worse than others.
+        """
+        import optuna
+
+        super().end_epoch(epoch)
+        self.trial.report(epoch.val_accuracy, epoch.epoch)
+        if epoch.epoch < self.recipe.epochs and self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _run_path(number: int) -> str:
+    return f"runs/trial-{number:04d}"
+
+
+def _trial(frozen: "optuna.trial.FrozenTrial", out: Path) -> SweepTrial:
+    statuses: dict[str, TrialStatus] = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
+    run = RunFolder(out / _run_path(frozen.number))
+    history = run.history() if run.exists() else ()
+    return SweepTrial(
+        number=frozen.number,
+        status=statuses.get(frozen.state.name, "unfinished"),
+        accuracy=frozen.value if frozen.state.name == "COMPLETE" else None,
+        changes=dict(frozen.params),
+        accuracies=tuple(epoch.val_accuracy for epoch in history),
+        seconds=sum(epoch.seconds for epoch in history),
+        run=_run_path(frozen.number),
+        reason=frozen.user_attrs.get("reason"),
+    )
+
+
+def _plugin(recipe: Recipe, result: Sweep, best: SweepTrial) -> str:
+    """Write the best recipe as Python code that `--plugin` loads. It holds all fields, so that it never changes."""
+    name = f"best_{recipe.name or recipe.architecture}"
+    chosen = replace(
+        recipe.changed(best.changes),
+        name="",
+        group="",
+        summary=(
+            f"trial {best.number}, the best of {len(result.trials)} on {result.dataset.source}: "
+            f"{100 * (best.accuracy or 0.0):.2f} % on validation, the highest of many and so better than on new images"
+        ),
+        expected_accuracy=None,
+        expected_source="",
+    )
+    fields = pprint.pformat(chosen.as_dict(), width=100, sort_dicts=False)
+    return f'''"""The best recipe of a sweep. Use it with `ferlab train {name} --plugin {BEST_RECIPE}`."""
+
+from ferlab.recipes import Recipe
+
+
+def {name}() -> Recipe:
+    """Return the recipe."""
+    return Recipe.from_dict(FIELDS)
+
+
+FIELDS = {fields}
+'''
