@@ -43,8 +43,8 @@ def comparable(found: Sweep) -> Sweep:
 @pytest.mark.slow
 def test_a_sweep_finds_a_recipe_and_never_reads_test_images(space: Path, small: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    found = sweep("tiny_quick", small, space, out, trials=6, **CHANGES)
-    assert [trial.number for trial in found.trials] == list(range(6))
+    found = sweep("tiny_quick", small, space, out, trials=5, **CHANGES)
+    assert [trial.number for trial in found.trials] == list(range(5))
     assert {trial.status for trial in found.trials} <= {"completed", "pruned"}
     ranked = found.ranked()
     assert len(ranked) >= 2
@@ -59,7 +59,7 @@ def test_a_sweep_finds_a_recipe_and_never_reads_test_images(space: Path, small: 
     damaged[small.splits == Split.TEST] = 0
     labels = np.where(small.splits == Split.TEST, 0, small.labels)
     blind = sweep(
-        "tiny_quick", replace(small, images=damaged, labels=labels), space, tmp_path / "blind", trials=6, **CHANGES
+        "tiny_quick", replace(small, images=damaged, labels=labels), space, tmp_path / "blind", trials=5, **CHANGES
     )
     assert comparable(blind) == comparable(found)
 
@@ -73,8 +73,8 @@ def test_a_sweep_finds_a_recipe_and_never_reads_test_images(space: Path, small: 
         unload_plugin("best_recipe")
     assert best.training_fields() == run.recipe().training_fields()
 
-    more = sweep("tiny_quick", small, space, out, trials=7, resume=True, **CHANGES)
-    assert more.trials[:6] == found.trials
+    more = sweep("tiny_quick", small, space, out, trials=6, resume=True, **CHANGES)
+    assert more.trials[:5] == found.trials
     with pytest.raises(RunError, match="already contains a sweep"):
         sweep("tiny_quick", small, space, out, **CHANGES)
     with pytest.raises(RunError, match="a sweep with another data, recipe"):
@@ -99,12 +99,10 @@ def test_a_killed_sweep_ends_with_the_same_trials_as_an_uninterrupted_one(
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start(space, small_table, whole).wait() == 0
-    for number, epoch in ((0, 1), (2, 1)):
-        process = start(space, small_table, broken)
-        history = broken / "runs" / f"trial-{number:04d}" / "history.jsonl"
-        wait_for(lambda: history.is_file() and len(history.read_text().splitlines()) >= epoch, process)  # noqa: B023
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    process = start(space, small_table, broken)
+    wait_for((broken / "runs" / "trial-0001" / "history.jsonl").is_file, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     assert not (broken / "sweep.json").exists()
     assert start(space, small_table, broken).wait() == 0
     expected, found = (comparable(read_result(Sweep, out / "sweep.json")) for out in (whole, broken))
@@ -113,6 +111,6 @@ def test_a_killed_sweep_ends_with_the_same_trials_as_an_uninterrupted_one(
 
 def start(space: Path, table: Path, out: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "ferlab", "sweep", "tiny_quick", "--plugin", str(space.with_name("tiny.py"))]
-    command += ["--space", str(space), "--data", str(table), "--out", str(out), "--trials", "4", "--resume", "--quiet"]
+    command += ["--space", str(space), "--data", str(table), "--out", str(out), "--trials", "3", "--resume", "--quiet"]
     command += [f"--set={field}={value}" for field, value in (CHANGES | {"steps_per_epoch": 20}).items()]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
