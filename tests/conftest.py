@@ -9,11 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from ferlab import Dataset, load_dataset
+
+# `pytest --hypothesis-profile=campaign` searches longer, with other examples each time.
+PROPERTIES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+settings.register_profile("ferlab", PROPERTIES, max_examples=40, derandomize=True, database=None)
+settings.register_profile("campaign", PROPERTIES, max_examples=2000)
+settings.load_profile("ferlab")
 
 LARGE_NETWORKS = ("resnet50]", "vgg16]")  # as test names end; building one takes several seconds
 

@@ -1,12 +1,15 @@
 """Files are written whole or not at all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from ferlab.errors import OutputError
-from ferlab.files import write_atomically
+from ferlab.files import remove_abandoned, temporary_path, write_atomically
 from ferlab.results import Result
 from ferlab.runs import RunFolder
 
@@ -26,3 +29,45 @@ def test_a_full_disk_leaves_no_partly_written_file(tmp_path: Path) -> None:
     assert result is not None
     assert result.status == "completed"
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """Those of running processes and of other machines stay, and so do other hidden files."""
+    code = (
+        "import os, sys; from pathlib import Path; from ferlab.files import write_atomically\n"
+        f"write_atomically(Path({str(tmp_path / 'killed.txt')!r}), lambda file: os.kill(os.getpid(), 9))"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -9
+    (abandoned,) = tmp_path.iterdir()
+    own = temporary_path(tmp_path)
+    foreign = tmp_path / f".ferlab-00000000-{2**22 + 1}-12345678"
+    old = tmp_path / ".ferlab-00000000-1-12345678.keras"
+    others = [tmp_path / name for name in (".hidden", ".ferlab-notes", "result.json")]
+    for path in (own, foreign, old, *others):
+        path.touch()
+    os.utime(old, (0, 0))
+    os.utime(foreign, (2**32, 2**32))  # the clock was set back
+    remove_abandoned(tmp_path)
+    assert set(tmp_path.iterdir()) == {own, foreign, *others}
+    assert not abandoned.exists()
+    remove_abandoned(tmp_path / "missing")
+
+
+def test_the_longest_name_that_the_disk_allows(tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("x" * 255), lambda file: file.write(b"content"))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"content"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource needs POSIX")
+def test_a_limit_on_the_size_of_files_is_an_error(tmp_path: Path) -> None:
+    """As with `ulimit -f`: the existing file stays."""
+    (tmp_path / "kept.txt").write_text("kept")
+    code = (
+        "import resource; from pathlib import Path; from ferlab.files import write_text\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        f"write_text(Path({str(tmp_path / 'kept.txt')!r}), 'x' * 2000)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "OutputError" in finished.stderr and "File too large" in finished.stderr
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept.txt", "kept")]

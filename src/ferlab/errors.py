@@ -86,3 +86,9 @@ class PluginError(FerlabError):
         line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else (lines or [1])[-1]
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         return cls(f"{path}, line {line}: {type(error).__name__}: {reason} ({contract}).")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return one line that describes an exception of a library, without a period at its end."""
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferlab.errors import MissingExtraError, RunError
-from ferlab.files import write_text
+from ferlab.errors import MissingExtraError, RunError, reason_of
+from ferlab.files import read_file, write_text
+from ferlab.limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -52,11 +53,11 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: if the file is missing, damaged, or has an unknown schema.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = decode_json(read_file(path, MAX_TEXT_BYTES))
     except FileNotFoundError:
         raise RunError(f"{path} does not exist. Is {path.parent} a ferlab run folder?") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
+        raise RunError(f"{path} cannot be read: {reason_of(error)}.") from None
     if not isinstance(values, dict):
         raise RunError(f"{path} does not contain a JSON object. Is {path.parent} a ferlab run folder?")
     if values.get("schema") not in range(1, SCHEMA + 1):
@@ -64,6 +65,18 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} has schema {values.get('schema')}, but this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
         )
     return _upgraded(values) if values["schema"] < SCHEMA else values
+
+
+def decode_json(content: bytes) -> Any:
+    """Decode JSON in UTF-8.
+
+    Raises:
+        ValueError: if it is damaged, or nested too deeply.
+    """
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def read_result(kind: type[Record], path: Path) -> Record:

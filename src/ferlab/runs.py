@@ -15,8 +15,7 @@ Each file is written to a temporary file first, flushed to disk and renamed, so 
 
 import dataclasses
 import json
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +23,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ferlab import array_files
+from ferlab.array_files import write_arrays
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
-from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError
-from ferlab.files import write_atomically, write_text
-from ferlab.json_files import SCHEMA, parse, read_json, read_result, write_json, write_result
+from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError, reason_of
+from ferlab.files import read_file, remove_abandoned, write_atomically, write_text
+from ferlab.json_files import SCHEMA, decode_json, parse, read_json, read_result, write_json, write_result
+from ferlab.limits import MAX_TEXT_BYTES
 from ferlab.recipes import Recipe
 from ferlab.results import DatasetSummary, Environment, Epoch, Result
 
@@ -197,9 +199,9 @@ class RunFolder:
         if not path.is_file():
             return ()
         try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except ValueError as error:
-            raise RunError(f"{path} cannot be read: {error}.") from None
+            lines = [decode_json(line) for line in read_file(path, MAX_TEXT_BYTES).splitlines()]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {reason_of(error)}.") from None
         return tuple(parse(Epoch, line, path) for line in lines)
 
     def dataset(self) -> DatasetSummary:
@@ -312,6 +314,8 @@ class RunFolder:
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
         try:
             with lock:
+                for folder in (self.path, self.state_file.parent):
+                    remove_abandoned(folder)
                 yield
         except filelock.Timeout:
             raise RunError(f"{self.path} is in use by another process. Wait for it, or choose another --out.") from None
@@ -334,19 +338,13 @@ def confident_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndar
     return order[predicted[order] != labels[order]][:NUM_EXAMPLES]
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays as one `.npz` file, atomically."""
-    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
-
-
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read an `.npz` file; pickled objects are rejected.
+    """Read an `.npz` file of a run.
 
     Raises:
         RunError: if it cannot be read.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        return array_files.read_arrays(path)
+    except ValueError as error:
         raise RunError(f"{path} cannot be read: {error}.") from None

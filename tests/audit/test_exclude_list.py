@@ -63,6 +63,25 @@ def test_unusual_names_and_lists(demo: Dataset, tmp_path: Path) -> None:
     assert exclude_images(replace(demo, names=names), tmp_path / "list.txt").names.tolist() == names[3:].tolist()
 
 
+def test_names_with_line_breaks(tmp_path: Path) -> None:
+    """Python splits lines at U+2028 and other characters, too; only zips contain names with a newline."""
+    names = [
+        *(f"a{separator}b.png" for separator in ("\u2028", "\u0085", "\x0b", "\n", "\r\n", "\r")),
+        '"a".png',
+        " a.png ",
+    ]
+    data = planted()
+    data = replace(data, names=np.array([*names, *data.names[len(names) :].tolist()], np.str_))
+    found = audit(data)
+    blank = tuple(replace(found.suspicions[0], index=index, reason="blank") for index in range(len(names)))
+    number = write_exclude(replace(found, suspicions=blank), tmp_path / "exclude.txt")
+    assert number >= len(names)
+    assert len(exclude_images(data, tmp_path / "exclude.txt")) == len(data) - number
+    content = (tmp_path / "exclude.txt").read_bytes()
+    (tmp_path / "exclude.txt").write_bytes(content.replace(b"\n", b"\r\n"))  # saved by an editor on Windows
+    assert len(exclude_images(data, tmp_path / "exclude.txt")) == len(data) - number
+
+
 def test_excluding_images_changes_the_fingerprint(tmp_path: Path) -> None:
     source = write_zip(tmp_path / "fer2013.zip", contents())
     (tmp_path / "list.txt").write_text("train/happy/Training_1.png\n")

@@ -115,6 +115,30 @@ def with_corrupt_member() -> Path:
     return corrupt(path, start)
 
 
+def with_large_member() -> Path:
+    """A zip that states a size of 513 MiB for a member."""
+    path = write_zip(Path("fer2013.zip"), contents())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(NEW, png(5))
+        archive.getinfo(NEW).file_size = 513 * 2**20  # written to the directory at the end
+    return path
+
+
+def with_bzip2_member() -> Path:
+    path = write_zip(Path("fer2013.zip"), contents())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr(NEW, png(5))
+    return path
+
+
+def zip_of_unknown_version() -> Path:
+    path = write_zip(Path("fer2013.zip"), contents())
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # version needed to extract, in the directory
+    path.write_bytes(content)
+    return path
+
+
 def compressed_table() -> Path:
     return write(Path("fer2013.csv.gz"), gzip.compress(table().encode(), mtime=0))
 
@@ -138,11 +162,12 @@ def with_broken_link_to_a_folder() -> Path:
     return folder
 
 
-def with_a_path_twice() -> Path:
+def with_a_path_three_times() -> Path:
     path = write_zip(Path("images.zip"), own_images("cat", "dog"))
     with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python warns of what is tested here
-        archive.writestr("cat/0.png", png(5))
+        for number in (5, 6):
+            archive.writestr("cat/0.png", png(number))
     return path
 
 
@@ -163,11 +188,15 @@ SECTIONS: dict[str, list[Case]] = {
         Case("missing path", lambda: Path("nowhere.zip"), ["nowhere.zip"], None),
         Case("unknown format", lambda: write(Path("notes.txt"), b"notes"), ["notes.txt"], None),
         Case("folder without images", lambda: write_folder(Path("empty"), {"readme.txt": b"none"}), ["empty", "train/<class>"], None),
+        Case("device or pipe", lambda: Path("/dev/null"), ["/dev/null", "regular file"], None),
+        Case("zip of an unknown version", zip_of_unknown_version, ["fer2013.zip", "version"], None),
         Case("truncated zip", lambda: truncated(write_zip(Path("fer2013.zip"), contents())), ["fer2013.zip", "truncated"], None),
     ],
     "FER2013 in the Kaggle layout": [
         Case("empty class folder", with_empty_class_folder, ["train/sad", "no images"], 4),
         Case("zip member with `..` in its path", with_member("../train/sad/Training_5.png", png(5)), ["../train/sad/Training_5.png"], 4),
+        Case("zip member that inflates to more than 512 MiB", with_large_member, ["Training_5.png", "513 MiB"], 4),
+        Case("zip member compressed with bzip2", with_bzip2_member, ["Training_5.png", "deflate"], 4),
         Case("corrupt zip member", with_corrupt_member, ["Training_5.png", "cannot be read"], 4),
         Case("broken symbolic link", with_broken_link, ["Training_5.png", "a link to nowhere.png"], 4),
         Case("empty file", with_member(NEW, b""), [NEW, "0 bytes"], 4),
@@ -183,7 +212,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Your own images": [
         Case("empty class folder", with_empty_own_class, ["eel", "no images"], 8),
         Case("broken link to a folder", with_broken_link_to_a_folder, ["eel", "a link to nowhere"], 8),
-        Case("path that a zip contains twice", with_a_path_twice, ["cat/0.png", "several files"], 8),
+        Case("path that a zip contains three times", with_a_path_three_times, ["cat/0.png", "3 files with this path"], 7),
         Case("zip member with `..` in its path", with_image("../cat/5.png", png(5)), ["../cat/5.png"], 8),
         Case("empty file", with_image("cat/5.jpg", b""), ["cat/5.jpg", "0 bytes"], 8),
         Case("file that is not an image", with_image("cat/5.jpg", b"text"), ["cat/5.jpg", "not an image"], 8),
@@ -204,10 +233,12 @@ SECTIONS: dict[str, list[Case]] = {
         Case("row with 2,303 pixels", with_row(0, pixels("7", 2303), "Training"), ["row 4 (line 6)", "2,303 pixels", "2,304"], 4),
         Case("pixel value of 300", with_row(0, pixels("300"), "Training"), ["row 4", "'300'", "0 to 255"], 4),
         Case("negative pixel value", with_row(0, pixels("-1"), "Training"), ["row 4", "'-1'", "0 to 255"], 4),
+        Case("pixel value with an underscore", with_row(0, pixels("1_0"), "Training"), ["row 4", "'1_0'", "0 to 255"], 4),
         Case("pixel value that is a word", with_row(0, pixels("gray"), "Training"), ["row 4", "'gray'", "0 to 255"], 4),
         Case("unknown emotion code", with_row(7, 5, "Training"), ["row 4", "'7'", "0 to 6"], 4),
         Case("unknown Usage", with_row(0, 5, "Validation"), ["row 4", "'Validation'", "PrivateTest"], 4),
         Case("truncated row", csv_file(table() + "0,7 7"), ["row 4"], 4),
+        Case("row of more than a million characters", csv_file("emotion,pixels,Usage\n0," + "7 " * 600_000), ["a row has more than"], None),
         Case("truncated compressed table", lambda: truncated(compressed_table()), ["fer2013.csv.gz", "truncated"], None),
         Case("corrupt compressed table", lambda: corrupt(compressed_table(), 10), ["fer2013.csv.gz", "cannot be read"], None),  # 10 bytes of header
     ],

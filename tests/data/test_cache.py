@@ -72,6 +72,21 @@ def test_a_damaged_copy_is_replaced(archive: Path) -> None:
     assert stored()[0].stat().st_size > 1000
 
 
+def test_a_copy_with_one_wrong_bit_is_replaced(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    expected = load_dataset(archive).fingerprints
+    (copy,) = stored()
+    whole = copy.read_bytes()
+    for position in [*range(0, len(whole), len(whole) // 25), *range(len(whole) - 120, len(whole), 7)]:
+        for bit in (1, 64):
+            copy.write_bytes(whole[:position] + bytes([whole[position] ^ bit]) + whole[position + 1 :])
+            caplog.clear()
+            assert load_dataset(archive).fingerprints == expected
+            assert "damaged" not in caplog.text or copy.read_bytes() == whole
+    copy.write_bytes(whole.replace(b"happy", b"happ?"))
+    load_dataset(archive)
+    assert f"The cached copy of {archive} is damaged" in caplog.text
+
+
 def test_skipped_items_are_cached(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "archive.zip", contents() | {"train/sad/Training_5.png": b""})
     first = load_dataset(archive, skip_bad=True)

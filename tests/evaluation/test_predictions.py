@@ -82,6 +82,8 @@ def test_each_fault_has_a_clear_error(small: Dataset, tmp_path: Path) -> None:
         (table(names, classes, ["-3,2,1,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
         (table(names, classes, ["nan,0,0,0,0,0,1", *even[1:]]), "not all between 0 and 1"),
         (table(names, classes, ["x,0,0,0,0,0,1", *even[1:]]), "line 2, column angry: 'x' is not a number"),
+        (table(names, classes, ["0_1,0,0,0,0,0,0", *even[1:]]), "line 2, column angry: '0_1' is not a number"),
+        (table(names, classes, [*even[:-1], "0.4,0.1"]), f"row {len(names) + 1} has 3 cells, expected 8"),
         (table(names, reverse, even), "in the same order"),
         (table(names, "class", ["glad"] * len(names)), "unknown class 'glad'"),
         (table(names, "class", [""] * len(names)), "line 2: the class is missing"),
@@ -91,6 +93,14 @@ def test_each_fault_has_a_clear_error(small: Dataset, tmp_path: Path) -> None:
         (tmp_path / "p.csv").write_text(text)
         with pytest.raises(DataError, match=message):
             evaluate(tmp_path / "p.csv", small)
+
+
+def test_names_are_not_formulas_in_a_spreadsheet(tmp_path: Path) -> None:
+    names = np.array(["=1+1.jpg", "-a/b.jpg", "@c", "./d.jpg", "e.jpg"])
+    write_predictions(tmp_path / "p.csv", names, np.full((5, 2), 0.5), ("x", "y"))
+    cells = [line.split(",")[0] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+    assert cells == ["./=1+1.jpg", "./-a/b.jpg", "./@c", "./d.jpg", "e.jpg"]
+    assert read_predictions(tmp_path / "p.csv").names.tolist() == names.tolist()
 
 
 def test_damaged_and_hostile_npz_files_are_refused(tmp_path: Path) -> None:

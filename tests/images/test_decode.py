@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from ferlab.errors import ImageError
-from ferlab.images.decode import MAX_PIXELS, read_image
+from ferlab.images.decode import read_image
+from ferlab.limits import MAX_PIXELS
 from tests.scenes import encoded
 
 COLORS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 
+from ferlab.array_files import write_arrays
 from ferlab.errors import RunError, TrainingError
 from ferlab.progress import TrainingProgress
 from ferlab.recipes import Recipe
-from ferlab.runs import RunFolder, read_arrays, write_arrays
+from ferlab.runs import RunFolder, read_arrays
 from ferlab.training.checkpoint import Checkpoint, assign_variables, read_variables, stop_if_diverged
 
 INPUTS, TARGETS = np.random.default_rng(0).normal(size=(2, 8, 3)).astype(np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ferlab.audit.audit import REASONS, Audit, Suspicion
 from ferlab.audit.near_duplicates import THRESHOLD
+from ferlab.csv_files import guarded
 from ferlab.data import Split
 from ferlab.files import write_text
 from ferlab.formatting import percent
@@ -75,7 +76,7 @@ def _table(found: Audit) -> str:
         if item.partner is not None:
             row |= {f"partner_{key}": value for key, value in _described(found, item.partner).items()}
             row["partner"] = row.pop("partner_name")
-        writer.writerow(row)
+        writer.writerow({key: guarded(value) if isinstance(value, str) else value for key, value in row.items()})
     return text.getvalue()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ferlab.audit.audit import Audit
 from ferlab.audit.near_duplicates import THRESHOLD
 from ferlab.data import Split
-from ferlab.data.exclude import COMMENT
+from ferlab.data.exclude import COMMENT, line_of
 from ferlab.files import write_text
 
 Keep = Literal["train", "test"]
@@ -82,6 +82,6 @@ def write_exclude(found: Audit, path: str | Path, keep: Keep = "test") -> int:
     chosen = images_to_exclude(found, keep)
     lines = [f"{COMMENT} Images of {found.summary.source} to exclude: ferlab ... --exclude {Path(path).name}"]
     for reason, indices in chosen.items():
-        lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *found.dataset.names[indices].tolist()]
+        lines += ["", f"{COMMENT} {reason}: {len(indices):,}", *map(line_of, found.dataset.names[indices].tolist())]
     write_text(Path(path), "\n".join(lines) + "\n")
     return sum(map(len, chosen.values()))

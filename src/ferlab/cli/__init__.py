@@ -1,7 +1,8 @@
 """The command line. Results go to standard output, progress and messages to standard error."""
 
+import errno
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -27,6 +28,7 @@ from ferlab.cli import (
 )
 from ferlab.cli.options import with_option_groups
 from ferlab.errors import FerlabError
+from ferlab.files import shown
 from ferlab.progress import console
 
 app = typer.Typer(
@@ -69,8 +71,16 @@ def main() -> None:
     try:
         app()
     except FerlabError as error:
-        console().print(f"error: {error}", style="bold red" if sys.stderr.isatty() else "")
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _fail(f"{shown(str(error.filename))}: {error.strerror}.")
+
+
+def _fail(message: str) -> NoReturn:
+    console().print(f"error: {message}", style="bold red" if sys.stderr.isatty() else "")
+    sys.exit(1)
 
 
 def _version(wanted: bool) -> None:

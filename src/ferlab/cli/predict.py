@@ -21,10 +21,12 @@ from ferlab.cli.options import (
     SearchSizeOption,
     stop,
 )
+from ferlab.errors import ImageError
 from ferlab.formatting import counted, duration
 from ferlab.images.detection import SEARCH_SIZE
 from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
+from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
 from ferlab.predict.batch import write_predictions
 from ferlab.predict.job import Job
 from ferlab.predict.table import open_writer
@@ -117,7 +119,10 @@ def _images(arguments: Sequence[str], recursive: bool, exclude: Path | None) -> 
     """Find the images that the arguments name, each with a relative path for its annotated copy."""
     images: dict[Path | str | ImageSource, Path] = {}
     if STANDARD_INPUT in arguments:
-        images[ImageSource(name="standard input", content=sys.stdin.buffer.read())] = Path("standard-input")
+        content = sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
+        if len(content) > MAX_IMAGE_BYTES:
+            raise ImageError(f"standard input: larger than the limit of {MAX_IMAGE_BYTES // MEBIBYTE} MiB")
+        images[ImageSource(name="standard input", content=content)] = Path("standard-input")
     for number, url in enumerate(filter(is_url, arguments), start=1):
         images[url] = Path(f"url{number}-" + re.sub(r"[^\w.-]+", "-", url)[-100:])
     paths = [argument for argument in arguments if argument != STANDARD_INPUT and not is_url(argument)]

@@ -13,6 +13,7 @@ from ferlab.data.faces import Cropper
 from ferlab.data.ferplus import with_votes
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
+from ferlab.files import exists, shown
 
 __all__ = ["Dataset", "Split", "formats", "is_own_images", "load_dataset"]
 
@@ -70,9 +71,9 @@ def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> D
         _reject_faces("demo", faces)
         return demo.load()
     path = Path(source).expanduser()
-    if not path.exists():
+    if not exists(path):
         raise DataError(
-            f"{source} does not exist. Pass a folder or zip of images in class folders, "
+            f"{shown(source)} does not exist. Pass a folder or zip of images in class folders, "
             "a folder, zip or CSV file of FER2013, or the word 'demo'."
         )
     cropper = Cropper.open(faces=faces)
@@ -108,7 +109,7 @@ def _format_of(source: Source) -> ModuleType:
 def is_own_images(source: str | Path) -> bool:
     """Return whether a source contains your own images, which may need `faces`, rather than FER2013 or the demo."""
     path = Path(source).expanduser()
-    if not path.exists():
+    if not exists(path):
         return False
     with open_data(path) as opened:
         return image_folder.matches(opened)

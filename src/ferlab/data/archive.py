@@ -11,10 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
-from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
-from ferlab.errors import ImageError
+from ferlab.data.reading import READING_ERRORS, BadItems, open_archive
+from ferlab.errors import DataError, ImageError, reason_of
+from ferlab.files import exists, read_file, shown
 from ferlab.images.listing import is_hidden, is_image, walk
+from ferlab.limits import MAX_IMAGE_BYTES
 from ferlab.results import Skipped
+from ferlab.zip_files import read_member
 
 Converted = TypeVar("Converted")
 Member = tuple[PurePosixPath, Callable[[], bytes]]  # path in the folder or archive, and a function that reads it
@@ -29,7 +32,7 @@ class Source:
         images: the image files of a folder or zip, sorted by path; hidden ones are left out.
         empty_folders: sorted paths of the folders without images and subfolders.
         problems: what cannot be listed: folders that cannot be opened, links without a target, and zip members whose
-            path points outside the archive or occurs twice.
+            path points outside the archive or occurs more than once.
     """
 
     path: Path
@@ -50,10 +53,18 @@ class Source:
 
 @contextmanager
 def open_data(path: Path) -> Iterator[Source]:
-    """List the images of a folder or a zip, and keep the zip open while they are read."""
+    """List the images of a folder or a zip, and keep the zip open while they are read.
+
+    Raises:
+        DataError: if the source is missing, a pipe or a device, or a zip that is not complete.
+    """
+    if not exists(path):
+        raise DataError(f"{shown(path)} does not exist.")
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path} is neither a regular file nor a folder. Save the data to a file first.")
     source = Source(path=path)
     if source.is_zip:
-        with open_zip(path) as archive:
+        with open_archive(path) as archive:
             yield _list_zip(path, archive)
     else:
         yield _list_folder(path) if source.is_container else source
@@ -64,7 +75,7 @@ def _list_folder(root: Path) -> Source:
     empty: list[PurePosixPath] = []
     problems: list[Skipped] = []
     for folder in walk(root):
-        images += [(_inner(file, root), file.read_bytes) for file in folder.images]
+        images += [(_inner(file, root), partial(read_file, file, MAX_IMAGE_BYTES)) for file in folder.images]
         problems += [Skipped(name=str(_inner(path, root)), reason=reason) for path, reason in folder.problems]
         if not (folder.images or folder.subfolders or folder.problems):
             empty.append(_inner(folder.path, root))
@@ -78,7 +89,7 @@ def _inner(path: Path, root: Path) -> PurePosixPath:
 
 
 def _list_zip(path: Path, archive: zipfile.ZipFile) -> Source:
-    images: dict[PurePosixPath, Callable[[], bytes]] = {}
+    files: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
     folders: set[PurePosixPath] = set()
     problems: list[Skipped] = []
     for info in archive.infolist():
@@ -90,12 +101,19 @@ def _list_zip(path: Path, archive: zipfile.ZipFile) -> Source:
             continue
         elif info.is_dir():
             folders.add(member)
-        elif member in images:
-            problems.append(Skipped(name=str(member), reason="the zip contains several files with this path"))
         elif is_image(member):
-            images[member] = partial(archive.read, info)
+            files.setdefault(member, []).append(info)
+    for member, infos in files.items():
+        if len(infos) > 1:
+            reason = f"the zip contains {len(infos)} files with this path, and which one is meant is unknown"
+            problems.append(Skipped(name=str(member), reason=reason))
+    images = {
+        member: partial(read_member, archive, infos[0], MAX_IMAGE_BYTES)
+        for member, infos in files.items()
+        if len(infos) == 1
+    }
     if folders:  # most zips have no entries for their folders
-        folders = folders.difference(*(folder.parents for folder in folders), {image.parent for image in images})
+        folders = folders.difference(*(folder.parents for folder in folders), {file.parent for file in files})
     return Source(
         path=path,
         images=tuple(sorted(images.items(), key=_parts)),
@@ -124,10 +142,10 @@ def convert_members(
     for path, read in members:
         try:
             converted = convert(path, read)
+        except READING_ERRORS as error:
+            bad.report(str(path), f"the file cannot be read ({reason_of(error)})")
         except (ValueError, ImageError) as error:
             bad.report(str(path), str(error))
-        except READING_ERRORS as error:
-            bad.report(str(path), f"the file cannot be read ({error})")
         else:
             yield path, converted
 

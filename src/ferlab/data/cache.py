@@ -2,19 +2,22 @@
 
 import hashlib
 import json
+import logging
 import os
-import tempfile
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from ferlab.data.dataset import Dataset, Skipped
+from ferlab.array_files import read_arrays, write_arrays
+from ferlab.data.dataset import IMAGE_SIZE, Dataset, Skipped, Split
+from ferlab.errors import OutputError
+from ferlab.files import exists, remove_abandoned
 from ferlab.images.listing import walk
 
-FORMAT = 5  # part of the key: increase it when the stored content changes
+FORMAT = 6  # part of the key: increase it when the stored content changes
 ARRAYS = ("images", "labels", "splits", "names")
 
 
@@ -47,21 +50,51 @@ def _statuses(path: Path) -> Iterator[str]:
 
 
 def _status(file: Path) -> str:
-    status = file.stat()
+    try:
+        status = file.stat()
+    except OSError as error:  # such as a file that was removed since its folder was listed
+        return f"{file} {error.strerror}"
     return f"{file} {status.st_size} {status.st_mtime_ns}"
 
 
 def read(key: str, source: str) -> Dataset | None:
-    """Read a cached dataset; None if there is none or it is damaged."""
-    try:
-        with open(cache_folder() / f"{key}.npz", "rb") as file, np.load(file, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            arrays = {name: stored[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    """Read a cached dataset; None if there is none, or if it is damaged, which is logged."""
+    path = cache_folder() / f"{key}.npz"
+    if not exists(path):
         return None
-    skipped = tuple(Skipped(**item) for item in meta["skipped"])
-    class_names, notes = tuple(meta["class_names"]), tuple(meta["notes"])
-    return Dataset(**arrays, class_names=class_names, source=source, skipped=skipped, notes=notes)
+    try:
+        return _dataset(read_arrays(path), source)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        logging.getLogger("ferlab").warning(
+            "The cached copy of %s is damaged (%s: %s). The data is read again.", source, path, error
+        )
+        return None
+
+
+def _dataset(arrays: Mapping[str, np.ndarray], source: str) -> Dataset:
+    """Return the dataset in the arrays of a cached copy.
+
+    Raises:
+        Exception: of several kinds, if they are not those of a dataset.
+    """
+    meta = json.loads(str(arrays["meta"]))
+    dataset = Dataset(
+        **{name: arrays[name] for name in ARRAYS},
+        class_names=tuple(map(str, meta["class_names"])),
+        source=source,
+        skipped=tuple(Skipped(**item) for item in meta["skipped"]),
+        notes=tuple(map(str, meta["notes"])),
+    )
+    number = len(dataset.names)
+    columns = (dataset.labels, dataset.splits, dataset.names)
+    if dataset.images.shape != (number, IMAGE_SIZE, IMAGE_SIZE) or any(array.shape != (number,) for array in columns):
+        raise ValueError("its arrays have other shapes")
+    if [array.dtype.kind for array in (dataset.images, *columns)] != list("uiuU") or dataset.images.itemsize != 1:
+        raise ValueError("its arrays have other types")
+    known = np.isin(dataset.labels, range(len(dataset.class_names))) & np.isin(dataset.splits, list(Split))
+    if not known.all():
+        raise ValueError("its labels or splits have other values")
+    return dataset
 
 
 def write(key: str, dataset: Dataset) -> None:
@@ -72,13 +105,6 @@ def write(key: str, dataset: Dataset) -> None:
     skipped = [vars(item) for item in dataset.skipped]
     meta = {"class_names": dataset.class_names, "skipped": skipped, "notes": dataset.notes}
     arrays = {name: getattr(dataset, name) for name in ARRAYS}
-    temporary = None
-    try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache_folder(), suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
-        temporary.replace(cache_folder() / f"{key}.npz")
-    except OSError:
-        if temporary:
-            temporary.unlink(missing_ok=True)
+    remove_abandoned(cache_folder())
+    with suppress(OutputError):
+        write_arrays(cache_folder() / f"{key}.npz", {"meta": np.array(json.dumps(meta)), **arrays})

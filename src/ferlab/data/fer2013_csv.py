@@ -11,20 +11,23 @@ import lzma
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, TextIO
 
 import numpy as np
 
+from ferlab.csv_files import ENCODING, read_rows
 from ferlab.data.archive import Source
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.fer2013 import USAGES
-from ferlab.data.reading import READING_ERRORS, BadItems, open_zip
+from ferlab.data.reading import READING_ERRORS, BadItems, open_archive
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import DataError
+from ferlab.errors import DataError, reason_of
+from ferlab.limits import max_inflated
+from ferlab.zip_files import open_member
 
 COLUMNS = ("emotion", "pixels", "usage")
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".csv": open}
-ENCODING = "utf-8-sig"  # with or without the byte order mark that spreadsheets write
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
 
@@ -34,7 +37,7 @@ def matches(source: Source) -> bool:
     A zip that also contains images is not matched: its table only describes the images.
     """
     if source.is_zip and not source.images:
-        with open_zip(source.path) as archive:
+        with open_archive(source.path) as archive:
             return any(name.lower().endswith(".csv") for name in archive.namelist())
     if source.is_container:
         return False
@@ -51,7 +54,7 @@ def load(source: Source, bad: BadItems) -> Dataset:
     images, labels, splits, names = [], [], [], []
     try:
         with _open_text(source) as file:
-            for number, row in enumerate(_rows(file, bad.source)):
+            for number, row in enumerate(_rows(file, source.path, bad.source)):
                 try:
                     label, pixels, split = _parse(*row)
                 except ValueError as error:
@@ -63,7 +66,7 @@ def load(source: Source, bad: BadItems) -> Dataset:
                 names.append(f"row {number}")
     except (UnicodeDecodeError, csv.Error, *READING_ERRORS) as error:
         raise DataError(
-            f"{bad.source} cannot be read as a CSV table ({error}). It may be truncated: download it again."
+            f"{bad.source} cannot be read as a CSV table ({reason_of(error)}). It may be truncated: download it again."
         ) from None
     if not images:
         raise DataError(f"{bad.source} contains no images: the table has no usable rows. Download it again.")
@@ -82,21 +85,22 @@ def load(source: Source, bad: BadItems) -> Dataset:
 def _open_text(source: Source) -> Iterator[TextIO]:
     path = source.path
     if source.is_zip:
-        with open_zip(path) as archive, archive.open(_table_in(archive)) as binary, _as_text(binary) as file:
+        with open_archive(path) as archive, _as_text(open_member(archive, _table_in(archive))) as file:
             yield file
         return
     with OPENERS[path.suffix.lower()](path, "rt", encoding=ENCODING, newline="") as file:
         yield file
 
 
-def _table_in(archive: zipfile.ZipFile) -> str:
+def _table_in(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Find the table with the columns of FER2013; the zip of the challenge also contains other tables."""
-    names = sorted((name for name in archive.namelist() if name.lower().endswith(".csv")), key=len)
-    for name in names:
-        with archive.open(name) as binary, _as_text(binary) as file:
-            if set(COLUMNS) <= set(_header(csv.reader(file))):
-                return name
-    return names[0]
+    tables = [member for member in archive.infolist() if member.filename.lower().endswith(".csv")]
+    tables.sort(key=lambda member: len(member.filename))
+    for member in tables:
+        with _as_text(open_member(archive, member)) as file:
+            if set(COLUMNS) <= set(_header(read_rows(file))):
+                return member
+    return tables[0]
 
 
 def _as_text(binary: IO[bytes]) -> TextIO:
@@ -107,9 +111,9 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     return [name.strip().lower() for name in next(reader, [])]
 
 
-def _rows(file: TextIO, source: str) -> Iterator[tuple[str, str, str]]:
+def _rows(file: TextIO, path: Path, source: str) -> Iterator[tuple[str, str, str]]:
     """Yield emotion, pixels and usage of each row, for any order of the columns."""
-    reader = csv.reader(file)
+    reader = read_rows(file, None if path.suffix.lower() == ".csv" else max_inflated(path.stat().st_size))
     header = _header(reader)
     missing = [name for name in COLUMNS if name not in header]
     if missing:
@@ -134,7 +138,15 @@ def _parse(emotion: str, pixels: str, usage: str) -> tuple[int, bytes, Split]:
 
 def _pixel_bytes(words: list[str]) -> bytes:
     try:
-        return bytes(map(int, words))  # fast check of all pixels; the search below only finds the one to report
+        values = bytes(map(int, words))  # fast, but Python also takes `1_0` and `+10` for numbers
     except ValueError:
-        wrong = next(word for word in words if not (word.isdecimal() and int(word) <= 255))
-        raise ValueError(f"pixel value '{wrong[:20]}' is not an integer from 0 to 255") from None
+        values = b""
+    digits = "".join(words)
+    if values and digits.isascii() and digits.isdecimal():
+        return values
+    wrong = next(word for word in words if not _is_pixel(word))
+    raise ValueError(f"pixel value '{wrong[:20]}' is not an integer from 0 to 255")
+
+
+def _is_pixel(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) < 10 and int(word) <= 255

@@ -4,13 +4,13 @@
 the Kaggle layout are found with an index of file names that ships with the package.
 """
 
-import csv
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ferlab.csv_files import read_table
 from ferlab.data.dataset import Dataset, Split
 from ferlab.data.fer2013 import NUM_IMAGES, SPLIT_SIZES, USAGES
 from ferlab.emotions import FERPLUS
@@ -19,6 +19,7 @@ from ferlab.errors import DataError
 VOTES = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
+VOTE_COUNTS = {str(count): count for count in range(11)}  # of ten annotators
 MIN_CHECKED = 500  # smallest number of images for which the agreement of votes and labels is checked
 MIN_AGREEMENT = 0.35  # of votes and labels, mean over classes: 0.59 for FER2013, 0.15 if the votes are shuffled
 INDEX = Path(__file__).with_name("kaggle_rows.npz")
@@ -86,11 +87,10 @@ def read_votes(path: Path) -> np.ndarray:
         DataError: if the file is missing or has another format.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns, rows = read_table(path)
+    except ValueError as error:
         raise DataError(f"{path} cannot be read as a table of votes: {error}.") from None
-    missing = [name for name in VOTES if not rows or name not in rows[0]]
+    missing = [name for name in VOTES if name not in columns]
     if missing or len(rows) != NUM_IMAGES:
         size = f"it has {len(rows):,} rows, expected {NUM_IMAGES:,}"
         reason = f"it has no column '{missing[0]}'" if missing else size
@@ -101,11 +101,8 @@ def read_votes(path: Path) -> np.ndarray:
 
 
 def _numbers(row: dict[str, str], number: int, path: Path) -> list[int]:
-    try:
-        votes = [int(row[name]) for name in VOTES]
-    except (TypeError, ValueError):
-        votes = [-1]
-    if not 0 <= min(votes) <= max(votes) <= 10:
+    votes = [VOTE_COUNTS.get(row[name].strip(), -1) for name in VOTES]
+    if min(votes) < 0:
         raise DataError(f"{path}, row {number} (line {number + 2}): votes must be 0 to 10. Download the file again.")
     return votes
 

@@ -23,7 +23,9 @@ from ferlab.data.reading import BadItems
 from ferlab.data.splits import SPLIT_FOLDERS, split_off
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, ImageError
+from ferlab.files import read_file
 from ferlab.images.decode import decode_file
+from ferlab.limits import MAX_IMAGE_BYTES
 
 LAYOUTS = "train/<class>/*.jpg, val/<class>/*.jpg and test/<class>/*.jpg, or only <class>/*.jpg"
 
@@ -70,7 +72,7 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
         DataError: if the file cannot be read or no face is found.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path, MAX_IMAGE_BYTES)
         search = faces and decode_file(io.BytesIO(content)).size != (IMAGE_SIZE, IMAGE_SIZE)
         return Cropper.open(faces=search).crop(content)
     except OSError as error:

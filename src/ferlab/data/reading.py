@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -12,12 +13,17 @@ import numpy as np
 
 from ferlab.data.dataset import IMAGE_SIZE, Skipped
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import DataError
+from ferlab.errors import DataError, reason_of
 from ferlab.images.crop import resize_crop
 from ferlab.images.decode import decode_file
+from ferlab.limits import MAX_BAD_ITEMS
+from ferlab.zip_files import open_zip
 
 # Raised when reading files that are damaged, encrypted, or compressed with a method that Python does not support.
-READING_ERRORS = (OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+READING_ERRORS = (
+    *(OSError, EOFError, RuntimeError, MemoryError, UnicodeDecodeError, struct.error),
+    *(lzma.LZMAError, zlib.error, zipfile.BadZipFile),
+)
 
 
 @dataclass(kw_only=True)
@@ -32,10 +38,12 @@ class BadItems:
         """Record a bad item.
 
         Raises:
-            DataError: unless bad items are skipped.
+            DataError: unless bad items are skipped, or if there are too many of them.
         """
         if not self.skip:
             raise DataError(f"{self.source}: {name}: {reason}. Repair or remove it, or skip bad items with --skip-bad.")
+        if len(self.items) == MAX_BAD_ITEMS:
+            raise DataError(f"{self.source} has more than {MAX_BAD_ITEMS:,} bad items, the last one {name}: {reason}.")
         self.items.append(Skipped(name=name, reason=reason))
 
     def report_all(self, items: Iterable[Skipped]) -> None:
@@ -69,15 +77,15 @@ def emotion_label(name: str) -> int:
     return EMOTIONS.index(name.lower())
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
+def open_archive(path: Path) -> zipfile.ZipFile:
     """Open a zip for reading in place.
 
     Raises:
         DataError: if it is not a complete zip.
     """
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+        return open_zip(path)
+    except (OSError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path} is not a complete zip archive ({error}). It may be truncated: download it again."
+            f"{path} is not a complete zip archive ({reason_of(error)}). It may be truncated: download it again."
         ) from None

@@ -10,6 +10,7 @@ from ferlab.data.dataset import IMAGE_SIZE
 from ferlab.data.faces import Cropper
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
+from ferlab.files import exists
 from ferlab.results import Skipped
 
 
@@ -31,7 +32,7 @@ class UnlabeledImages:
 def is_unlabeled(source: str | Path) -> bool:
     """Return whether a source is a folder or zip whose images are all in one folder, so that there are no classes."""
     path = Path(source).expanduser()
-    if not path.exists():
+    if not exists(path):
         return False
     with open_data(path) as opened:
         return len({file.parent for file, _ in opened.images}) == 1

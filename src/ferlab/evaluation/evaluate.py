@@ -1,6 +1,5 @@
 """`evaluate`: the metrics of a model on one split of a dataset."""
 
-import csv
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferlab.csv_files import read_table
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.data.exclude import notes_mention_exclusion
@@ -294,15 +294,14 @@ def read_groups(path: str | Path) -> dict[str, str]:
         DataError: if it cannot be read, lacks a column, or puts an image into two groups.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns, rows = read_table(Path(path))
+    except ValueError as error:
         raise DataError(f"{path} cannot be read as a table of groups: {error}.") from None
-    if not rows or not {"name", "group"} <= rows[0].keys():
+    if not rows or not {"name", "group"} <= set(columns):
         raise DataError(f"{path} must have the columns name and group, and one row per image.")
     groups: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
-        if groups.setdefault(row["name"], row["group"] or "") != (row["group"] or ""):
+        if groups.setdefault(row["name"], row["group"]) != row["group"]:
             raise DataError(f"{path}, line {number}: {row['name']} is in two groups. Remove one of the rows.")
     return groups
 

@@ -7,7 +7,6 @@ their last parts, such as `PublicTest_10116449.jpg`.
 
 import csv
 import io
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ferlab.array_files import read_arrays
+from ferlab.csv_files import guarded, read_table, unguarded
 from ferlab.data import Dataset
 from ferlab.errors import DataError
-from ferlab.files import write_atomically, write_text
+from ferlab.files import shown, write_atomically, write_text
 
 SUFFIXES = (".csv", ".npz")
 CLASS_COLUMNS = ("class", "emotion", "label")
@@ -138,9 +139,8 @@ def _check_probabilities(found: PredictionFile) -> None:
 
 def _read_npz(path: Path) -> PredictionFile:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except ValueError as error:
         raise DataError(f"{path} cannot be read as an .npz file: {error}.") from None
     if missing := {"names", "class_names", "probabilities"} - arrays.keys():
         raise DataError(f"{path} has no array '{min(missing)}'. It needs names, class_names and probabilities.")
@@ -162,18 +162,16 @@ def _read_npz(path: Path) -> PredictionFile:
 
 def _read_csv(path: Path) -> PredictionFile:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns, rows = read_table(path)
+    except ValueError as error:
         raise DataError(f"{path} cannot be read as a CSV file: {error}.") from None
     name_column = next((column for column in NAME_COLUMNS if column in columns), None)
     if name_column is None:
         raise DataError(f"{path} has no column 'name'. Its columns are: {', '.join(columns) or 'none'}.")
-    names = np.array([row[name_column] or "" for row in rows], np.str_)
+    names = np.array([unguarded(row[name_column]) for row in rows], np.str_)
     class_column = next((column for column in CLASS_COLUMNS if column in columns), None)
     if class_column:
-        return _from_classes(path, names, [row[class_column] or "" for row in rows])
+        return _from_classes(path, names, [row[class_column] for row in rows])
     class_names = tuple(column for column in columns if column != name_column)
     probabilities = [_numbers(path, number, row, class_names) for number, row in enumerate(rows, start=2)]
     return PredictionFile(
@@ -199,9 +197,10 @@ def _numbers(path: Path, line: int, row: dict[str, str], columns: Iterable[str])
     numbers = []
     for column in columns:
         try:
-            numbers.append(float(row[column]))
-        except (TypeError, ValueError):
-            raise DataError(f"{path}, line {line}, column {column}: '{row[column]}' is not a number.") from None
+            numbers.append(float(row[column].replace("_", "?")))  # Python takes 0_1 for 1
+        except ValueError:
+            cell = shown(row[column])
+            raise DataError(f"{path}, line {line}, column {column}: '{cell}' is not a number.") from None
     return numbers
 
 
@@ -237,6 +236,7 @@ def write_predictions(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *class_names])
     writer.writerows(
-        [name, *(f"{share:.6g}" for share in row)] for name, row in zip(names.tolist(), probabilities, strict=True)
+        [guarded(name), *(f"{share:.6g}" for share in row)]
+        for name, row in zip(names.tolist(), probabilities, strict=True)
     )
     write_text(path, text.getvalue())

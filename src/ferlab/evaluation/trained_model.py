@@ -11,6 +11,7 @@ import numpy as np
 from ferlab.backend import quiet_start, start_keras
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.metrics import softmax
+from ferlab.files import exists, shown
 from ferlab.predict.artifact import DEFAULT, SUFFIXES, Artifact
 from ferlab.runs import RunFolder
 
@@ -142,14 +143,14 @@ def _of_artifact(artifact: Artifact) -> Provenance:
 def find_model(model: str | Path) -> Path:
     """Find the model file. Args and errors as in `open_model`."""
     path = DEFAULT if str(model) == "default" else Path(model)
-    if not path.exists():
-        raise FerlabError(f"{path} does not exist. Pass {KINDS}.")
+    if not exists(path):
+        raise FerlabError(f"{shown(path)} does not exist. Pass {KINDS}.")
     if path.is_dir():
         path = RunFolder(path).model_file
         if not path.is_file():
             raise RunError(
                 f"{model} does not contain a trained model ({path.name}). Train it first, or resume it with --resume."
             )
-    if path.suffix not in (*SUFFIXES, ".keras"):
+    if path.suffix not in (*SUFFIXES, ".keras") or not path.is_file():
         raise FerlabError(f"{path} is not a model file. Pass {KINDS}.")
     return path

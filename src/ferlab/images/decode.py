@@ -3,21 +3,23 @@
 import io
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ferlab.errors import ImageError
+from ferlab.errors import ImageError, reason_of
 from ferlab.images.sources import open_source
+from ferlab.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Channels = Literal["rgb", "bgr"]
 
-MAX_PIXELS = 80_000_000  # per file; phone cameras reach 50 million, and Pillow warns above 89 million
+STRIP = 2**22  # pixels of a large image that are converted at a time
 # Formats of photographs that are recognized by a signature. No EPS: decoding it runs the program in the file. No TGA or
 # PCX: almost any file passes as one. The first formats are tried first.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
@@ -45,7 +47,13 @@ class DecodedImage:
         return max(self.pixels.shape[:2]) / max(self.size)
 
 
-def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int | None = None) -> DecodedImage:
+def read_image(
+    source: Any,
+    *,
+    channels: Channels = "rgb",
+    sufficient_side: int | None = None,
+    reserve: Callable[[int], None] = lambda _: None,
+) -> DecodedImage:
     """Read an image.
 
     Args:
@@ -54,6 +62,7 @@ def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int 
         channels: channel order of an array: `rgb`, or `bgr` as in OpenCV.
         sufficient_side: length of the longer side, in pixels, that the caller needs. A larger JPEG is decoded at 1/2,
             1/4 or 1/8 of its size, which is several times faster.
+        reserve: called with the number of pixels of a file before they are decoded; see `PixelBudget`.
 
     Returns:
         The decoded image.
@@ -66,16 +75,18 @@ def read_image(source: Any, *, channels: Channels = "rgb", sufficient_side: int 
         raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, got {channels!r}.")
     source = open_source(source)
     if isinstance(source.content, Path):
-        return _decode(source.content, source.name, sufficient_side)
+        return _decode(source.content, source.name, sufficient_side, reserve)
     if isinstance(source.content, bytes):
-        return _decode(io.BytesIO(source.content), source.name, sufficient_side)
+        return _decode(io.BytesIO(source.content), source.name, sufficient_side, reserve)
     if isinstance(source.content, np.ndarray):
         pixels = _from_array(source.content, channels)
     else:
         try:
             pixels = _to_rgb(source.content.copy())
-        except OSError as error:  # Pillow decodes lazily, and the file is truncated
+        except ImageError as error:
             raise ImageError(f"{source.name}: {error}") from None
+        except Exception as error:  # Pillow decodes lazily, and the file is damaged
+            raise ImageError(f"{source.name}: {reason_of(error)}") from None
     return DecodedImage(pixels=pixels, size=(pixels.shape[1], pixels.shape[0]))
 
 
@@ -93,14 +104,21 @@ def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _decode(file: Path | io.BytesIO, name: str, sufficient_side: int | None) -> DecodedImage:
+def _decode(
+    file: Path | io.BytesIO, name: str, sufficient_side: int | None, reserve: Callable[[int], None]
+) -> DecodedImage:
     try:
-        return decode_file(file, sufficient_side=sufficient_side)
+        return decode_file(file, sufficient_side=sufficient_side, reserve=reserve)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
 
 
-def decode_file(file: Path | io.BytesIO, *, sufficient_side: int | None = None) -> DecodedImage:
+def decode_file(
+    file: Path | io.BytesIO,
+    *,
+    sufficient_side: int | None = None,
+    reserve: Callable[[int], None] = lambda _: None,
+) -> DecodedImage:
     """Decode an image file. Arguments and result are those of `read_image`.
 
     Raises:
@@ -116,14 +134,14 @@ def decode_file(file: Path | io.BytesIO, *, sufficient_side: int | None = None) 
                 width, height = image.size
                 share = sufficient_side / max(size)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
+            reserve(image.width * image.height)
             pixels = _to_rgb(image)
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError("the file does not exist") from None
     except Exception as error:  # on damaged files, decoders raise any kind of exception
-        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        raise ImageError(reason.splitlines()[0].rstrip(".")) from None
+        raise ImageError(reason_of(error)) from None
     return DecodedImage(pixels=pixels, size=size)
 
 
@@ -196,10 +214,25 @@ def _check_header(image: "Image.Image") -> None:
 
 
 def _to_rgb(image: "Image.Image") -> np.ndarray:
-    """Convert a Pillow image of any mode to upright `(H, W, 3)` uint8, RGB."""
+    """Convert a Pillow image of any mode to upright `(H, W, 3)` uint8, RGB.
+
+    A large image is converted in strips, because Pillow needs 4 bytes per pixel for each step of a conversion.
+    """
     from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
+    width, height = image.size
+    rows = max(1, STRIP // max(1, width))
+    if height <= rows:
+        return _strip_to_rgb(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        pixels[top:bottom] = _strip_to_rgb(image.crop((0, top, width, bottom)))
+    return pixels
+
+
+def _strip_to_rgb(image: "Image.Image") -> np.ndarray:
     if image.mode.startswith("I"):  # 16-bit gray, stored in 16 or 32 bits
         return _from_array(_eight_bits(np.asarray(image)), "rgb")
     if image.mode == "L" and not image.has_transparency_data:

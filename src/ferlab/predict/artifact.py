@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from ferlab.errors import ArtifactError, MissingExtraError
+from ferlab.files import read_file, shown
+from ferlab.limits import MAX_MODEL_BYTES
 from ferlab.onnx_session import open_session
 
 SCHEMA = 2
@@ -121,10 +123,10 @@ def digest(content: bytes, stated: str) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read: {error.strerror}. Pass an .onnx or .tflite file written by `ferlab export`."
+            f"{shown(path)} cannot be read: {error.strerror}. Pass an .onnx or .tflite file written by `ferlab export`."
         ) from None
 
 

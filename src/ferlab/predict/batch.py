@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ferlab.errors import FerlabError, ImageError, OutputError
+from ferlab.files import remove_abandoned
 from ferlab.images.sources import ImageSource
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
@@ -50,6 +51,7 @@ def write_predictions(
     counts: Counter[str] = Counter()
     if annotate:
         _check_annotation_folders(images, annotate)
+        remove_abandoned(annotate)
     for image, result in predict_files(predictor, [image for image in images if str(image) not in writer.done]):
         if isinstance(result, FerlabError):
             rows = [error_row(str(image), str(result))]

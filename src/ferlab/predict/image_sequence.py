@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.errors import ImageError, VideoError
-from ferlab.images.decode import ANIMATED_FORMATS, MAX_PIXELS, read_image
+from ferlab.images.decode import ANIMATED_FORMATS, read_image
 from ferlab.images.listing import is_hidden, is_image
+from ferlab.limits import MAX_PIXELS
 from ferlab.predict.video_source import Frame, VideoSource
 
 DEFAULT_RATE = 25.0  # frames per second of an image sequence, as in FFmpeg

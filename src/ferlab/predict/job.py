@@ -1,12 +1,13 @@
 """`Job`: the settings of a prediction job, kept beside its table, so that it is resumed with the same ones."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import OutputError
-from ferlab.json_files import write_json
+from ferlab.files import read_file
+from ferlab.json_files import decode_json, write_json
+from ferlab.limits import MAX_TEXT_BYTES
 
 SCHEMA = 1
 
@@ -51,7 +52,7 @@ class Job:
             OutputError: if a setting differs, or the settings of the table are not known.
         """
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
+            content = decode_json(read_file(self.file, MAX_TEXT_BYTES))
             stored = content["settings"] if content["schema"] == SCHEMA else None
         except FileNotFoundError:
             raise OutputError(

@@ -17,6 +17,7 @@ from ferlab.images.decode import Channels, read_image
 from ferlab.images.detection import SEARCH_SIZE, Detection, Detector
 from ferlab.images.detectors import open_detector
 from ferlab.images.find import find_faces
+from ferlab.images.pixel_budget import PixelBudget
 from ferlab.images.sources import AnyImage, ImageSource, SupportsArray, as_array, is_one_image, open_source
 from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.artifact import Artifact
@@ -92,6 +93,7 @@ class Predictor:
         self._detector_name = detector
         self._detector: Detector | None = None
         self._lock = threading.Lock()
+        self._budget = PixelBudget()
 
     @property
     def detector(self) -> Detector:
@@ -206,9 +208,14 @@ class Predictor:
 
         The errors are those of `predict`.
         """
-        source = open_source(image, allow_urls=self.allow_urls)
+        with self._budget.reservation() as reserve:
+            return self._detect(open_source(image, allow_urls=self.allow_urls), channels, reserve)
+
+    def _detect(self, source: ImageSource, channels: Channels, reserve: Callable[[int], None]) -> DetectedFaces:
         decoded, detections = find_faces(
-            lambda side: read_image(source, channels=channels, sufficient_side=side), self.detector, self.search_size
+            lambda side: read_image(source, channels=channels, sufficient_side=side, reserve=reserve),
+            self.detector,
+            self.search_size,
         )
         detections = detections[: self.max_faces]
         if self.detector.whole_image:

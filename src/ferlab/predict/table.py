@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from ferlab.csv_files import guarded, read_rows, unguarded
 from ferlab.errors import MissingExtraError, OutputError
-from ferlab.files import make_folder, write_atomically
+from ferlab.files import make_folder, remove_abandoned, temporary_path, write_atomically
 from ferlab.formatting import printable
 from ferlab.predict.job import Job
 from ferlab.predict.results import Face
@@ -27,7 +28,6 @@ LEADING_COLUMNS = (
 )
 TRAILING_COLUMNS = ("status", "reason")
 CHUNK = 10_000  # rows of a Parquet file that are in memory at a time
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
 SOURCE_WIDTH = 36  # characters of the source in printed rows
 
 
@@ -104,6 +104,7 @@ class RowWriter(ABC):
 
     def _open_file(self, path: Path) -> None:
         make_folder(path.parent)
+        remove_abandoned(path.parent)
         if self.job and self.job.resume and path.is_file():
             self.job.check()
             self._keep_complete_sources(path, self.job)
@@ -168,7 +169,7 @@ class RowWriter(ABC):
 
     def _keep_complete_sources(self, path: Path, job: Job) -> None:
         """Collect the sources of an existing table, and remove the rows that the job writes again."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = temporary_path(path.parent)
         try:
             with _open(path, "r") as old, _open(temporary, "w") as self.file:
                 self._write_header()
@@ -215,18 +216,17 @@ class CsvWriter(RowWriter):
         csv.DictWriter(self.file, self.names, lineterminator="\n").writerows(map(self._guarded, rows))
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
-        reader = csv.DictReader(file)
-        if reader.fieldnames:
-            self._check_columns(reader.fieldnames)
-        for row in reader:
-            if None not in row.values():
-                plain = row["source"].removeprefix("./")
-                yield row | {"source": plain} if plain.startswith(FORMULA_STARTS) else row
+        rows = read_rows(file)
+        if header := next(rows, []):
+            self._check_columns(header)
+        for row in rows:
+            if len(row) == len(header):
+                cells = dict(zip(header, row, strict=True))
+                yield cells | {"source": unguarded(cells["source"])}
 
     @staticmethod
     def _guarded(row: Row) -> Row:
-        texts = {name: row.get(name) or "" for name in ("source", "reason")}
-        return row | {name: f"./{text}" for name, text in texts.items() if text.startswith(FORMULA_STARTS)}
+        return row | {name: guarded(row.get(name) or "") for name in ("source", "reason")}
 
 
 class JsonLinesWriter(RowWriter):

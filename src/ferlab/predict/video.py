@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ferlab.errors import OutputError, VideoError
+from ferlab.files import remove_abandoned
 from ferlab.predict.annotate import annotate_image
 from ferlab.predict.predictor import Predictor
 from ferlab.predict.results import Face
@@ -106,6 +107,7 @@ class VideoOutputs:
             self._check(path)
 
     def _check(self, path: Path) -> None:
+        remove_abandoned(path)
         if path.is_dir() and any(path.iterdir()):
             raise OutputError(f"The folder {path} is not empty. Choose another --out.")
         if path.exists() and not path.is_dir():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferlab.errors import OutputError
-from ferlab.files import make_folder
+from ferlab.files import make_folder, remove_abandoned, temporary_path
 from ferlab.predict.video_file import import_av
 
 TIME_BASE = Fraction(1, 90_000)  # seconds; a common multiple of the usual frame rates
@@ -32,7 +32,7 @@ class VideoWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.part.mp4")
+        self._temporary = temporary_path(path.parent, ".mp4")
         self._container: Any = None
         self._stream: Any = None
         self._packet: Any = None  # the last one so far, which is written when its duration is known
@@ -42,6 +42,7 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         av = import_av()
         make_folder(self.path.parent)
+        remove_abandoned(self.path.parent)
         try:
             self._container = av.open(str(self._temporary.absolute()), "w")
         except OSError as error:

@@ -10,11 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from ferlab.array_files import write_arrays
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.models import predict_logits
 from ferlab.recipes import Recipe
 from ferlab.recipes.augmentation import augment
-from ferlab.runs import RunFolder, write_arrays
+from ferlab.runs import RunFolder
 from ferlab.training.batches import VALIDATION, BatchStream
 from ferlab.training.checkpoint import assign_variables, read_variables, stop_if_diverged
 

@@ -10,10 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from ferlab.array_files import write_arrays
 from ferlab.errors import RunError, TrainingError
 from ferlab.progress import TrainingProgress
 from ferlab.results import Epoch, Status
-from ferlab.runs import RunFolder, read_arrays, write_arrays
+from ferlab.runs import RunFolder, read_arrays
 
 CHECK_INTERVAL = 0.5  # seconds between checks of the loss within an epoch; each check waits for the device
 

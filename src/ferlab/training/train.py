@@ -18,6 +18,7 @@ from ferlab.errors import RunError, TrainingError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
+from ferlab.files import temporary_path
 from ferlab.models import (
     build_trainable,
     build_without_pretrained_weights,
@@ -368,7 +369,7 @@ def save_model(path: Path, model: "keras.Model") -> None:
     Raises:
         RunError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{time.time_ns()}.keras")
+    temporary = temporary_path(path.parent, ".keras")
     try:
         model.save(temporary)
         with temporary.open("rb+") as file:
