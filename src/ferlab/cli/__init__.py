@@ -73,7 +73,7 @@ def main() -> None:
     except FerlabError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES):
             raise
         _fail(f"{shown(str(error.filename))}: {error.strerror}.")
 

@@ -85,7 +85,9 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """
     try:
         return open_zip(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason_of(error)}.") from None
+    except zipfile.BadZipFile as error:
         raise DataError(
             f"{path} is not a complete zip archive ({reason_of(error)}). It may be truncated: download it again."
         ) from None

@@ -4,6 +4,7 @@ import io
 import math
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 Channels = Literal["rgb", "bgr"]
 
-STRIP = 2**22  # pixels of a large image that are converted at a time
+BLOCK = 2**26  # bytes that Pillow allocates at a time; smaller blocks are not given back when a thread is done
+STRIP = 2**20  # pixels of a large image that are converted at a time
 # Formats of photographs that are recognized by a signature. No EPS: decoding it runs the program in the file. No TGA or
 # PCX: almost any file passes as one. The first formats are tried first.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
@@ -127,14 +129,14 @@ def decode_file(
     try:
         if isinstance(file, Path):
             _check_path(file)
-        with _open(file) as image:
+        with closing(_open(file)) as image:  # frees the pixels; `with image` only closes the file
             _check_header(image)
-            size = _upright_size(image)
-            if sufficient_side and sufficient_side < max(size):
-                width, height = image.size
-                share = sufficient_side / max(size)
+            width, height = image.size
+            if sufficient_side and sufficient_side < max(width, height):
+                share = sufficient_side / max(width, height)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
             reserve(image.width * image.height)
+            size = (height, width) if _is_turned(image) else (width, height)
             pixels = _to_rgb(image)
     except ImageError:
         raise
@@ -145,13 +147,11 @@ def decode_file(
     return DecodedImage(pixels=pixels, size=size)
 
 
-def _upright_size(image: "Image.Image") -> tuple[int, int]:
-    """Return the width and height of an image after its EXIF rotation."""
+def _is_turned(image: "Image.Image") -> bool:
+    """Return whether its EXIF rotation swaps the width and height of an image. A PNG is decoded to find out."""
     from PIL import ExifTags
 
-    width, height = image.size
-    turned = image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
-    return (height, width) if turned else (width, height)
+    return image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
 
 
 def _check_path(path: Path) -> None:
@@ -169,6 +169,7 @@ def _open(file: Path | io.BytesIO) -> "Image.Image":
     """Read the header of an image file."""
     from PIL import Image, UnidentifiedImageError
 
+    Image.core.set_block_size(BLOCK)
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:

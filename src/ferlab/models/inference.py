@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
-from ferlab.errors import FerlabError
+from ferlab.errors import FerlabError, reason_of
+from ferlab.files import open_regular
+from ferlab.zip_files import check_inflation, open_zip
 
 if TYPE_CHECKING:
     import keras
@@ -15,18 +18,27 @@ def load_model(path: str | Path) -> "keras.Model":
     """Load a `.keras` file in safe mode.
 
     Raises:
-        FerlabError: if the file is not a Keras model, or contains layers of a plugin that is not loaded.
+        FerlabError: if the file is not a Keras model, inflates far beyond its size, or contains layers of a plugin that
+            is not loaded.
     """
+    try:
+        with open_regular(Path(path)) as file, open_zip(file) as archive:
+            check_inflation(archive, Path(path).stat().st_size)
+    except (OSError, BadZipFile) as error:
+        raise _load_error(path, error) from error
     import keras
 
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # on damaged files, Keras and h5py raise any kind of exception
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FerlabError(
-            f"{path} cannot be loaded as a Keras model: {reason} "
-            "If it contains layers of a plugin, load the plugin with --plugin."
-        ) from error
+        raise _load_error(path, error) from error
+
+
+def _load_error(path: str | Path, error: Exception) -> FerlabError:
+    return FerlabError(
+        f"{path} cannot be loaded as a Keras model: {reason_of(error)}. If it contains layers of a plugin, "
+        "load the plugin with --plugin."
+    )
 
 
 def predict_logits(model: "keras.Model", inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
