@@ -130,7 +130,7 @@ def test_images_that_are_not_part_of_fer2013_raise(name: str, split: Split, mess
 
 def test_malformed_tables_of_votes_raise(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it has no column 'neutral'"):
-        ferplus.read_votes(table(tmp_path / "a.csv", header="Usage,Image name,a,b"))
+        ferplus.read_votes(table(tmp_path / "a.csv", header="Usage,Image name,a,b,c,d,e,f,g,h,i,j"))
     with pytest.raises(DataError, match="it has 3 rows, expected 35,887"):
         ferplus.read_votes(table(tmp_path / "b.csv", rows=3))
     with pytest.raises(DataError, match="cannot be read"):
