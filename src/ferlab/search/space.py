@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferlab.errors import FerlabError, RecipeError
+from ferlab.files import read_file
+from ferlab.limits import MAX_TEXT_BYTES
 from ferlab.protocol import check_recipe
 from ferlab.recipes import Recipe
 
@@ -107,8 +109,8 @@ def read_space(path: str | Path, recipe: Recipe) -> dict[str, Range | Choice]:
     """
     path = Path(path)
     try:
-        entries = dict(_entries(tomllib.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError) as error:
+        entries = dict(_entries(tomllib.loads(read_file(path, MAX_TEXT_BYTES).decode("utf-8"))))
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read as TOML: {error}.") from None
     if not entries:
         raise RecipeError(f"{path} names no field. Add a line such as: learning_rate = {{ min = 1e-4, max = 1e-2 }}")
