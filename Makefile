@@ -1,15 +1,18 @@
 # make compare   train four architectures on synthetic faces and write a report
 # make test      run the fast tests
 # make check     run what CI runs: format, lint, types, layers, all tests, stale documents, broken links
+# make torture   attack ferlab for MINUTES=10 with kills, full disks, damaged files and hostile images
 # make docs      update the generated documents: tables, plots, CLI reference, data error reference, model statistics
 # make site      build the documentation site; open site/index.html
 
 PYTHON ?= python3
+MINUTES ?= 10
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: compare test check docs site clean
+.PHONY: compare test check torture docs site clean
 
 compare: $(VENV)/train
 	$(BIN)/ferlab compare --out comparison --resume
@@ -26,6 +29,9 @@ check: $(VENV)/dev
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+torture: $(VENV)/dev
+	$(BIN)/python -m tests.torture --minutes $(MINUTES) --seed $(SEED)
 
 docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py

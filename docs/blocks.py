@@ -504,6 +504,42 @@ def prediction_stages() -> str:
     return table(["stage", "before", "now"], cells)
 
 
+# ---------------------------------------------------------------------------- the torture campaign
+
+OUTCOMES = ("survived", "refused", "lost", "wrong", "crashed")
+
+
+def torture() -> str:
+    """The outcomes of the stored campaign, by attack, and its failures."""
+    stored = read(RESULTS / "torture" / "campaign.json")
+    attacks, machine = stored["attacks"], stored["machine"]
+    total = {name: sum(attack[name] for attack in attacks) for name in ("attempts", *OUTCOMES, "seconds")}
+    unfinished = [attack["attack"] for attack in attacks if attack["attempts"] < attack["planned"]]
+    counts = listed([f"{total[name]:,} {name}" for name in OUTCOMES])
+    sentences = [
+        f"Of {total['attempts']:,} attempts (seed {stored['seed']}): {counts}. "
+        f"It took {total['seconds'] / 60:,.0f} minutes on {machine['cores']} cores ({machine['cpu']})."
+    ]
+    if unfinished:
+        sentences.append(f"Fewer attempts than planned, because its time was up: {', '.join(unfinished)}.")
+    rows = [
+        [
+            attack["attack"],
+            f"{attack['attempts']:,} of {attack['planned']:,}",
+            *(f"{attack[name]:,}" for name in OUTCOMES),
+            f"{attack['peak_megabytes']:,}",
+            f"{attack['seconds']:,}",
+        ]
+        for attack in attacks
+    ]
+    failures = "".join(
+        f"- {item['attack']}, attempt {item['index']}: {item['outcome']}: {item['note']}\n"
+        for item in stored["failures"]
+    )
+    header = ["attack", "attempts", *OUTCOMES, "peak memory, MB", "time, s"]
+    return "\n".join(["\n\n".join(sentences) + "\n", table(header, rows), *([failures] if failures else [])])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "answer": answer,
     "corruptions": corruptions,
@@ -523,6 +559,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "robustness": robustness_table,
     "search-size": search_size,
     "source-tree": source_tree,
+    "torture": torture,
     "turned-faces": turned_faces,
     "twins": twins,
 }

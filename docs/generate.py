@@ -153,7 +153,7 @@ def main() -> None:
     checking = "--check" in sys.argv[1:]
     if not checking:
         write_model_stats()  # first: the pages show them
-    pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     documents[ROOT / "docs" / "data-errors.md"] = data_errors_page()
     documents[ROOT / "docs" / "supported-inputs.md"] = supported_inputs_page()

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 
 from ferlab.errors import OutputError
 from ferlab.files import remove_abandoned, temporary_path, write_atomically
+from ferlab.predict.annotate import write_image
 from ferlab.results import Result
 from ferlab.runs import RunFolder
 
@@ -71,3 +75,30 @@ def test_a_limit_on_the_size_of_files_is_an_error(tmp_path: Path) -> None:
     finished = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "OutputError" in finished.stderr and "File too large" in finished.stderr
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept.txt", "kept")]
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files need POSIX")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_an_image_that_does_not_fit_on_the_disk_leaves_no_file(suffix: str, tmp_path: Path) -> None:
+    """The last write may be shortened rather than rejected, which Pillow does not notice."""
+    write_image(NOISE, tmp_path / f"whole.{suffix}")
+    size = (tmp_path / f"whole.{suffix}").stat().st_size
+    with files_limited_to(size - 10), pytest.raises(OutputError, match="File too large"):
+        write_image(NOISE, tmp_path / f"cut.{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == [f"whole.{suffix}"]
+
+
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Let this process write no file beyond a size in bytes, as `ulimit -f` does."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

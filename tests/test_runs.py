@@ -2,6 +2,7 @@
 
 import json
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ferlab.errors import RunError
 from ferlab.recipes import get_recipe
 from ferlab.report import write_report
 from ferlab.results import Epoch, Result
-from ferlab.runs import Predictions, RunFolder, confident_mistakes, random_examples
+from ferlab.runs import Predictions, RunFolder, confident_mistakes, random_examples, read_arrays, write_arrays
 from tests.comparisons import environment, random_probabilities, write_run
 
 
@@ -288,6 +289,44 @@ def test_pickled_predictions_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "predictions.npz", test_keys=np.array([{}], dtype=object))
     with pytest.raises(RunError, match=r"predictions\.npz cannot be read"):
         RunFolder(tmp_path).predictions("test")
+
+
+def test_an_array_whose_header_states_fewer_values_is_refused(tmp_path: Path) -> None:
+    """The checksum covers all bytes, but only as many are read as the header states."""
+    path = tmp_path / "predictions.npz"
+    write_arrays(path, {"labels": np.arange(80)})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'shape': (80,)", b"'shape': (10,)"))
+    with pytest.raises(RunError, match=r"labels.npy does not match its checksum"):
+        read_arrays(path)
+
+
+def test_a_member_that_is_not_an_array_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "predictions.npz", "w") as archive:
+        archive.writestr("labels.npy", b"text")
+    with pytest.raises(RunError, match="labels is not an array"):
+        read_arrays(tmp_path / "predictions.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"names": None}, "missing 1 required keyword-only argument: 'names'"),
+        ({"labels": np.zeros(3, np.int64)}, "probabilities has an unexpected shape or dtype"),
+        ({"probabilities": np.full((70, 7), "x")}, "probabilities has an unexpected shape or dtype"),
+        ({"probabilities": np.full((70, 7), np.nan)}, "a probability is not a finite number"),
+        ({"labels": np.full(70, 7)}, "a label is not one of the classes"),
+        ({"example_images": np.zeros((1, 48, 48), np.uint8)}, "example_images has an unexpected shape or dtype"),
+    ],
+)
+def test_predictions_whose_arrays_do_not_fit_together_are_refused(
+    changes: dict[str, np.ndarray | None], reason: str, small: Dataset, tmp_path: Path
+) -> None:
+    path = write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.6) / "predictions.npz"
+    arrays = read_arrays(path) | {f"validation_{name}": array for name, array in changes.items()}
+    write_arrays(path, {name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(RunError, match=rf"predictions\.npz is damaged: .*{reason}"):
+        RunFolder(tmp_path / "run").predictions("validation")
 
 
 def test_lock_keeps_others_out_until_it_is_released(tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 check_inflation(archive, os.fstat(file.fileno()).st_size)
             file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                if damaged := stored.zip.testzip():  # an array that states fewer values is not read to its checksum
+                    raise ValueError(f"{damaged} does not match its checksum")
+                arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # on damaged files, NumPy and zipfile raise many kinds
         raise ValueError(reason_of(error)) from None
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{others[0]} is not an array")
+    return arrays

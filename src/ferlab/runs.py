@@ -27,10 +27,11 @@ from ferlab import array_files
 from ferlab.array_files import write_arrays
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
-from ferlab.errors import MissingExtraError, RecipeError, RunError, UnknownNameError, reason_of
+from ferlab.errors import RecipeError, RunError, UnknownNameError, reason_of
 from ferlab.files import read_file, remove_abandoned, write_atomically, write_text
 from ferlab.json_files import SCHEMA, decode_json, parse, read_json, read_result, write_json, write_result
 from ferlab.limits import MAX_TEXT_BYTES
+from ferlab.locks import exclusive
 from ferlab.recipes import Recipe
 from ferlab.results import DatasetSummary, Environment, Epoch, Result
 
@@ -51,6 +52,9 @@ class Predictions:
         copies: `(N,)` int64, equal for identical images, even if their labels differ.
         examples: `(M,)` int64, positions of the images that are stored for reports.
         example_images: `(M, 48, 48)` uint8.
+
+    Raises:
+        ValueError: if the arrays do not fit together.
     """
 
     probabilities: np.ndarray
@@ -60,6 +64,23 @@ class Predictions:
     copies: np.ndarray
     examples: np.ndarray
     example_images: np.ndarray
+
+    def __post_init__(self) -> None:
+        images = (len(self.labels),) if self.labels.ndim else ()
+        examples = (len(self.examples),) if self.examples.ndim else ()
+        _check_array("labels", self.labels, images, "i")
+        _check_array("probabilities", self.probabilities, (*images, *self.probabilities.shape[1:2]), "f")
+        _check_array("names", self.names, images, "U")
+        _check_array("keys", self.keys, images, "u")
+        _check_array("copies", self.copies, images, "i")
+        _check_array("examples", self.examples, examples, "i")
+        _check_array("example_images", self.example_images, (*examples, 48, 48), "u")
+        if not np.isfinite(self.probabilities).all():
+            raise ValueError("a probability is not a finite number")
+        if self.probabilities.ndim != 2 or not _are_positions(self.labels, self.probabilities.shape[1]):
+            raise ValueError("a label is not one of the classes")
+        if not _are_positions(self.examples, len(self.labels)):
+            raise ValueError("an example is not one of the images")
 
     @classmethod
     def on(cls, part: Dataset, probabilities: np.ndarray) -> "Predictions":
@@ -101,6 +122,9 @@ class ClassMaps:
         split: `()` str, name of the split.
         layer: `()` str, name of the layer.
         rank_correlation: `()` float, -1..1, with the maps of untrained networks; NaN if unknown.
+
+    Raises:
+        ValueError: if the arrays do not fit together.
     """
 
     maps: np.ndarray
@@ -108,6 +132,25 @@ class ClassMaps:
     split: np.ndarray
     layer: np.ndarray
     rank_correlation: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.maps.ndim != 3 or self.maps.dtype.kind != "f":
+            raise ValueError(f"maps has an unexpected shape or dtype: {self.maps.shape} {self.maps.dtype}")
+        _check_array("images", self.images, self.maps.shape[:1], "iu")
+        for name, kind in (("split", "U"), ("layer", "U"), ("rank_correlation", "f")):
+            _check_array(name, getattr(self, name), (), kind)
+        if not np.isfinite(self.maps).all():
+            raise ValueError("a map has a value that is not a finite number")
+
+
+def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], kinds: str) -> None:
+    """Check the shape of an array, and the kind of its dtype, which is one of some letters."""
+    if array.shape != shape or array.dtype.kind not in kinds:
+        raise ValueError(f"{name} has an unexpected shape or dtype: {array.shape} {array.dtype}")
+
+
+def _are_positions(numbers: np.ndarray, size: int) -> bool:
+    return bool(((numbers >= 0) & (numbers < size)).all())
 
 
 @dataclass(frozen=True)
@@ -254,8 +297,12 @@ class RunFolder:
         names = [item.name for item in dataclasses.fields(Predictions)]
         found = {name: arrays[f"{split}_{name}"] for name in names if f"{split}_{name}" in arrays}
         # Before copies were stored, only identical images with the same label counted as copies.
-        found.setdefault("copies", np.unique(found["keys"], return_inverse=True)[1])
-        return Predictions(**found)
+        if "copies" not in found:
+            found["copies"] = np.unique(found["keys"], return_inverse=True)[1]
+        try:
+            return Predictions(**found)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'predictions.npz'} is damaged: {error}. Score the run again.") from None
 
     def require_predictions(self, split: str) -> Predictions:
         """Read the predictions on one split, like `predictions`, but raise if there are none.
@@ -288,9 +335,10 @@ class RunFolder:
             return None
         try:
             return ClassMaps(**read_arrays(path))
-        except TypeError:
+        except (TypeError, ValueError) as error:
             raise RunError(
-                f"{path} was written by another version of ferlab. Delete it: reports then omit the maps."
+                f"{path} was written by another version of ferlab, or is damaged: {error}. Delete it: reports omit "
+                "the maps then."
             ) from None
 
     def write_explanations(self, maps: ClassMaps) -> None:
@@ -305,20 +353,12 @@ class RunFolder:
         Raises:
             RunError: if another process holds the lock.
         """
-        try:
-            import filelock
-        except ImportError:
-            raise MissingExtraError("train", "filelock") from None
         write_atomically(self.path / ".writable", lambda file: None)
         (self.path / ".writable").unlink()
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            with lock:
-                for folder in (self.path, self.state_file.parent):
-                    remove_abandoned(folder)
-                yield
-        except filelock.Timeout:
-            raise RunError(f"{self.path} is in use by another process. Wait for it, or choose another --out.") from None
+        with exclusive(self.path, self.path / ".lock", RunError):
+            for folder in (self.path, self.state_file.parent):
+                remove_abandoned(folder)
+            yield
 
 
 def random_examples(num_images: int) -> np.ndarray:

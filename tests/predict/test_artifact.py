@@ -12,7 +12,7 @@ from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError
 from ferlab.predict import Artifact
 from ferlab.predict.artifact import METADATA
-from tests.artifacts import linear_artifact, metadata, write_artifact
+from tests.artifacts import endless_artifact, linear_artifact, metadata, write_artifact
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (300, 48, 48), dtype=np.uint8)
 
@@ -135,3 +135,10 @@ def test_models_with_a_right_hash_and_wrong_content_are_refused(
     write_artifact(path, model, metadata(**values))
     with pytest.raises(ArtifactError, match=reason):
         Artifact(path)
+
+
+def test_a_model_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferlab.predict.artifact.TRY_OUT_SECONDS", 0.3)
+    endless_artifact(tmp_path / "endless.onnx")
+    with pytest.raises(ArtifactError, match=r"endless.onnx did not end within 0.3 s on one face"):
+        Artifact(tmp_path / "endless.onnx")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,7 +92,10 @@ def predict(
     job = Job(table=out, settings=settings, sources=sources, resume=resume, retry_errors=retry_errors) if out else None
     start = time.monotonic()
     try:
-        with open_writer(out, file_format, predictor.artifact.class_names, job) as writer:
+        with (
+            job.lock() if job else nullcontext(),
+            open_writer(out, file_format, predictor.artifact.class_names, job) as writer,
+        ):
             remaining = sum(str(image) not in writer.done for image in images)
             with bar("images", remaining, quiet) as advance:
                 counts = write_predictions(

@@ -20,8 +20,9 @@ from ferlab.data import Dataset, Split
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
-from ferlab.files import make_folder, write_text
+from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.json_files import write_result
+from ferlab.locks import exclusive
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, find_recipes
@@ -86,7 +87,7 @@ def compare(
         DataError: if no model can learn from the dataset.
         ProtocolError: if a recipe would select its best epoch on the test split, or there is no split to select it on.
         UnknownNameError: if there is no such recipe.
-        RunError: if `out` already contains a comparison and `resume` is off.
+        RunError: if `out` already contains a comparison and `resume` is off, or another process writes to it.
         KeyboardInterrupt: on Ctrl-C, after the finished runs were written.
     """
     out = Path(out)
@@ -97,7 +98,13 @@ def compare(
         selection_splits(recipe, dataset)  # before hours of training
     if (out / "runs").exists() and not resume:
         raise RunError(f"{out} already contains a comparison. Resume it with --resume, or choose another --out.")
-    jobs = [(recipe, seed) for recipe in chosen for seed in range(seeds)]
+    make_folder(out)
+    with exclusive(out, out / ".lock", RunError):
+        remove_abandoned(out)
+        return _train_and_rank([(recipe, seed) for recipe in chosen for seed in range(seeds)], dataset, out, quiet)
+
+
+def _train_and_rank(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, quiet: bool) -> Comparison:
     num_images = len(dataset.take(Split.TRAIN))
     progress = ComparisonProgress([_work(recipe, num_images) for recipe, _ in jobs], quiet)
     _check_disk(jobs, out, progress)

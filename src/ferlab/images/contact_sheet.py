@@ -1,5 +1,6 @@
 """Contact sheets: rows of labeled images in one PNG."""
 
+import io
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ def write_contact_sheet(path: Path, rows: Sequence[Row], *, scale: int = 1) -> N
         OutputError: if the file cannot be written.
     """
     sheet = Image.fromarray(contact_sheet(rows, scale=scale))
-    write_atomically(path, lambda file: sheet.save(file, "PNG", optimize=True))
+    content = io.BytesIO()  # written directly to a file on a full disk, Pillow loses the end without an error
+    sheet.save(content, "PNG", optimize=True)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
 def _text_width(text: str) -> int:

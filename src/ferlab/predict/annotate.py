@@ -1,5 +1,6 @@
 """Draw bounding boxes and emotions on images."""
 
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,9 @@ def write_image(pixels: np.ndarray, target: Path) -> Path:
     file_format = FORMATS_BY_SUFFIX[target.suffix.lower()]
     if max(image.size) > MAX_SIDES.get(file_format, math.inf):
         target, file_format = target.with_name(f"{target.name}.png"), "PNG"
-    write_atomically(target, lambda file: image.save(file, file_format, quality=90))
+    content = io.BytesIO()  # written directly to a file on a full disk, Pillow loses the end without an error
+    image.save(content, file_format, quality=90)
+    write_atomically(target, lambda file: file.write(content.getbuffer()))
     return target
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from ferlab.errors import ArtifactError, MissingExtraError
 from ferlab.files import read_file, shown
 from ferlab.limits import MAX_MODEL_BYTES
-from ferlab.onnx_session import open_session
+from ferlab.onnx_session import ends_within, open_session
 
 SCHEMA = 2
 METADATA = {
@@ -40,6 +40,7 @@ DEFAULT = Path(__file__).with_name("fernet_s.onnx")
 SUFFIXES = (".onnx", ".tflite")
 BATCH_SIZE = 128
 SUM_TOLERANCE = 0.01  # of the probabilities of a face
+TRY_OUT_SECONDS = 60.0  # for one face; the largest recipe needs about 1 s on one core
 MAX_MARGIN = 2.0  # crop margins beyond this are not meaningful
 
 # From images (N, 48, 48, 1) float32, 0..255, to probabilities (N, K) float32.
@@ -62,7 +63,7 @@ class Artifact:
 
     Raises:
         ArtifactError: if the file is missing, is not a model, lacks metadata, does not match its hash, refers to other
-            files, or does not return probabilities of its classes.
+            files, does not end, or does not return probabilities of its classes.
         MissingExtraError: if it is a `.tflite` file and no LiteRT runtime is installed.
     """
 
@@ -137,6 +138,8 @@ def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any]
     except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
         raise ArtifactError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
     metadata = _check(path, content, session.get_modelmeta().custom_metadata_map)
+    if not ends_within(session, {"images": np.zeros((1, 48, 48, 1), np.float32)}, TRY_OUT_SECONDS):
+        raise ArtifactError(f"{path} did not end within {TRY_OUT_SECONDS:g} s on one face. Its model may never end.")
     return metadata, lambda images: session.run(["probabilities"], {"images": images})[0]
 
 

@@ -1,13 +1,15 @@
 """`Job`: the settings of a prediction job, kept beside its table, so that it is resumed with the same ones."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferlab.errors import OutputError
-from ferlab.files import read_file
+from ferlab.files import make_folder, read_file
 from ferlab.json_files import decode_json, write_json
 from ferlab.limits import MAX_TEXT_BYTES
+from ferlab.locks import exclusive
 
 SCHEMA = 1
 
@@ -36,6 +38,17 @@ class Job:
     def file(self) -> Path:
         """The file that holds the settings of the table."""
         return self.table.with_name(f"{self.table.name}.job.json")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of the job; a killed process releases the lock.
+
+        Raises:
+            OutputError: if another process holds the lock, or the folder of the table cannot be created.
+        """
+        make_folder(self.table.parent)
+        with exclusive(self.table, self.table.with_name(f".{self.table.name}.lock"), OutputError):
+            yield
 
     def write(self) -> None:
         """Write the settings of a new table.

@@ -1,0 +1,106 @@
+"""Compare the output of a disturbed command with that of an undisturbed one, file by file."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.torture.outcomes import Outcome, Report
+
+TIMES = frozenset({"seconds", "seconds_per_epoch"})  # keys and columns of measured times
+UNCOMPARED = (".html",)  # it contains measured times in many forms
+
+
+def judge(found: Path, expected: Path) -> Report:
+    """Compare all files of two folders: arrays and tables value by value, without measured times.
+
+    Returns:
+        LOST if a file is missing or shorter, WRONG if there is another difference, else SURVIVED.
+    """
+    names, wanted = _files(found), _files(expected)
+    if missing := sorted(wanted - names):
+        return Report(outcome=Outcome.LOST, note=f"missing: {', '.join(missing)}")
+    if extra := sorted(names - wanted):
+        return Report(outcome=Outcome.WRONG, note=f"left behind: {', '.join(extra)}")
+    for name in sorted(wanted):
+        try:
+            same = _same(found / name, expected / name)
+        except Exception as error:
+            return Report(outcome=Outcome.LOST, note=f"{name} cannot be read: {error}")
+        if not same:
+            return Report(outcome=Outcome.WRONG, note=f"{name} differs")
+    return Report(outcome=Outcome.SURVIVED)
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _same(found: Path, expected: Path) -> bool:
+    if found.suffix in UNCOMPARED:
+        return found.stat().st_size > 0
+    read = READERS.get(found.suffix, Path.read_bytes)
+    return _equal(read(found), read(expected))
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_equal(found[key], expected[key]) for key in expected)
+    if isinstance(expected, np.ndarray):
+        return found.dtype == expected.dtype and np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f")
+    return bool(found == expected)
+
+
+def _json(path: Path) -> Any:
+    return _without_times(json.loads(path.read_text()))
+
+
+def _json_lines(path: Path) -> Any:
+    return [_without_times(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def _csv(path: Path) -> list[list[str]]:
+    import csv
+
+    rows = list(csv.reader(path.read_text().splitlines()))
+    kept = [index for index, name in enumerate(rows[0]) if name not in TIMES]
+    return [[row[index] for index in kept] for row in rows]
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if "meta" in arrays:
+        arrays["meta"] = _without_times(json.loads(str(arrays["meta"])))
+    return arrays
+
+
+def _keras(path: Path) -> dict[str, bytes]:
+    """The members of a `.keras` file, without the date on which it was saved."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name != "metadata.json"}
+
+
+def _parquet(path: Path) -> Any:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".csv": _csv,
+    ".npz": _arrays,
+    ".keras": _keras,
+    ".parquet": _parquet,
+}
