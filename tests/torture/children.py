@@ -45,7 +45,7 @@ class Ended:
     def crash(self) -> str | None:
         """What is wrong with this end, unless it is a result or a clear error."""
         if self.timed_out:
-            return f"no end within {TIME_LIMIT:.0f} s"
+            return f"no end within {TIME_LIMIT:g} s"
         if self.peak_bytes > MEMORY_LIMIT:
             return f"took {self.peak_bytes / 1e6:,.0f} MB of memory"
         if "Traceback (most recent call last)" in self.output or self.code not in (0, 1):
@@ -176,7 +176,8 @@ def _call_in_child(function: Callable[[int], Report], numbers: list[int], output
         finally:  # also where the campaign ends the attack before its numbers end
             child.kill()
             ended = child.wait()
-    note = f"ended with {ended.code}: {ended.reason}"
+    limit = f"no end within {TIME_LIMIT:g} s, " if ended.code == -signal.SIGKILL else ""
+    note = f"{limit}ended with {ended.code}: {ended.reason}"
     yield Report(outcome=Outcome.CRASHED, note=note, peak_bytes=ended.peak_bytes)
 
 
