@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class DamagedFile(ReadingAttack):
         try:
             found = digest(self.kind.read(path))
         except FerlabError as error:
-            clear = path.name in str(error)
+            clear = path.name.removesuffix(".job.json") in str(error)
             return Report(
                 outcome=Outcome.REFUSED if clear else Outcome.CRASHED, note=f"{type(error).__name__}: {error}"
             )
@@ -293,10 +294,12 @@ def _predict_keras(path: Path) -> np.ndarray:
 def _restore_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """Restore a checkpoint as a resumed training does."""
     from ferlab.progress import TrainingProgress
+    from ferlab.training.callbacks import Selection
     from ferlab.training.checkpoint import Checkpoint, read_variables
 
     model, recipe = _compiled_model()
-    Checkpoint(RunFolder(path.parents[1]), [], TrainingProgress(recipe, quiet=True)).restore(model)
+    selection = SimpleNamespace(state_names=Selection.state_names)
+    Checkpoint(RunFolder(path.parents[1]), [selection], TrainingProgress(recipe, quiet=True)).restore(model)
     return read_variables(model)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from tests.torture.outcomes import Outcome, Report
 
-TIMES = frozenset({"seconds", "seconds_per_epoch"})  # keys and columns of measured times
+# Keys and columns that differ between equal runs: measured times, and a memory address that Keras stores.
+CHANGING = frozenset({"seconds", "seconds_per_epoch", "shared_object_id"})
 UNCOMPARED = (".html",)  # it contains measured times in many forms
 
 
@@ -55,24 +56,24 @@ def _equal(found: Any, expected: Any) -> bool:
 
 
 def _json(path: Path) -> Any:
-    return _without_times(json.loads(path.read_text()))
+    return _comparable(json.loads(path.read_text()))
 
 
 def _json_lines(path: Path) -> Any:
-    return [_without_times(json.loads(line)) for line in path.read_text().splitlines()]
+    return [_comparable(json.loads(line)) for line in path.read_text().splitlines()]
 
 
-def _without_times(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
-    return [_without_times(item) for item in value] if isinstance(value, list) else value
+        return {key: _comparable(item) for key, item in value.items() if key not in CHANGING}
+    return [_comparable(item) for item in value] if isinstance(value, list) else value
 
 
 def _csv(path: Path) -> list[list[str]]:
     import csv
 
     rows = list(csv.reader(path.read_text().splitlines()))
-    kept = [index for index, name in enumerate(rows[0]) if name not in TIMES]
+    kept = [index for index, name in enumerate(rows[0]) if name not in CHANGING]
     return [[row[index] for index in kept] for row in rows]
 
 
@@ -80,14 +81,15 @@ def _arrays(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if "meta" in arrays:
-        arrays["meta"] = _without_times(json.loads(str(arrays["meta"])))
+        arrays["meta"] = _comparable(json.loads(str(arrays["meta"])))
     return arrays
 
 
-def _keras(path: Path) -> dict[str, bytes]:
-    """The members of a `.keras` file, without the date on which it was saved."""
+def _keras(path: Path) -> dict[str, Any]:
+    """Read the weights and the configuration of a `.keras` file, without the date on which it was saved."""
     with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name != "metadata.json"}
+        members: dict[str, Any] = {name: archive.read(name) for name in archive.namelist() if name != "metadata.json"}
+    return members | {"config.json": _comparable(json.loads(members["config.json"]))}
 
 
 def _parquet(path: Path) -> Any:

@@ -102,6 +102,26 @@ def test_a_checkpoint_of_another_structure_raises(tmp_path: Path) -> None:
         fit(network(units=4), tmp_path, epochs=2)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"optimizer/1": None}, "'optimizer/1'"),
+        ({"model/0": np.zeros((0, 3))}, "different structure"),
+        ({"meta": None}, "'meta'"),
+        ({"meta": np.array("[]")}, "list indices must be integers"),
+        ({"meta": np.array('{"history": [{"epoch": 1}], "states": [], "stopped": false}')}, "history|epoch|loss"),
+        ({"meta": np.array('{"history": [], "states": [{"count": 1}], "stopped": false}')}, "it has no epoch"),
+    ],
+)
+def test_a_damaged_checkpoint_raises(changes: dict[str, np.ndarray | None], reason: str, tmp_path: Path) -> None:
+    fit(network(), tmp_path, epochs=1)
+    state = RunFolder(tmp_path).state_file
+    arrays = read_arrays(state) | changes
+    write_arrays(state, {name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(RunError, match=reason):
+        fit(network(), tmp_path, epochs=2)
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_raises(loss: float) -> None:
     stop_if_diverged("loss", 1e30, 0)

@@ -144,18 +144,21 @@ def _read_npz(path: Path) -> PredictionFile:
         raise DataError(f"{path} cannot be read as an .npz file: {error}.") from None
     if missing := {"names", "class_names", "probabilities"} - arrays.keys():
         raise DataError(f"{path} has no array '{min(missing)}'. It needs names, class_names and probabilities.")
-    names, class_names = arrays["names"].astype(str), tuple(arrays["class_names"].astype(str).tolist())
-    probabilities = arrays["probabilities"]
-    if names.ndim != 1 or probabilities.shape != (len(names), len(class_names)):
+    try:
+        names, class_names = arrays["names"].astype(str), arrays["class_names"].astype(str)
+        probabilities = arrays["probabilities"].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: names and class_names must be text, and probabilities numbers: {error}.") from None
+    if names.ndim != 1 or class_names.ndim != 1 or probabilities.shape != (names.size, class_names.size):
         raise DataError(
-            f"{path}: probabilities have the shape {probabilities.shape}, and there are {len(names)} names and "
-            f"{len(class_names)} classes. Expected (names, classes)."
+            f"{path}: probabilities have the shape {probabilities.shape}, and there are {names.size} names and "
+            f"{class_names.size} classes. Expected (names, classes)."
         )
     return PredictionFile(
         path=path,
         names=names,
-        probabilities=probabilities.astype(np.float64),
-        class_names=class_names,
+        probabilities=probabilities,
+        class_names=tuple(class_names.tolist()),
         has_probabilities=True,
     )
 

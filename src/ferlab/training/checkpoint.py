@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from ferlab.array_files import write_arrays
-from ferlab.errors import RunError, TrainingError
+from ferlab.errors import RunError, TrainingError, reason_of
+from ferlab.json_files import parse
 from ferlab.progress import TrainingProgress
 from ferlab.results import Epoch, Status
 from ferlab.runs import RunFolder, read_arrays
@@ -45,7 +46,8 @@ class Checkpoint(keras.callbacks.Callback):
         """Load the last checkpoint, if there is one, and return the number of completed epochs.
 
         Raises:
-            RunError: if it belongs to a model with a different structure, or the weights of the best epoch are missing.
+            RunError: if it is damaged, belongs to a model with a different structure, or lacks the weights of the best
+                epoch.
         """
         if not self.run.state_file.is_file():
             return 0
@@ -56,12 +58,12 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{self.run.path} was started by another version of ferlab, whose model has a different structure. "
                 "Choose another --out."
             )
-        assign_variables(model, arrays)
-        for index, variable in enumerate(model.optimizer.variables):
-            variable.assign(arrays[f"optimizer/{index}"])
-        meta = json.loads(str(arrays["meta"]))
-        self.history = [Epoch(**epoch) for epoch in meta["history"]]
-        self.states, self.stopped = meta["states"], meta["stopped"]
+        try:
+            self._assign(model, arrays)
+        except Exception as error:  # arrays and JSON values may be missing or of any kind
+            raise RunError(
+                f"{self.run.state_file} is damaged: {reason_of(error)}. Restore it, or choose another --out."
+            ) from error
         if not self.run.best_file(best_epoch(self.history).epoch).is_file():
             raise RunError(
                 f"{self.run.path} lacks the weights of its best epoch: it was started by another version of ferlab, or "
@@ -69,6 +71,20 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self.run.write_history(self.history)
         return len(self.history)
+
+    def _assign(self, model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+        assign_variables(model, arrays)
+        for index, variable in enumerate(model.optimizer.variables):
+            variable.assign(arrays[f"optimizer/{index}"])
+        meta = json.loads(str(arrays["meta"]))
+        self.history = [parse(Epoch, epoch, self.run.state_file) for epoch in meta["history"]]
+        self.states = [
+            {name: state[name] for name in item.state_names}
+            for item, state in zip(self.watched, meta["states"], strict=True)
+        ]
+        self.stopped = bool(meta["stopped"])
+        if not self.history:
+            raise ValueError("it has no epoch")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the state of the watched callbacks, which Keras resets when training begins.
