@@ -22,12 +22,10 @@ def main() -> int:
     options = parse_options()
     folder = Path(tempfile.mkdtemp(prefix="torture-", dir=options.folder))
     campaign = Campaign(folder, options.seed, 60 * options.minutes, options.attempts)
-    try:
-        campaign.run(options.attack or list(attacks()), options.index)
-    finally:
-        print(table(campaign.tallies))
-        if options.json:
+    for _ in campaign.run(options.attack or list(attacks()), options.index):
+        if options.json:  # after each attack, because a campaign takes long
             options.json.write_text(json.dumps(as_json(campaign), indent=1) + "\n")
+    print(table(campaign.tallies))
     if campaign.failures:
         print(f"{len(campaign.failures)} failures; their files are in {folder}")
         return 1

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,18 +104,21 @@ class Campaign:
         self.tallies: list[Tally] = []
         self.failures: list[Failure] = []
 
-    def run(self, names: Sequence[str], index: int | None = None) -> None:
+    def run(self, names: Sequence[str], index: int | None = None) -> Iterator[Tally]:
         """Run attacks one after the other.
 
         Args:
             names: names of the attacks.
             index: the only attempt to make.
+
+        Yields:
+            The outcomes of each attack, when it has ended.
         """
         import_libraries()
         for number, name in enumerate(names):
-            self._attack(name, len(names) - number, index)
+            yield self._attack(name, len(names) - number, index)
 
-    def _attack(self, name: str, attacks_left: int, index: int | None) -> None:
+    def _attack(self, name: str, attacks_left: int, index: int | None) -> Tally:
         started = time.monotonic()
         folder = empty(self.folder / name.replace(" ", "-").replace(",", ""))
         attack = attacks()[name](folder, self.seed)
@@ -149,6 +152,7 @@ class Campaign:
         counts = ", ".join(f"{count:,} {outcome}" for outcome, count in tally.outcomes.items())
         left = duration(max(0, self.end - time.monotonic()))
         _print(f"{name}: {counts} ({duration(tally.seconds)}, {left} left for all)")
+        return tally
 
     def _fail(self, attack: Attack, number: int, outcome: Outcome, note: str) -> None:
         failure = Failure(attack=attack.name, index=number, outcome=outcome, note=note, folder=attack.place(number))

@@ -19,7 +19,7 @@ def judge(found: Path, expected: Path) -> Report:
     """Compare all files of two folders: arrays and tables value by value, without measured times.
 
     Returns:
-        LOST if a file is missing or shorter, WRONG if there is another difference, else SURVIVED.
+        LOST if a file is missing or cannot be read, WRONG if there is another difference, else SURVIVED.
     """
     names, wanted = _files(found), _files(expected)
     if missing := sorted(wanted - names):
