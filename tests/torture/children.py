@@ -115,6 +115,8 @@ def _run_and_exit(work: Callable[[], object], output: Path) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
     except KeyboardInterrupt:  # before or after the command, which handles it
         code = 1
     except BaseException:
