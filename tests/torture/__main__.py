@@ -43,6 +43,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--attempts", type=int, help="attempts per attack at most")
     parser.add_argument("--json", type=Path, help="write the table to this file")
     parser.add_argument("--folder", type=Path, help="where to work [default: the system's temporary folder]")
+    if sys.platform == "win32":
+        parser.error("the campaign forks its processes, which Windows cannot")
     return parser.parse_args()
 
 

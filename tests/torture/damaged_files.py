@@ -231,7 +231,12 @@ def _run_json(name: str, read: Callable[[RunFolder], Any]) -> FileKind:
 
 def _run_arrays(name: str, read: Callable[[RunFolder], Any]) -> tuple[FileKind, FileKind]:
     """An `.npz` file with damaged bytes, which checksums reveal, and with changed arrays."""
-    file, reader = f"run/{name}", lambda path: vars(read(RunFolder(path.parent)) or {"nothing": None})
+    file = f"run/{name}"
+
+    def reader(path: Path) -> dict[str, np.ndarray] | None:
+        found = read(RunFolder(path.parent))
+        return vars(found) if found else None
+
     return (
         FileKind(name=name, file=file, damage=damage.damage_bytes, read=reader, exact=True),
         FileKind(name=f"{name}, arrays", file=file, damage=ARRAYS, read=reader),
