@@ -80,6 +80,21 @@ class Compare(Train):
         return ["compare", "tortured", *self._common(), *changes, "--seeds", "2", "--out", f"{out / 'comparison'}"]
 
 
+class Sweep(Train):
+    """`ferlab sweep` with two trials."""
+
+    name = "sweep"
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.inputs / "space.toml").write_text("learning_rate = { min = 1e-4, max = 1e-2, log = true }\n")
+
+    def arguments(self, out: Path) -> list[str]:
+        changes = [f"--set={change}" for change in TRAINING]
+        search = ["--space", f"{self.inputs / 'space.toml'}", "--trials", "2", "--out", f"{out / 'sweep'}"]
+        return ["sweep", "tortured", *self._common(), *changes, *search]
+
+
 class Predict(Command):
     """`ferlab predict` on a folder with faces, empty images and unreadable files, with annotated copies."""
 
@@ -109,7 +124,7 @@ class PredictParquet(Predict):
     suffix = "parquet"
 
 
-COMMANDS: tuple[type[Command], ...] = (Predict, PredictParquet, Train, Compare)
+COMMANDS: tuple[type[Command], ...] = (Predict, PredictParquet, Train, Compare, Sweep)
 
 
 @cache
