@@ -518,10 +518,11 @@ def torture() -> str:
     counts = listed([f"{total[name]:,} {name}" for name in OUTCOMES])
     sentences = [
         f"Of {total['attempts']:,} attempts (seed {stored['seed']}): {counts}. "
-        f"It took {total['seconds'] / 60:,.0f} minutes on {machine['cores']} cores ({machine['cpu']})."
+        f"The attacks took {total['seconds'] / 60:,.0f} minutes in total on {machine['cores']} cores ({machine['cpu']})."
     ]
+    sentences += [stored["note"]] if "note" in stored else []
     if unfinished:
-        sentences.append(f"Fewer attempts than planned, because its time was up: {', '.join(unfinished)}.")
+        sentences.append(f"With fewer attempts than planned, because their time was up: {listed(unfinished)}.")
     rows = [
         [
             attack["attack"],
