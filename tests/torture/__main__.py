@@ -20,7 +20,7 @@ COLUMNS = ("attempts", *(outcome.value for outcome in Outcome), "peak memory, MB
 def main() -> int:
     """Run the campaign. Returns 1 if anything is lost, wrong or crashed, else 0."""
     options = parse_options()
-    folder = Path(tempfile.mkdtemp(prefix="torture-", dir=options.folder))
+    folder = Path(tempfile.mkdtemp(prefix="torture-", dir=options.folder)).resolve()
     campaign = Campaign(folder, options.seed, 60 * options.minutes, options.attempts)
     for _ in campaign.run(options.attack or list(attacks()), options.index):
         if options.json:  # after each attack, because a campaign takes long

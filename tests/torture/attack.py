@@ -95,7 +95,6 @@ class CommandAttack(Attack):
         if not measured.exists():
             empty(self.command.inputs)
             self.in_child(self.command.prepare, "inputs")
-            self.in_child(lambda: self.command.run(empty(self.expected)), "warm-up")  # fills the cache of the data
             self.in_child(lambda: self._measure(measured), "undisturbed")
         values = json.loads(measured.read_text())
         self.operations: list[str] = values["operations"]

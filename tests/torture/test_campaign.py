@@ -13,14 +13,8 @@ from tests.torture.outcomes import Outcome
 from tests.torture.outputs import judge
 
 ROOT = Path(__file__).parents[2]
-SKIPPED = (
-    "endless model",
-    "stop-at-moment",
-    "compare",
-    "parquet",
-    "full-disk-train",
-    "two-processes-train",
-)  # too slow
+# These take too long for every change.
+SKIPPED = ("endless model", "stop-at-moment", "compare", "sweep", "parquet", "disk-train", "processes-train", "keras")
 
 
 @pytest.mark.slow
@@ -56,20 +50,32 @@ def attempt(number):
     return Report(outcome=Outcome.WRONG if number == 5 else Outcome.SURVIVED)
 
 
-children.TIME_LIMIT, children.MEMORY_LIMIT = 2.0, 200_000_000
-for number, report in children.call_each(attempt, range(7), Path("log")):
-    print(number, report.outcome, report.note)
+def show(numbers):
+    for number, report in children.call_each(attempt, numbers, Path("log")):
+        print(number, report.outcome, report.note)
+
+
+children.MEMORY_LIMIT = 200_000_000
+show([0, 1, 2, 4, 5, 6])
+children.TIME_LIMIT = 1.0
+show([3])
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the campaign forks and reads peak memory as on Linux")
 def test_attempts_that_end_their_process_are_crashes_and_the_rest_goes_on(tmp_path: Path) -> None:
     lines = run_python("-c", ATTEMPTS, folder=tmp_path).stdout.splitlines()
-    outcomes = ["survived", "crashed", "crashed", "crashed", "crashed", "wrong", "survived"]
-    assert [line.split()[:2] for line in lines] == [[str(number), outcome] for number, outcome in enumerate(outcomes)]
-    for line, reason in zip(
-        lines[1:5], ("ended with -11", "KeyError", "no end within 2 s", "MB of memory"), strict=True
-    ):
+    expected = {
+        "0 survived": "",
+        "1 crashed": "ended with -11",
+        "2 crashed": "KeyError",
+        "4 crashed": "MB of memory",
+        "5 wrong": "",
+        "6 survived": "",
+        "3 crashed": "no end within 1 s",
+    }
+    for line, (outcome, reason) in zip(lines, expected.items(), strict=True):
+        assert line.startswith(outcome)
         assert reason in line
 
 
