@@ -518,7 +518,8 @@ def torture() -> str:
     counts = listed([f"{total[name]:,} {name}" for name in OUTCOMES])
     sentences = [
         f"Of {total['attempts']:,} attempts (seed {stored['seed']}): {counts}. "
-        f"The attacks took {total['seconds'] / 60:,.0f} minutes in total on {machine['cores']} cores ({machine['cpu']})."
+        f"The attacks took {total['seconds'] / 60:,.0f} minutes in total, on {machine['cores']} cores "
+        f"({machine['cpu']})."
     ]
     sentences += [stored["note"]] if "note" in stored else []
     if unfinished:

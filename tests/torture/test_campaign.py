@@ -14,7 +14,17 @@ from tests.torture.outputs import judge
 
 ROOT = Path(__file__).parents[2]
 # These take too long for every change.
-SKIPPED = ("endless model", "stop-at-moment", "compare", "sweep", "parquet", "disk-train", "processes-train", "keras")
+SKIPPED = (
+    "endless model",
+    "stop-at-moment",
+    "compare",
+    "sweep",
+    "parquet",
+    "disk-train",
+    "processes-train",
+    "keras",
+    "checkpoint",
+)
 
 
 @pytest.mark.slow
