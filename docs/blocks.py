@@ -511,6 +511,8 @@ OUTCOMES = ("survived", "refused", "lost", "wrong", "crashed")
 
 def torture() -> str:
     """The outcomes of the stored campaign, by attack, and its failures."""
+    from tests.torture.campaign import attacks as all_attacks
+
     stored = read(RESULTS / "torture" / "campaign.json")
     attacks, machine = stored["attacks"], stored["machine"]
     total = {name: sum(attack[name] for attack in attacks) for name in ("attempts", *OUTCOMES, "seconds")}
@@ -524,6 +526,8 @@ def torture() -> str:
     sentences += [stored["note"]] if "note" in stored else []
     if unfinished:
         sentences.append(f"With fewer attempts than planned, because their time was up: {listed(unfinished)}.")
+    if missing := [name for name in all_attacks() if name not in {attack["attack"] for attack in attacks}]:
+        sentences.append(f"Not run to their end: {listed(missing)}.")
     rows = [
         [
             attack["attack"],
