@@ -1,6 +1,7 @@
 """Test the report on run folders that are written without training a model."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -196,6 +197,17 @@ def test_mean_maps_are_shown_and_described(tmp_path: Path, small: Dataset) -> No
     assert not outline.open
     assert not outline.without_text
     assert (tmp_path / "out" / "report-files" / "explanation-fair_newmodel.svg").stat().st_size > 1000
+
+
+def test_what_a_killed_process_left_behind_is_removed(tmp_path: Path, small: Dataset) -> None:
+    compare_runs([write_run(tmp_path / "run", small, "fair_newmodel", 0, 0.6)], tmp_path / "out")
+    (tmp_path / "out" / "report-files").mkdir()
+    killed = [tmp_path / "out" / place / ".ferlab-00000000-1-12345678" for place in ("", "report-files")]
+    for path in killed:
+        path.touch()
+        os.utime(path, (0, 0))
+    write_report(tmp_path / "out")
+    assert not [path for path in killed if path.exists()]
 
 
 def test_mean_maps_of_another_version_are_refused(tmp_path: Path, small: Dataset) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferlab.files import write_atomically, write_text
+from ferlab.files import remove_abandoned, write_atomically, write_text
 from ferlab.report import html
 from ferlab.report.svg import load_charts
 
@@ -46,6 +46,8 @@ def write_report(folder: str | Path, *, images: bool = True) -> Path:
 
     folder = Path(folder)
     contents = gather(folder, images)
+    for written in (folder, folder / IMAGES):
+        remove_abandoned(written)
     templates = html.environment(TEMPLATES)
     specs: dict[str, Mapping[str, Any]] = {}
     page = templates.get_template("report.html.jinja").render(

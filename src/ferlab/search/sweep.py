@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ferlab.backend import start_keras
 from ferlab.data import Dataset, Split
 from ferlab.errors import MissingExtraError, OutputError, RunError
-from ferlab.files import make_folder, write_text
+from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.formatting import short
 from ferlab.json_files import write_result
 from ferlab.progress import ComparisonProgress, TrainingProgress
@@ -95,6 +95,7 @@ def sweep(
         raise RunError(f"{out} already contains a sweep. Resume or join it with --resume, or choose another --out.")
     ranges = read_space(space, chosen)
     make_folder(out / "runs")
+    remove_abandoned(out)
     search = Search(_open_study(study or f"sqlite:///{out / 'sweep.db'}", chosen), chosen, data, ranges, out, seed)
     search.check_settings()
     interrupted = search.run(trials, quiet)
