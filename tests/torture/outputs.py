@@ -10,8 +10,9 @@ import numpy as np
 
 from tests.torture.outcomes import Outcome, Report
 
-# Keys and columns that differ between equal runs: measured times, and a memory address that Keras stores.
-CHANGING = frozenset({"seconds", "seconds_per_epoch", "shared_object_id"})
+# Keys and columns that differ between equal runs: measured times, the commit of the checkout, and a memory address that
+# Keras stores.
+CHANGING = frozenset({"seconds", "seconds_per_epoch", "commit", "shared_object_id"})
 # Pages contain measured times in many forms; the database of a sweep, times and its own layout; locks, nothing.
 UNCOMPARED = (".html", ".md", ".svg", ".db", ".lock")
 
