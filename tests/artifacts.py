@@ -18,6 +18,8 @@ def metadata(**changes: Any) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": "linear",
         "class_names": EMOTIONS,
+        "target": None,
+        "class_shares": None,
         "crop_margin": 0.0,
         "temperature": 1.0,
         "protocol": {},
@@ -27,7 +29,7 @@ def metadata(**changes: Any) -> dict[str, Any]:
         "ferlab": "0",
         "sha256": "0" * 64,
     }
-    return {key: value for key, value in (values | changes).items() if value is not None}
+    return {key: value for key, value in (values | changes).items() if value is not None or key not in changes}
 
 
 def linear_artifact(path: Path, *, scale: float = 0.001, **changes: Any) -> np.ndarray:

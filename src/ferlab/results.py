@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from ferlab.emotions import Target
+
 Interval = tuple[float, float]  # 95 %, lower and upper bound
 SplitName = Literal["train", "validation", "test"]
 Status = Literal["completed", "stopped early", "interrupted", "failed"]
@@ -30,15 +32,22 @@ class DatasetSummary:
 
     Args:
         source: last part of the given path.
+        target: what the labels of FER2013's images are; null for other images.
         class_names: K names, in the order of the labels.
         splits: splits by name; a split without images is absent.
         notes: what was done to the data besides reading it.
     """
 
     source: str
+    target: Target | None = None
     class_names: tuple[str, ...]
     splits: dict[str, SplitSummary]
     notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The source, with the target where there are several."""
+        return f"{self.source}, target {self.target}" if self.target else self.source
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -202,6 +211,7 @@ class SplitMetrics(Metrics):
     """The metrics of a model on one split of a dataset.
 
     Args:
+        target: what the labels are, for images of FER2013; null for other images.
         fingerprint: fingerprint of the split.
         leak_free: accuracy without the images that have an identical copy among the training images.
         leak_free_reason: why `leak_free` is null or incomplete.
@@ -210,6 +220,7 @@ class SplitMetrics(Metrics):
             another split.
     """
 
+    target: Target | None = None
     fingerprint: str
     leak_free: AccuracyEstimate | None
     leak_free_reason: str | None
@@ -274,6 +285,7 @@ class Evaluation(SplitMetrics):
     Args:
         model: the model as given.
         split: the split that was scored.
+        learned: target that the model learned; null if unknown, or if it learned from other images.
         selected_on: splits that the model was selected on; null if unknown.
         selected_here: whether one of those is the split that was scored, so that the scores are slightly too high.
         recorded: whether the metrics were written into the run folder.
@@ -286,6 +298,7 @@ class Evaluation(SplitMetrics):
 
     model: str
     split: str
+    learned: Target | None = None
     selected_on: tuple[str, ...] | None
     selected_here: bool = False
     recorded: bool
@@ -304,6 +317,7 @@ class Result:
         status: how the run ended. An interrupted run can be resumed.
         recipe: name of the recipe.
         seed: seed of the run.
+        target: what it learned from images of FER2013; null for other images.
         reason: why it failed.
         architecture: name of the architecture.
         parameters: number of parameters of the saved model.
@@ -326,6 +340,7 @@ class Result:
     status: Status
     recipe: str
     seed: int
+    target: Target | None = None
     reason: str | None = None
     architecture: str = ""
     parameters: int | None = None

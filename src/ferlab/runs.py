@@ -1,6 +1,6 @@
 """Run folders: `RunFolder` is the only code that reads and writes them.
 
-    config.json        the recipe and the seed
+    config.json        the recipe, the seed and the target
     environment.json   versions, commit, device, and fingerprints of the data
     history.jsonl      one line per epoch
     checkpoint/        state.npz: everything that the next epoch depends on; best-0007.npz: the weights of the best
@@ -27,6 +27,7 @@ from ferlab import array_files
 from ferlab.array_files import write_arrays
 from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
+from ferlab.emotions import Target
 from ferlab.errors import RecipeError, RunError, UnknownNameError, reason_of
 from ferlab.files import read_file, remove_abandoned, write_atomically, write_text
 from ferlab.json_files import SCHEMA, decode_json, parse, read_json, read_result, write_json, write_result
@@ -263,9 +264,17 @@ class RunFolder:
         """Return the number of training images."""
         return self.dataset().splits["train"].images
 
-    def write_config(self, recipe: Recipe, seed: int) -> None:
-        """Write the recipe and the seed."""
-        write_json(self.path / "config.json", {"schema": SCHEMA, "recipe": recipe.as_dict(), "seed": seed})
+    def class_shares(self) -> tuple[float, ...]:
+        """Return the share of each class in the training images, 0..1: equal shares for balanced class weights."""
+        counts = np.array([self.dataset().splits["train"].classes[name] for name in self.dataset().class_names], float)
+        if self.recipe().class_weights == "balanced":
+            counts = (counts > 0).astype(float)
+        return tuple((counts / counts.sum()).tolist())
+
+    def write_config(self, recipe: Recipe, seed: int, target: Target | None = None) -> None:
+        """Write the recipe, the seed and the target."""
+        config = {"schema": SCHEMA, "recipe": recipe.as_dict(), "seed": seed, "target": target}
+        write_json(self.path / "config.json", config)
         self._read["recipe"] = recipe
 
     def write_environment(self, environment: Environment) -> None:

@@ -14,6 +14,7 @@ from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
 from ferlab.comparison.compare import compare_runs
 from ferlab.comparison.results import Comparison, Entry, read_comparison
+from ferlab.emotions import Target
 from ferlab.errors import RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
@@ -160,6 +161,10 @@ def test_runs_that_cannot_be_compared_are_refused(demo: Dataset, tmp_path: Path)
     other = write_run(tmp_path / "other", demo.where(np.arange(len(demo)) % 5 > 0), "fair_newmodel", 0, 0.6)
     renamed = replace(demo, class_names=tuple("abcdefg"))
     strange = write_run(tmp_path / "strange", renamed, "fair_newmodel", 0, 0.6)
+    for target in Target:
+        write_run(tmp_path / target, replace(demo, target=target), "fair_newmodel", 0, 0.6)
+    with pytest.raises(RunError, match="has the target fer2013, and .* has the target ferplus"):
+        compare_runs([tmp_path / "fer2013", tmp_path / "ferplus"], tmp_path / "no")
     for bad, message in (
         (other, "different test images"),
         (strange, "different classes"),

@@ -19,7 +19,7 @@ from ferlab.errors import DetectorError, UnknownNameError
 from ferlab.images.detection import Detection, Detector
 from ferlab.images.detectors import Haar, WholeImage, detector_names, open_detector
 from ferlab.images.yunet import MODEL_VARIABLE, YUNET_SHA256, YuNet, yunet_file
-from ferlab.predict.artifact import DEFAULT
+from ferlab.predict.packaged import packaged_file
 from tests.detector_models import CELL, bright_cell_detector
 from tests.scenes import MEDIA, YUNET, scene
 
@@ -255,7 +255,7 @@ def test_a_bad_model_file_is_an_error_even_for_auto(monkeypatch: pytest.MonkeyPa
         with pytest.raises(DetectorError, match=r"other\.onnx does not exist"):
             open_detector(name)
     (tmp_path / "other.onnx").write_bytes(b"not a network")
-    for model in (None, DEFAULT):
+    for model in (None, packaged_file("fer2013")):
         with pytest.raises(DetectorError, match="is not a YuNet face detector that ONNX Runtime can load"):
             open_detector("auto", model)
 

@@ -9,6 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ferlab.data import Dataset, Split
+from ferlab.data.fer2013 import USAGES
+from ferlab.data.ferplus import DUPLICATE_NAMES, kaggle_rows
+
 IMAGE = np.add.outer(np.arange(48), np.arange(48)).astype(np.uint8)
 FILES = {
     "train/happy/Training_1.png": 0,
@@ -70,3 +74,30 @@ def own_images(*class_folders: str, count: int = 4) -> dict[str, bytes]:
     """Build `count` distinct images in each class folder."""
     names = [f"{folder}/{number}.png" for folder in class_folders for number in range(count)]
     return {name: cv2.imencode(".png", noise(index))[1].tobytes() for index, name in enumerate(names)}
+
+
+def write_kaggle_layout(root: Path, data: Dataset, counts: dict[Split, int]) -> dict[str, str]:
+    """Write images of a dataset under names of FER2013, the first ones of each split with as many of each class.
+
+    Args:
+        root: the folder.
+        data: a dataset with the seven classes of FER2013.
+        counts: number of images by split.
+
+    Returns:
+        The class of each image by the stem of its file.
+    """
+    classes: dict[str, str] = {}
+    usual = [name for name in kaggle_rows() if name not in {Path(path).stem for path in DUPLICATE_NAMES}]
+    for split, count in counts.items():
+        part, folder = data.take(split), "train" if split == Split.TRAIN else "test"
+        usage = next(usage for usage, of in USAGES.items() if of == split)
+        names = [name for name in usual if name.startswith(f"{usage}_")][:count]
+        by_class = [np.flatnonzero(part.labels == label) for label in range(7)]
+        for number, name in enumerate(names):
+            position = by_class[number % 7][number // 7]
+            classes[name] = data.class_names[number % 7]
+            path = root / folder / classes[name] / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), part.images[position])
+    return classes

@@ -15,7 +15,8 @@ from ferlab.errors import ArtifactError, FerlabError, RunError
 from ferlab.evaluation.metrics import log_softmax
 from ferlab.evaluation.trained_model import TrainedModel, find_model, open_model
 from ferlab.models import predict_logits
-from ferlab.predict.artifact import DEFAULT, Artifact
+from ferlab.predict.artifact import Artifact
+from ferlab.predict.packaged import packaged_file
 from ferlab.runs import RunFolder
 from tests.artifacts import linear_artifact
 from tests.comparisons import write_run
@@ -104,9 +105,9 @@ def test_a_tflite_file_is_an_artifact_as_well(demo: Dataset, tmp_path: Path) -> 
     assert opened(IMAGES).argmax(axis=1).tolist() == keras_probabilities(run.model_file).argmax(axis=1).tolist()
 
 
-def test_default_is_the_artifact_in_the_package() -> None:
+def test_networks_in_the_package_are_opened_by_name() -> None:
     opened = open_model("default")
-    assert (opened.name, opened.path, find_model("default")) == ("default", DEFAULT, DEFAULT)
+    assert (opened.name, opened.path, find_model("fer2013")) == ("default", packaged_file("fer2013"), opened.path)
     assert (opened.provenance.class_names, opened.provenance.selected_on) == (EMOTIONS, ("validation",))
     np.testing.assert_allclose(opened(IMAGES).sum(axis=1), 1, rtol=1e-5)
 

@@ -74,6 +74,9 @@ def test_the_artifact_contains_its_provenance(demo: Dataset, exported: tuple[Pat
     assert metadata["protocol"] == {"trained_on": "train", "selected_on": ["validation"], "seed": 0}
     assert metadata["fingerprints"] == {name: demo.fingerprints[name] for name in ("train", "validation")}
     assert metadata["licenses"] == LICENSES
+    counts = np.bincount(demo.take(Split.TRAIN).labels)
+    np.testing.assert_allclose(metadata["class_shares"], counts / counts.sum())
+    assert metadata["target"] is None
 
 
 @pytest.mark.parametrize("stated", ["validation+test", ["validation", "test"]])
@@ -87,12 +90,12 @@ def test_the_splits_that_selected_a_model_are_a_list(run: RunFolder, tmp_path: P
     assert open_model(copied.path).provenance.selected_on == ("validation", "test")
 
 
-def test_the_metadata_includes_votes_and_teachers(demo: Dataset, tmp_path: Path) -> None:
+def test_the_metadata_includes_teachers(demo: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", demo, "fernet_s", 0, 0.5))
     assert extra_targets(run) == {}
-    taught = run.recipe().changed({"votes": 0.5, "distillation": 0.8, "teachers": "runs/one,two.onnx"})
+    taught = run.recipe().changed({"distillation": 0.8, "teachers": "runs/one,two.onnx"})
     run.write_config(taught, seed=0)
-    assert extra_targets(run) == {"votes": 0.5, "distillation": 0.8, "teachers": ["one", "two.onnx"]}
+    assert extra_targets(run) == {"distillation": 0.8, "teachers": ["one", "two.onnx"]}
 
 
 def test_data_with_classes_in_another_order_raises(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:

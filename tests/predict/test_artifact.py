@@ -115,6 +115,8 @@ HOSTILE = {
     "a text as classes": (keep, {"class_names": "angry"}, "a list of printable names"),
     "no margin": (keep, {"crop_margin": "wide"}, "crop_margin must be a number"),
     "a huge margin": (keep, {"crop_margin": 1e9}, "crop_margin must be a number"),
+    "another target": (keep, {"target": "affectnet"}, "target must be null or one of fer2013, ferplus"),
+    "too few shares": (keep, {"class_shares": [0.5, 0.5]}, "class_shares must be null or one number"),
     "a list as protocol": (keep, {"protocol": []}, "protocol must be an object"),
 }
 

@@ -129,7 +129,6 @@ def test_invalid_changes_are_refused(key: str, text: object, message: str) -> No
         ({"epochs": "0"}, "epochs must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"distillation": "80"}, "distillation must be between 0 and 1, got 80"),
-        ({"votes": -0.1}, "votes must be between 0 and 1, got -0.1"),
         ({"learning_rate": "nan"}, "learning_rate must be a finite number, got nan"),
         ({"reduce_on_plateau.patience": "3"}, "Set schedule=constant"),
     ],

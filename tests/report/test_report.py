@@ -14,6 +14,7 @@ import pytest
 from ferlab import Dataset, Split
 from ferlab.comparison.compare import compare_runs
 from ferlab.comparison.results import read_comparison
+from ferlab.emotions import Target
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.report.contents import gather
@@ -109,12 +110,15 @@ def test_selection_on_the_test_split_is_marked_wherever_a_name_is_shown(small: D
     assert comparison.row("study_newmodel").selected_on == ("validation", "test")
 
 
-def test_reproducing_a_run_with_votes_takes_them(small: Dataset, tmp_path: Path) -> None:
-    run = RunFolder(write_run(tmp_path / "run", small, "fernet_s", 0, 0.6))
-    run.write_config(run.recipe().changed({"votes": 0.5}), 0)
-    compare_runs([run.path], tmp_path / "out")
+def test_a_report_names_the_target(small: Dataset, tmp_path: Path) -> None:
+    """In the title, the summary and the commands that reproduce the runs."""
+    run = write_run(tmp_path / "run", replace(small, target=Target.FERPLUS), "fernet_s", 0, 0.6)
+    comparison = compare_runs([run], tmp_path / "out")
     write_report(tmp_path / "out")
-    assert "--ferplus fer2013new.csv --set epochs=4 --set votes=0.5" in (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "# Comparison on demo, target ferplus" in text
+    assert "of demo with the target ferplus and ranked" in comparison.summary[0]
+    assert "--ferplus fer2013new.csv --target ferplus --set epochs=4" in text
 
 
 def test_html_and_markdown_have_the_same_content(folder: Path) -> None:

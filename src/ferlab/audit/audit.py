@@ -74,7 +74,8 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
 
     Args:
         dataset: any dataset. FER+ votes are used if they were joined.
-        model: a run folder, a `.keras` file, an artifact, or `default`. It is used to find label errors in the
+        model: a run folder, a `.keras` file, an artifact, or the name of a network in the package. It is used
+            to find label errors in the
             validation and test splits, and must not have been trained on these.
 
     Returns:
@@ -112,6 +113,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
         near_duplicates=count_near(dataset, groups, near),
         suspicions={reason: reasons.count(reason) for reason in REASONS},
         classes=image_quality.describe_classes(dataset, statistics),
+        target=dataset.target,
         votes=None if dataset.votes is None else ferplus_agreement.describe_votes(dataset),
         label_errors=disputed,
     )

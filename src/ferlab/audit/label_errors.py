@@ -56,7 +56,7 @@ def unseen_probabilities(model: str | Path, dataset: Dataset) -> np.ndarray:
     """Predict the images that the model was not trained on: validation and test images without a copy in training.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact, or `default`.
+        model: a run folder, a `.keras` file, an artifact, or the name of a network in the package.
         dataset: a dataset with validation or test images.
 
     Returns:

@@ -11,6 +11,7 @@ from ferlab.audit.label_errors import LabelErrors
 from ferlab.audit.near_duplicates import THRESHOLD, Pairs
 from ferlab.data import Dataset, Split
 from ferlab.data.ferplus_agreement import VoteSummary
+from ferlab.emotions import Target
 from ferlab.results import SplitSummary
 
 # By pair of splits, such as `train-test`: images of the second split with a copy in the first; None if one is empty.
@@ -71,6 +72,7 @@ class AuditSummary:
         near_duplicates: near copies.
         suspicions: number of images for each key of `REASONS`.
         classes: number of images and mean image statistics, by split and class.
+        target: what the labels of FER2013's images are; null for other images.
         votes: agreement of the FER+ votes with the labels, by split; None without votes.
         label_errors: likely label errors found by a model; None without a model.
     """
@@ -83,6 +85,7 @@ class AuditSummary:
     near_duplicates: NearDuplicates
     suspicions: dict[str, int]
     classes: dict[str, dict[str, ClassStatistics]]
+    target: Target | None = None
     votes: dict[str, VoteSummary] | None
     label_errors: LabelErrors | None
 

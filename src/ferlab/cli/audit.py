@@ -25,7 +25,8 @@ def audit(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Find label errors with a model: a run folder, a .keras, .onnx or .tflite file, or `default`."
+            help="Find label errors with a model: a run folder, a .keras, .onnx or .tflite file, or a network in the "
+            "package."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Output folder for audit.html, audit.csv and audit.json.")] = Path("audit"),
@@ -45,12 +46,12 @@ def audit(
 
     For example:
 
-        ferlab audit fer2013.zip --ferplus fer2013new.csv --model default --write-exclude exclude.txt
+        ferlab audit fer2013.zip --ferplus fer2013new.csv --model fer2013 --write-exclude exclude.txt
 
     To train and score without these images, pass `--exclude exclude.txt` to the other commands.
     """
     load_plugins(plugin)
-    found = auditing.audit(reading.load(source), model)
+    found = auditing.audit(reading.load(source, model), model)
     page = auditing.write_audit(found, out, images=images)
     if write_exclude:
         number = auditing.write_exclude(found, write_exclude, keep)

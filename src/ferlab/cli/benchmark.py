@@ -16,7 +16,7 @@ def benchmark(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Run folders, .keras, .onnx or .tflite files, or `default`. Ratios refer to the first.",
+            help="Run folders, .keras, .onnx or .tflite files, or networks in the package. Ratios refer to the first.",
         ),
     ],
     threads: Annotated[
@@ -35,7 +35,7 @@ def benchmark(
 
     For example:
 
-        ferlab benchmark default mine.onnx mine.tflite runs/mine
+        ferlab benchmark fer2013 mine.onnx mine.tflite runs/mine
 
     The models take turns, each in its own process. Pass the same model twice to see how much the results vary.
     """

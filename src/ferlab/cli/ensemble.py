@@ -43,7 +43,7 @@ def ensemble(
     checked and used like one of `ferlab export`. Its latency is the sum of its members' latencies.
     """
     load_plugins(plugin)
-    dataset = reading.load(data)
+    dataset = reading.load(data, *runs)
     made = ferlab.ensemble(runs, dataset, out, format=format, quantize=quantize, quiet=quiet)
     if json_:
         about = {"schema": SCHEMA, "file": str(out), "bytes": out.stat().st_size, "quantize": quantize}

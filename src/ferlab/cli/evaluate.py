@@ -9,12 +9,14 @@ import typer
 
 import ferlab
 from ferlab.cli.options import (
+    ClassPriorOption,
     DataOption,
     DataOptions,
     JsonOption,
     PluginOption,
     SplitOption,
     load_plugins,
+    parse_prior,
 )
 from ferlab.cli.output import print_metrics, print_paths
 from ferlab.data import Dataset, is_own_images
@@ -30,8 +32,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run folder, a .keras, .onnx or .tflite file, `default` for the model in the package, or a .csv or "
-            ".npz file of predictions.",
+            help="A run folder, a .keras, .onnx or .tflite file, a network in the package, or a .csv or .npz file of "
+            "predictions.",
         ),
     ],
     data: DataOption,
@@ -59,6 +61,7 @@ def evaluate(
             metavar="MODEL|FILE", help="Compare with another model or file of predictions on the same images."
         ),
     ] = None,
+    class_prior: ClassPriorOption = None,
     write_predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the predictions as .csv or .npz.")
     ] = None,
@@ -79,24 +82,26 @@ def evaluate(
     The predictions of any other system are scored in the same way, from a .csv or .npz file with image names and
     classes or probabilities:
 
-        ferlab evaluate predictions.csv --data fer2013.zip --against default
+        ferlab evaluate predictions.csv --data fer2013.zip --against fer2013
     """
     load_plugins(plugin)
     if is_unlabeled(data):
-        _predict_unlabeled(model, data, reading, write_predictions, json_)
+        _predict_unlabeled(model, data, reading, write_predictions, json_, parse_prior(class_prior))
         return
+    dataset = reading.load(data, model, against)
     evaluation = ferlab.evaluate(
         model,
-        reading.load(data),
+        dataset,
         split,
-        training=_load_training(train_data, reading) if train_data else None,
+        training=_load_training(train_data, reading, model) if train_data else None,
         tta=tta,
         abstain=abstain,
         groups=read_groups(groups) if groups else None,
         against=against,
+        class_prior=parse_prior(class_prior),
         write=write_predictions,
     )
-    if Path(model).is_dir() and not evaluation.recorded:
+    if Path(model).is_dir() and not evaluation.recorded and not class_prior:
         console().print(
             "The metrics were not saved in the run folder, because the run was trained on different splits."
         )
@@ -110,7 +115,9 @@ def evaluate(
         print_paths(Predictions=write_predictions, Evaluation=out)
 
 
-def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path | None, json_: bool) -> None:
+def _predict_unlabeled(
+    model: str, source: str, reading: DataOptions, out: Path | None, json_: bool, class_prior: dict[str, float] | None
+) -> None:
     """Write predictions on images without labels, which cannot be scored."""
     if out is None:
         raise typer.BadParameter(
@@ -119,7 +126,7 @@ def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path 
             param_hint="--data",
         )
     images = load_unlabeled(source, faces=reading.faces, skip_bad=reading.skip_bad)
-    predict_unlabeled(model, images, out)
+    predict_unlabeled(model, images, out, class_prior)
     reason = f"{source} has no labels"
     if json_:
         about = {"schema": SCHEMA, "model": model, "images": len(images.names), "predictions": str(out)}
@@ -128,7 +135,7 @@ def _predict_unlabeled(model: str, source: str, reading: DataOptions, out: Path 
     print(f"Predictions for {len(images.names):,} images: {out}\nNo metrics: {reason}.")
 
 
-def _load_training(source: str, reading: DataOptions) -> Dataset:
+def _load_training(source: str, reading: DataOptions, model: str) -> Dataset:
     """Load training images like the scored ones, except that FER2013's need no face detection."""
     faces = reading.faces and is_own_images(source)
-    return dataclasses.replace(reading, faces=faces, exclude=None, ferplus=None).load(source)
+    return dataclasses.replace(reading, faces=faces, exclude=None).load(source, model)

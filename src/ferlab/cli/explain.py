@@ -68,7 +68,7 @@ def explain(
         about["image"] = str(image)
         summary = _explain_image(model, image, reading.faces, out)
     else:
-        dataset = reading.load(str(data))
+        dataset = reading.load(str(data), model)
         about |= {"data": dataset.source, "split": split}
         summary = _explain_split(model, dataset, split, images_per_class, show_images, out)
     if json_:

@@ -51,7 +51,7 @@ def export(
     deviate too far, no file is written.
     """
     load_plugins(plugin)
-    dataset = reading.load(data)
+    dataset = reading.load(data, run)
     parity = write_artifact(run, dataset, out, format=format, quantize=quantize)
     if json_:
         about = {"schema": SCHEMA, "file": str(out), "bytes": out.stat().st_size, "quantize": quantize}

@@ -33,12 +33,12 @@ def leaderboard(
 
     For example:
 
-        ferlab leaderboard default runs/newmodel theirs.csv --data fer2013.zip --out leaderboard
+        ferlab leaderboard fer2013 runs/newmodel theirs.csv --data fer2013.zip --out leaderboard
 
     Writes `leaderboard.html`, `leaderboard.md` and `leaderboard.json`. Systems are named after their files.
     """
     load_plugins(plugin)
-    board = make_leaderboard(systems, reading.load(data), split)
+    board = make_leaderboard(systems, reading.load(data, *systems), split)
     page = write_leaderboard(board, out)
     if json_:
         print(json.dumps(to_json(board)))

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,8 +11,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 import ferlab
-from ferlab.data import Dataset, load_dataset
+from ferlab.data import Dataset, is_own_images, load_dataset
+from ferlab.emotions import CONTEMPT, Target
+from ferlab.errors import ProtocolError
 from ferlab.images.detection import MIN_SEARCH_SIZE
+from ferlab.predict.packaged import NAMES
 from ferlab.progress import console
 
 SOURCE_HELP = "Folder or zip of FER2013 or of your own images, fer2013.csv, or `demo`."
@@ -38,14 +41,16 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A run folder, a .keras, .onnx or .tflite file, or `default` for the model in the package.",
+        help=f"A run folder, a .keras, .onnx or .tflite file, or a network in the package: {NAMES}.",
     ),
 ]
 SplitOption = Annotated[
     Literal["validation", "test", "train"],
     typer.Option(help="`validation` (PublicTest), `test` (PrivateTest) or `train`."),
 ]
-PredictorOption = Annotated[str, typer.Option("--model", help="An .onnx or .tflite file, or `default`.")]
+PredictorOption = Annotated[
+    str, typer.Option("--model", help=f"A network in the package ({NAMES}), or an .onnx or .tflite file.")
+]
 DetectorOption = Annotated[
     Literal["auto", "yunet", "haar", "none"],
     typer.Option(
@@ -67,6 +72,12 @@ SearchSizeOption = Annotated[
         min=MIN_SEARCH_SIZE,
     ),
 ]
+ClassPriorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS=SHARE,...", help="Expected share of each class, to re-weight the probabilities: `happy=0.4,...`."
+    ),
+]
 MinConfidenceOption = Annotated[
     float,
     typer.Option(metavar="SHARE", help="Leave the emotion blank below this confidence, 0 to 1.", min=0, max=1),
@@ -85,6 +96,16 @@ class DataOptions:
     ferplus: Annotated[
         Path | None, typer.Option(metavar="CSV", help="fer2013new.csv of FER+: the votes of ten annotators per image.")
     ] = None
+    target: Annotated[
+        Target | None,
+        typer.Option(
+            help="`fer2013`: labels of FER2013. `ferplus`: majority of the FER+ votes, whose distribution is learned. "
+            "[default: what the model learned, or `fer2013`]"
+        ),
+    ] = None
+    contempt: Annotated[bool, typer.Option("--contempt", help="With `--target ferplus`: its eighth class, too.")] = (
+        False
+    )
     exclude: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Exclude the images listed in this file; see `ferlab audit`.")
     ] = None
@@ -98,8 +119,19 @@ class DataOptions:
         bool, typer.Option("--faces", help="Crop the largest face from each of your own images, as `predict` does.")
     ] = False
 
-    def load(self, source: str) -> Dataset:
-        """Load a dataset, and print its notes and skipped items."""
+    def load(self, source: str, *models: str | Path | None) -> Dataset:
+        """Load a dataset, and print its notes and skipped items.
+
+        Args:
+            source: the data source.
+            models: models that are used on it. Images of FER2013 have the target that these learned, unless `target` is
+                given.
+        """
+        target, contempt = self.target, self.contempt
+        if target is None and models:
+            target, contempt = _learned_target(models)
+            if target == Target.FER2013 or source == "demo" or (target and is_own_images(source)):
+                target, contempt = None, False  # the labels of the source
         dataset = load_dataset(
             source,
             skip_bad=self.skip_bad,
@@ -107,6 +139,8 @@ class DataOptions:
             faces=self.faces,
             exclude=self.exclude,
             ferplus=self.ferplus,
+            target=target,
+            contempt=contempt,
         )
         for note in dataset.notes:
             console().print(note)
@@ -115,6 +149,25 @@ class DataOptions:
             more = ", ..." if len(dataset.skipped) > 3 else ""
             console().print(f"skipped {len(dataset.skipped)} bad items: {names}{more}")
         return dataset
+
+
+def _learned_target(models: Sequence[str | Path | None]) -> tuple[Target | None, bool]:
+    """Return the target that models learned, if known, and whether it includes contempt.
+
+    Raises:
+        ProtocolError: if they learned different targets.
+    """
+    from ferlab.evaluation.predictions import is_prediction_file
+    from ferlab.evaluation.trained_model import open_model
+
+    origins = [open_model(model).provenance for model in models if model and not is_prediction_file(model)]
+    learned = {(origin.target, CONTEMPT in (origin.class_names or ())) for origin in origins if origin.target}
+    if len(learned) > 1:
+        raise ProtocolError(
+            "The models learned different targets, and scores on two targets cannot be compared. Choose one with "
+            "--target, or score the models separately."
+        )
+    return learned.pop() if learned else (None, False)
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -168,6 +221,22 @@ def parse_changes(texts: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"expected KEY=VALUE, got '{text}'.", param_hint="--set")
         changes[key.strip()] = value.strip()
     return changes
+
+
+def parse_prior(text: str | None) -> dict[str, float] | None:
+    """Parse the value of `--class-prior`.
+
+    Raises:
+        typer.BadParameter: if a part has no equals sign or no number.
+    """
+    if text is None:
+        return None
+    try:
+        return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected CLASS=SHARE,CLASS=SHARE, got '{text}'.", param_hint="--class-prior"
+        ) from None
 
 
 def stop(message: str) -> None:

@@ -19,6 +19,7 @@ from ferlab.explanation.explain import ExplanationSummary
 from ferlab.export import Agreement, Parity
 from ferlab.export.ensemble import Ensemble, Scores
 from ferlab.export.latency import Benchmark
+from ferlab.finetuning import FineTuning
 from ferlab.formatting import percent, printable, short
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import image_passes, model_stats
@@ -92,6 +93,7 @@ def print_metrics(evaluation: Evaluation) -> None:
 
 
 def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
+    yield from _target_lines(evaluation)
     yield _accuracy_line("accuracy", evaluation)
     if evaluation.selected_here:
         yield f"slightly too high: the model was selected on {' and '.join(evaluation.selected_on or ())}"
@@ -109,6 +111,13 @@ def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
         temperature = evaluation.calibrated.temperature
         yield f"with temperature {temperature:.2f}, fitted on validation: {_calibration_text(evaluation.calibrated)}"
     yield from _optional_lines(evaluation)
+
+
+def _target_lines(result: Evaluation | Robustness) -> Iterator[str]:
+    """Say which target was scored, and whether the model learned another one."""
+    if result.target:
+        other = result.learned and result.learned != result.target
+        yield f"target {result.target}{f'; the model learned {result.learned}' if other else ''}"
 
 
 def _calibration_text(scores: Metrics | Calibration) -> str:
@@ -156,6 +165,23 @@ def _range(interval: Sequence[float]) -> str:
     return " - ".join(percent(bound, 1) for bound in interval)
 
 
+def print_finetuning(result: FineTuning) -> None:
+    """Print what a fine-tuning shows, and where its model is."""
+    for note in result.notes:
+        print(note)
+    counts = ", ".join(f"{count:,} {split}" for split, count in result.photos.items())
+    print(f"photos: {counts}{f', of {result.persons:,} persons' if result.persons else ''}")
+    if result.skipped:
+        print(f"skipped {result.skipped:,} photos")
+    interval = f"95 %: {_range(result.accuracy_interval)}"
+    print(f"accuracy on the test photos: {percent(result.accuracy)} % ({interval}), kept: {result.stage}")
+    if result.accuracy_before is not None:
+        before = percent(result.accuracy_before)
+        print(f"{result.started_from} as it was: {before} %, McNemar's p = {result.p_value:.2g}")
+    print(result.verdict)
+    print(f"\nModel: {result.artifact}")
+
+
 def print_robustness(result: Robustness) -> None:
     """Print the accuracy of one model under each corruption, in percent; column 0 is the clean images."""
     table = Table("corruption", *map(str, range(6)), "strengths 1 to 5", box=None)
@@ -164,8 +190,9 @@ def print_robustness(result: Robustness) -> None:
         strengths = ", ".join(f"{strength:g}" for strength in row.strengths)
         table.add_row(name.replace("_", " "), *(percent(share, 1) for share in shares), f"{strengths} {row.unit}")
     _print(table)
+    print("\n".join(["", *_target_lines(result)]))
     clean, score = percent(result.clean_accuracy), "–" if result.score is None else f"{result.score:.3f}"
-    print(f"\nclean accuracy {clean} % on {result.images:,} images")
+    print(f"clean accuracy {clean} % on {result.images:,} images")
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 

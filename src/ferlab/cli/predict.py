@@ -13,6 +13,7 @@ import typer
 
 import ferlab
 from ferlab.cli.options import (
+    ClassPriorOption,
     DetectorModelOption,
     DetectorOption,
     MaxFacesOption,
@@ -20,6 +21,7 @@ from ferlab.cli.options import (
     PredictorOption,
     QuietOption,
     SearchSizeOption,
+    parse_prior,
     stop,
 )
 from ferlab.errors import ImageError
@@ -30,6 +32,7 @@ from ferlab.images.sources import ImageSource, is_url
 from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
 from ferlab.predict.batch import write_predictions
 from ferlab.predict.job import Job
+from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console
 
@@ -44,7 +47,7 @@ def predict(
             help="Image files, folders, patterns such as 'a/*.jpg', URLs, or `-` for an image on standard input.",
         ),
     ],
-    model: PredictorOption = "default",
+    model: PredictorOption = DEFAULT_MODEL,
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
     search_size: SearchSizeOption = SEARCH_SIZE,
@@ -56,6 +59,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Output file. [default: standard output]")] = None,
     annotate: Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder for annotated images.")] = None,
     min_confidence: MinConfidenceOption = 0.0,
+    class_prior: ClassPriorOption = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search subfolders.")] = False,
     resume: Annotated[
         bool,
@@ -85,6 +89,7 @@ def predict(
         detector_model=detector_model,
         search_size=search_size,
         max_faces=max_faces,
+        class_prior=parse_prior(class_prior),
         allow_urls=any(map(is_url, paths)),
     )
     settings = {**predictor.settings, "min_confidence": min_confidence}

@@ -40,10 +40,10 @@ def robustness(
 
     For example:
 
-        ferlab robustness default --data fer2013.zip --out robustness
+        ferlab robustness fer2013 --data fer2013.zip --out robustness
     """
     load_plugins(plugin)
-    dataset = reading.load(data)
+    dataset = reading.load(data, model)
     if out:
         write_sheet(out / "robustness.png")  # first, so that an unusable --out fails at once
     result = evaluate_robustness(model, dataset, split, quiet=quiet)

@@ -10,6 +10,7 @@ import typer
 
 import ferlab
 from ferlab.cli.options import (
+    ClassPriorOption,
     DetectorModelOption,
     DetectorOption,
     MaxFacesOption,
@@ -17,11 +18,13 @@ from ferlab.cli.options import (
     PredictorOption,
     QuietOption,
     SearchSizeOption,
+    parse_prior,
 )
 from ferlab.errors import VideoError
 from ferlab.formatting import counted
 from ferlab.images.detection import SEARCH_SIZE
 from ferlab.predict.image_sequence import DEFAULT_RATE
+from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.table import Row
 from ferlab.predict.timeline import Timeline, check_plot, write_timeline
 from ferlab.predict.video import VideoOutputs, predict_video, write_video
@@ -39,7 +42,7 @@ def video(
             "number of a camera: 0, 1, ...",
         ),
     ],
-    model: PredictorOption = "default",
+    model: PredictorOption = DEFAULT_MODEL,
     detector: DetectorOption = "auto",
     detector_model: DetectorModelOption = None,
     search_size: SearchSizeOption = SEARCH_SIZE,
@@ -65,6 +68,7 @@ def video(
         float, typer.Option(help="Frame rate of a folder or pattern of frames.", min=0.001)
     ] = DEFAULT_RATE,
     min_confidence: MinConfidenceOption = 0.0,
+    class_prior: ClassPriorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Predict the emotions of all faces in a video or camera stream. Needs `ferlab[video]`.
@@ -87,7 +91,12 @@ def video(
     if plot and len(sources) > 1:
         raise typer.BadParameter("it shows one video only. Pass one video.", param_hint="--plot")
     predictor = ferlab.Predictor(
-        model, detector, detector_model=detector_model, search_size=search_size, max_faces=max_faces
+        model,
+        detector,
+        detector_model=detector_model,
+        search_size=search_size,
+        max_faces=max_faces,
+        class_prior=parse_prior(class_prior),
     )
     class_names = predictor.artifact.class_names
     timeline = _timeline(plot, class_names) if plot else None

@@ -43,7 +43,12 @@ def _majority_metrics(data: DatasetSummary, split: str, frequencies: np.ndarray)
     metrics = compute_metrics(labels, np.tile(frequencies, (len(labels), 1)), data.class_names)
     reason = "it does not look at the images"
     return SplitMetrics(
-        **vars(metrics), fingerprint=summary.fingerprint, leak_free=None, leak_free_reason=reason, agreement=None
+        **vars(metrics),
+        target=data.target,
+        fingerprint=summary.fingerprint,
+        leak_free=None,
+        leak_free_reason=reason,
+        agreement=None,
     )
 
 

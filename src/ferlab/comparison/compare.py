@@ -297,6 +297,12 @@ def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
 
 
 def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
+    targets = first.dataset().target, other.dataset().target
+    if None not in targets and targets[0] != targets[1]:
+        raise RunError(
+            f"{first.path} has the target {targets[0]}, and {other.path} has the target {targets[1]}. Scores on two "
+            "targets cannot be ranked. Compare them in separate reports."
+        )
     if first.dataset().class_names != other.dataset().class_names:
         raise RunError(f"{other.path} has different classes than {first.path}. Compare them in separate reports.")
     one, two = first.require_predictions(split), other.require_predictions(split)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ferlab.comparison.baselines import MAJORITY, PIXELS
 from ferlab.comparison.results import Comparison, Difference, Entry, RankedRecipe
-from ferlab.emotions import EMOTIONS
+from ferlab.emotions import EMOTIONS, Target
 from ferlab.formatting import count, counted, duration, listed
 from ferlab.results import Epoch
 
@@ -146,7 +146,8 @@ def study_conclusion(comparison: Comparison, histories: Histories) -> Iterator[s
         return
     difference = comparison.difference(simple.recipe, known.recipe)
     claim = "The study concluded that simple models suit FER2013 better than known architectures"
-    where = "here" if _may_be_fer2013(comparison) else "here, on other data"
+    other = "on the labels of FER+" if comparison.dataset.target == Target.FERPLUS else "on other data"
+    where = "here" if _has_labels_of_the_study(comparison) else f"here, {other}"
     if len({_passes(comparison, row) for row in (simple, known)}) > 1:
         yield (
             f"{claim}. This comparison does not test it, because {simple.recipe} and {known.recipe} saw different "
@@ -264,10 +265,11 @@ def _setting(comparison: Comparison) -> str:
     images = "training images" if list(other_training_images(comparison, {})) else f"{training:,} training images"
     seeds = sorted({row.seeds for row in rows}) or [0]
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    target = f" with the target {comparison.dataset.target}" if comparison.dataset.target else ""
     verb = "was" if len(rows) == 1 else "were"
     return (
-        f"{counted(len(rows), 'recipe')} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on "
-        f"the {images} of {comparison.dataset.source} and ranked by accuracy on its {scored:,} {ranked_on} images."
+        f"{counted(len(rows), 'recipe')} with {many} seed{'s' * (seeds[-1] != 1)} each {verb} trained on the {images} "
+        f"of {comparison.dataset.source}{target} and ranked by accuracy on its {scored:,} {ranked_on} images."
     )
 
 
@@ -309,8 +311,9 @@ def _passes(comparison: Comparison, row: RankedRecipe) -> int | None:
     return next(entry.image_passes for entry in comparison.entries if entry.recipe == row.recipe)
 
 
-def _may_be_fer2013(comparison: Comparison) -> bool:
-    return comparison.dataset.source != "demo" and comparison.dataset.class_names == EMOTIONS
+def _has_labels_of_the_study(comparison: Comparison) -> bool:
+    data = comparison.dataset  # earlier versions recorded no target
+    return data.source != "demo" and data.class_names == EMOTIONS and data.target in (None, Target.FER2013)
 
 
 def _one_seed(difference: Difference) -> str:

@@ -8,6 +8,7 @@ from ferlab.comparison.results import Difference, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
+from ferlab.emotions import Target
 from ferlab.errors import FerlabError
 from ferlab.evaluation.evaluate import PredictedSplit, predict_split
 from ferlab.evaluation.metrics import check_libraries
@@ -31,6 +32,7 @@ class Standing:
         balanced_accuracy: mean recall of the classes, 0..1.
         macro_f1: mean F1 of the classes.
         log_loss: log loss in nats; null for a file without probabilities.
+        learned: target that the model learned; null if unknown, or if it learned from other images.
         selected_on: splits that the model was selected on, if known.
         tied_with: systems whose accuracy is not significantly different.
     """
@@ -43,6 +45,7 @@ class Standing:
     balanced_accuracy: float
     macro_f1: float
     log_loss: float | None
+    learned: Target | None = None
     selected_on: tuple[str, ...]
     tied_with: tuple[str, ...]
 
@@ -92,10 +95,7 @@ def make_leaderboard(
         dataset=dataset.summary(),
         split=split.label,
         images=len(part),
-        standings=tuple(
-            _standing(row, entries[row.recipe], found[row.recipe].has_probabilities)
-            for row in with_ties(ranking, pairs)
-        ),
+        standings=tuple(_standing(row, entries[row.recipe], found[row.recipe]) for row in with_ties(ranking, pairs)),
         differences=tuple(pairs),
     )
 
@@ -128,7 +128,7 @@ def _entry(name: str, predicted: PredictedSplit, dataset: Dataset, part: Dataset
     )
 
 
-def _standing(row: RankedRecipe, entry: Entry, has_probabilities: bool) -> Standing:
+def _standing(row: RankedRecipe, entry: Entry, predicted: PredictedSplit) -> Standing:
     metrics = entry.metrics(SCORED)
     assert metrics is not None
     return Standing(
@@ -139,7 +139,8 @@ def _standing(row: RankedRecipe, entry: Entry, has_probabilities: bool) -> Stand
         leak_free_accuracy=metrics.leak_free.accuracy if metrics.leak_free else None,
         balanced_accuracy=metrics.balanced_accuracy,
         macro_f1=metrics.macro_f1,
-        log_loss=metrics.log_loss if has_probabilities else None,
+        log_loss=metrics.log_loss if predicted.has_probabilities else None,
+        learned=predicted.provenance.target,
         selected_on=row.selected_on,
         tied_with=row.tied_with,
     )

@@ -11,8 +11,10 @@ from ferlab.data.dataset import Dataset, Split
 from ferlab.data.exclude import exclude_images
 from ferlab.data.faces import Cropper
 from ferlab.data.ferplus import with_votes
+from ferlab.data.ferplus_target import with_ferplus_target
 from ferlab.data.reading import BadItems
-from ferlab.errors import DataError
+from ferlab.emotions import Target
+from ferlab.errors import DataError, UnknownNameError
 from ferlab.files import exists, shown
 
 __all__ = ["Dataset", "Split", "formats", "is_own_images", "load_dataset"]
@@ -32,6 +34,8 @@ def load_dataset(
     faces: bool = False,
     exclude: str | Path | None = None,
     ferplus: str | Path | None = None,
+    target: str | Target | None = None,
+    contempt: bool = False,
 ) -> Dataset:
     """Load FER2013, your own images, or the synthetic demo data.
 
@@ -44,24 +48,43 @@ def load_dataset(
         faces: crop the largest face in each image, as prediction does. Only for your own images.
         exclude: a list of images to exclude, as written by `ferlab audit --write-exclude`.
         ferplus: `fer2013new.csv` of FER+, whose votes are joined to the images of FER2013.
+        target: for images of FER2013, `fer2013` for its labels, or `ferplus` for the majority of the votes of FER+ as
+            the label, and their distribution as what is learned; see `ferlab.data.ferplus_target`. By default the
+            labels are those of the source.
+        contempt: with the target `ferplus`, use its eighth class as well.
 
     Returns:
         The dataset, with uint8 images of shape `(N, 48, 48)`.
 
     Raises:
         DataError: if the source is missing, has an unknown format, or contains a bad item and `skip_bad` is off; if
-            `faces` is set for images that are face crops already; or if the list or the votes do not match the source.
+            `faces` is set for images that are face crops already; if the list or the votes do not match the source; or
+            if a target is set for images that are not from FER2013.
         DetectorError: if `faces` is set and the face detector is not available.
+        UnknownNameError: if the target is unknown.
 
     Example:
         >>> dataset = load_dataset("demo")
         >>> dataset.images.dtype, dataset.images.shape[1:]
         (dtype('uint8'), (48, 48))
     """
+    target = _find_target(target, contempt)
     dataset = _load(source, skip_bad, use_cache, faces)
+    if target and dataset.target is None:
+        raise DataError(f"{source} is not FER2013: its labels are the only target. Remove --target.")
     if ferplus:
         dataset = with_votes(dataset, ferplus)
-    return exclude_images(dataset, exclude) if exclude else dataset
+    if exclude:
+        dataset = exclude_images(dataset, exclude)
+    return with_ferplus_target(dataset, contempt=contempt) if target == Target.FERPLUS else dataset
+
+
+def _find_target(target: str | Target | None, contempt: bool) -> Target | None:
+    if target is not None and target not in list(Target):
+        raise UnknownNameError("target", target, list(Target))
+    if contempt and target != Target.FERPLUS:
+        raise DataError("Only FER+ has the class contempt. Add --target ferplus.")
+    return None if target is None else Target(target)
 
 
 def _load(source: str | Path, skip_bad: bool, use_cache: bool, faces: bool) -> Dataset:

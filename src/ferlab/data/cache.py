@@ -13,11 +13,12 @@ import platformdirs
 
 from ferlab.array_files import read_arrays, write_arrays
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Skipped, Split
+from ferlab.emotions import Target
 from ferlab.errors import OutputError
 from ferlab.files import exists, remove_abandoned
 from ferlab.images.listing import walk
 
-FORMAT = 6  # part of the key: increase it when the stored content changes
+FORMAT = 7  # part of the key: increase it when the stored content changes
 ARRAYS = ("images", "labels", "splits", "names")
 
 
@@ -84,6 +85,7 @@ def _dataset(arrays: Mapping[str, np.ndarray], source: str) -> Dataset:
         source=source,
         skipped=tuple(Skipped(**item) for item in meta["skipped"]),
         notes=tuple(map(str, meta["notes"])),
+        target=Target(meta["target"]) if meta["target"] else None,
     )
     number = len(dataset.names)
     columns = (dataset.labels, dataset.splits, dataset.names)
@@ -103,7 +105,7 @@ def write(key: str, dataset: Dataset) -> None:
     If the cache folder is not writable, nothing is cached and the data is decoded again next time.
     """
     skipped = [vars(item) for item in dataset.skipped]
-    meta = {"class_names": dataset.class_names, "skipped": skipped, "notes": dataset.notes}
+    meta = {"class_names": dataset.class_names, "skipped": skipped, "notes": dataset.notes, "target": dataset.target}
     arrays = {name: getattr(dataset, name) for name in ARRAYS}
     remove_abandoned(cache_folder())
     with suppress(OutputError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferlab.emotions import Target
 from ferlab.errors import DataError
 from ferlab.results import DatasetSummary, Skipped, SplitSummary
 
@@ -46,6 +47,7 @@ class Dataset:
         skipped: items that could not be read and were skipped.
         votes: votes of the FER+ annotators, `(N, 10)` uint8, in the order of `ferlab.data.ferplus.VOTES`; None unless
             they were joined.
+        target: what the labels of FER2013's images are; None for other images, whose labels are those of their source.
         notes: what was done to the data besides reading it, such as splitting off validation images from training.
     """
 
@@ -58,6 +60,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     votes: np.ndarray | None = None
+    target: Target | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -104,6 +107,7 @@ class Dataset:
         parts = {split.label: self.take(split) for split in Split if self.has(split)}
         return DatasetSummary(
             source=Path(self.source).name,
+            target=self.target,
             class_names=self.class_names,
             splits={
                 name: SplitSummary(images=len(part), classes=part.class_counts(), fingerprint=part.fingerprints[name])

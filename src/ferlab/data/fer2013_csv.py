@@ -21,7 +21,7 @@ from ferlab.data.archive import Source
 from ferlab.data.dataset import IMAGE_SIZE, Dataset, Split
 from ferlab.data.fer2013 import USAGES
 from ferlab.data.reading import READING_ERRORS, BadItems, open_archive
-from ferlab.emotions import EMOTIONS
+from ferlab.emotions import EMOTIONS, Target
 from ferlab.errors import DataError, reason_of
 from ferlab.limits import max_inflated
 from ferlab.zip_files import open_member
@@ -78,6 +78,7 @@ def load(source: Source, bad: BadItems) -> Dataset:
         class_names=EMOTIONS,
         source=bad.source,
         skipped=tuple(bad.items),
+        target=Target.FER2013,
     )
 
 

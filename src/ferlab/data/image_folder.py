@@ -47,14 +47,30 @@ def load(source: Source, bad: BadItems, cropper: Cropper | None = None) -> Datas
         DataError: if there are fewer than two class folders, if only some classes have training images, or at the
             first bad image unless bad items are skipped.
     """
-    cropper = cropper or Cropper.open(faces=False)
-    layout = _find_layout([path for path, _ in source.images], bad.source)
+    dataset, layout = read(source, bad, cropper or Cropper.open(faces=False))
+    return _with_missing_splits(dataset, layout)
+
+
+def read(source: Source, bad: BadItems, cropper: Cropper, *, person_folders: bool = False) -> "tuple[Dataset, Layout]":
+    """Read images from class folders, with the splits that their folders name; all others are training images.
+
+    Args:
+        source: a folder or a zip.
+        bad: collects or raises on the images that cannot be read.
+        cropper: crops each image.
+        person_folders: the images are one folder deeper, in `<class>/<person>/*.jpg`.
+
+    Raises:
+        DataError: if there are fewer than two class folders, or at the first bad image unless bad items are skipped.
+    """
+    paths = [path.parent if person_folders else path for path, _ in source.images]
+    layout = replace(_find_layout(paths, bad.source), depth=2 if person_folders else 1)
     for folder in source.empty_folders:
         if layout.holds_class(folder):
             bad.report(str(folder), "this class folder contains no images")
     class_names = layout.class_names
     dataset = read_members(source.images, bad, place=layout.place, decode=cropper.crop, class_names=class_names)
-    return _with_missing_splits(replace(dataset, notes=(*cropper.notes, *layout.notes)), layout)
+    return replace(dataset, notes=(*cropper.notes, *layout.notes)), layout
 
 
 def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
@@ -83,7 +99,7 @@ def read_face(path: Path, *, faces: bool = False) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layout:
+class Layout:
     """Location of the class folders: in split folders or, if `splits` is empty, directly in `root`.
 
     Args:
@@ -91,12 +107,14 @@ class _Layout:
         splits: the splits that have a folder.
         labels: the label of each class folder name; spellings of one name have the same label.
         class_names: class names in the order of the labels.
+        depth: number of folders from an image up to its class folder, that one included.
     """
 
     root: PurePosixPath
     splits: frozenset[Split]
     labels: dict[str, int]
     class_names: tuple[str, ...]
+    depth: int = 1
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,13 +136,14 @@ class _Layout:
         Raises:
             ValueError: with the reason, if the image is not in a class folder.
         """
-        if not self.holds_class(path.parent):
-            expected = self.root / ("train/<class>" if self.splits else "<class>")
+        class_folder = path.parents[self.depth - 1] if len(path.parts) > self.depth else path.parent
+        if not self.holds_class(class_folder):
+            expected = self.root / ("train/<class>" if self.splits else "<class>") / ("<person>" * (self.depth - 1))
             raise ValueError(f"the image is not in a class folder such as {expected}/")
-        return self.labels[path.parent.name], _split_of(path.parent) if self.splits else Split.TRAIN
+        return self.labels[class_folder.name], _split_of(class_folder) if self.splits else Split.TRAIN
 
 
-def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
+def _find_layout(paths: Sequence[PurePosixPath], source: str) -> Layout:
     """Find the layout of most images. It may be wrapped in other folders.
 
     Raises:
@@ -139,7 +158,7 @@ def _find_layout(paths: Sequence[PurePosixPath], source: str) -> _Layout:
     class_folders = sorted({folder for folder in folders if _holds_class(folder, root, bool(in_splits))})
     splits = frozenset(map(_split_of, class_folders)) if in_splits else frozenset()
     labels, class_names = _classes(class_folders, source)
-    return _Layout(root=root, splits=splits, labels=labels, class_names=class_names)
+    return Layout(root=root, splits=splits, labels=labels, class_names=class_names)
 
 
 def _holds_class(folder: PurePosixPath, root: PurePosixPath, in_splits: bool) -> bool:
@@ -196,7 +215,7 @@ def _require_one_per_split(folders: Sequence[PurePosixPath], source: str) -> Non
             )
 
 
-def _with_missing_splits(dataset: Dataset, layout: _Layout) -> Dataset:
+def _with_missing_splits(dataset: Dataset, layout: Layout) -> Dataset:
     if not len(dataset):
         raise DataError(f"{dataset.source}: no image could be read. Run without --skip-bad to see the first error.")
     if layout.splits and Split.TRAIN not in layout.splits:

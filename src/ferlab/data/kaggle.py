@@ -6,6 +6,7 @@ contains two splits of the official protocol, which are identified by the file n
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ferlab.data.archive import Member, Source, read_members
@@ -13,7 +14,7 @@ from ferlab.data.dataset import Dataset, Split
 from ferlab.data.fer2013 import USAGES
 from ferlab.data.reading import BadItems, decode_face, emotion_label
 from ferlab.data.splits import SPLIT_FOLDERS
-from ferlab.emotions import EMOTIONS
+from ferlab.emotions import EMOTIONS, Target
 from ferlab.errors import DataError
 
 FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}  # beginnings of the file names in each folder
@@ -40,7 +41,7 @@ def load(source: Source, bad: BadItems) -> Dataset:
     dataset = read_members(images, bad, place=_place, decode=decode_face, class_names=EMOTIONS)
     if not len(dataset):
         raise DataError(f"{bad.source}: no image could be read. The Kaggle layout is {LAYOUT}.")
-    return dataset
+    return replace(dataset, target=Target.FER2013)
 
 
 def _root(source: Source) -> PurePosixPath | None:

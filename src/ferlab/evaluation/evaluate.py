@@ -36,6 +36,7 @@ from ferlab.evaluation.predictions import (
 )
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import Classifier, Provenance, open_model
+from ferlab.predict.class_prior import prior_factors, reweight
 from ferlab.results import AugmentedMetrics, Calibration, Evaluation, PairedComparison, SplitMetrics
 from ferlab.runs import Predictions, RunFolder
 
@@ -52,6 +53,7 @@ def evaluate(
     abstain: float | None = None,
     groups: Mapping[str, str] | None = None,
     against: str | Path | None = None,
+    class_prior: Mapping[str, float] | None = None,
     write: str | Path | None = None,
 ) -> Evaluation:
     """Evaluate a model, or the predictions of any system, on one split of a dataset.
@@ -59,8 +61,8 @@ def evaluate(
     The metrics of a run folder on its own data are written into it.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), `default` for the one in the package,
-            or a prediction file (`.csv`, `.npz`); see `ferlab.evaluation.predictions`.
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), the name of a network in the package, or
+            a prediction file (`.csv`, `.npz`); see `ferlab.evaluation.predictions`.
         dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
         training: the training images, if `dataset` has none, to find copies of the scored images in.
@@ -69,6 +71,8 @@ def evaluate(
         abstain: also score only the predictions whose confidence reaches this threshold, 0..1.
         groups: group names by image name: also score each group.
         against: another model or prediction file to compare with, image by image.
+        class_prior: re-weight the probabilities of the model for these shares of the classes; see
+            `ferlab.predict.class_prior`. The metrics are not written into its run folder.
         write: a file to write the predictions to, `.csv` or `.npz`.
 
     Returns:
@@ -90,6 +94,8 @@ def evaluate(
     group_names = None if groups is None else _group_names(part, groups)
     other = None if against is None else predict_split(against, dataset, part, split)
     predicted = predict_split(model, dataset, part, split)
+    if class_prior is not None:
+        predicted = _with_prior(str(model), predicted, part, class_prior)
     probabilities, provenance = predicted.probabilities, predicted.provenance
     copies, correct = group_copies(part.images), probabilities.argmax(axis=1) == part.labels
     metrics = score_split(part, split, probabilities, training or dataset, provenance.fingerprints.get("train"))
@@ -104,6 +110,7 @@ def evaluate(
         **vars(metrics),
         model=str(model),
         split=split.label,
+        learned=provenance.target,
         selected_on=provenance.selected_on,
         selected_here=provenance.was_selected_on(part.fingerprints[split.label]),
         recorded=recorded,
@@ -115,13 +122,16 @@ def evaluate(
     return evaluation if predicted.has_probabilities else _without_probabilities(evaluation)
 
 
-def predict_unlabeled(model: str | Path, images: UnlabeledImages, out: str | Path) -> None:
+def predict_unlabeled(
+    model: str | Path, images: UnlabeledImages, out: str | Path, class_prior: Mapping[str, float] | None = None
+) -> None:
     """Write the predictions of a model on images without labels.
 
     Args:
         model: as in `evaluate`; its class names must be known, which they are not for a `.keras` file.
         images: the images to predict.
         out: the output file, `.csv` or `.npz`.
+        class_prior: as in `evaluate`.
 
     Raises:
         DataError: if the output file has another suffix.
@@ -132,7 +142,10 @@ def predict_unlabeled(model: str | Path, images: UnlabeledImages, out: str | Pat
     class_names = opened.provenance.class_names
     if class_names is None:
         raise FerlabError(f"{model} does not contain its class names. Pass its run folder or an exported file.")
-    write_predictions(out, images.names, opened(images.images), class_names)
+    factors = None
+    if class_prior is not None:
+        factors = prior_factors(str(model), class_names, opened.provenance.class_shares, class_prior)
+    write_predictions(out, images.names, reweight(opened(images.images), factors), class_names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,6 +199,20 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
         run=opened.run,
         classify=opened,
         seconds=time.perf_counter() - started,
+    )
+
+
+def _with_prior(
+    model: str, predicted: PredictedSplit, part: Dataset, class_prior: Mapping[str, float]
+) -> PredictedSplit:
+    """Re-weight predictions for other shares of the classes. What is left of the run folder is not written to."""
+    factors = prior_factors(model, part.class_names, predicted.provenance.class_shares, class_prior)
+    classify = predicted.classify
+    return dataclasses.replace(
+        predicted,
+        probabilities=reweight(predicted.probabilities, factors),
+        run=None,
+        classify=None if classify is None else lambda images: reweight(classify(images), factors),
     )
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import render_random_face
+from ferlab.emotions import Target
 from ferlab.evaluation.metrics import accuracy
 from ferlab.evaluation.trained_model import Classifier, open_model
+from ferlab.images import degrade
 from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.images.warp import warp_images
 from ferlab.progress import bar
@@ -32,7 +34,7 @@ MAGNIFICATION = 2  # of the faces on the contact sheet
 
 def blur(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """An out-of-focus lens: Gaussian blur. The strength is its standard deviation in pixels."""
-    return _each(images, lambda image: cv2.GaussianBlur(image, (0, 0), strength, borderType=cv2.BORDER_REPLICATE))
+    return _each(images, lambda image: degrade.blur(image, strength))
 
 
 def noise(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
@@ -42,23 +44,12 @@ def noise(images: np.ndarray, strength: float, generator: np.random.Generator) -
 
 def jpeg(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """JPEG compression. The strength is the quality, 100..1: lower is stronger."""
-
-    def saved(image: np.ndarray) -> np.ndarray:
-        content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(strength)])[1]
-        return np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE))
-
-    return _each(images, saved)
+    return _each(images, lambda image: degrade.compress(image, int(strength)))
 
 
 def low_resolution(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """A distant face: downsampled and enlarged again. The strength is the side in pixels: fewer is stronger."""
-    side = int(strength)
-
-    def far_away(image: np.ndarray) -> np.ndarray:
-        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-    return _each(images, far_away)
+    return _each(images, lambda image: degrade.downsample(image, int(strength)))
 
 
 def darkness(images: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
@@ -156,6 +147,8 @@ class Robustness:
     Args:
         model: the model as given.
         split: the split that was scored.
+        target: what the labels are, for images of FER2013; null for other images.
+        learned: target that the model learned; null if unknown, or if it learned from other images.
         selected_on: splits that the model was selected on; null if unknown.
         images: number of images.
         fingerprint: fingerprint of the split.
@@ -167,6 +160,8 @@ class Robustness:
 
     model: str
     split: str
+    target: Target | None = None
+    learned: Target | None = None
     selected_on: tuple[str, ...] | None
     images: int
     fingerprint: str
@@ -189,8 +184,7 @@ def robustness(
     All strengths of a corruption use the same random numbers, so that they differ only in strength.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
-            package.
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or the name of a network in the package.
         dataset: a dataset with images in that split.
         split: `train`, `validation` or `test`.
         seed: seed of the random numbers; the same seed gives the same result.
@@ -213,6 +207,8 @@ def robustness(
     return Robustness(
         model=str(model),
         split=split.label,
+        target=part.target,
+        learned=opened.provenance.target,
         selected_on=opened.provenance.selected_on,
         images=len(part),
         fingerprint=part.fingerprints[split.label],

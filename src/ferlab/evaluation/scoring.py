@@ -32,6 +32,7 @@ def score_split(
     agreement = {name: estimate_accuracy(correct[mask], copies[mask]) for name, mask in masks.items()}
     return SplitMetrics(
         **vars(compute_metrics(part.labels, probabilities, part.class_names, copies)),
+        target=part.target,
         fingerprint=part.fingerprints[split.label],
         leak_free=leak_free,
         leak_free_reason=reason,

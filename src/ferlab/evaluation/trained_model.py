@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ferlab.backend import quiet_start, start_keras
+from ferlab.emotions import Target
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.metrics import softmax
 from ferlab.files import exists, shown
-from ferlab.predict.artifact import DEFAULT, SUFFIXES, Artifact
+from ferlab.predict.artifact import SUFFIXES, Artifact
+from ferlab.predict.packaged import NAMES, packaged_file
 from ferlab.runs import RunFolder
 
 if TYPE_CHECKING:
     import keras
 
-KINDS = "a run folder, a .keras, .onnx or .tflite file, or 'default'"
+KINDS = f"a run folder, a .keras, .onnx or .tflite file, or a network in the package ({NAMES})"
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images (N, 48, 48) uint8 to probabilities (N, K)
 
@@ -29,11 +31,15 @@ class Provenance:
 
     Args:
         class_names: K names, in the order of its outputs.
+        target: what it learned from images of FER2013; None if unknown, or if it learned from other images.
+        class_shares: shares of the classes in its training images, 0..1.
         selected_on: names of the splits that it was selected on.
         fingerprints: fingerprints of its training and selection splits, by name.
     """
 
     class_names: tuple[str, ...] | None = None
+    target: Target | None = None
+    class_shares: tuple[float, ...] | None = None
     selected_on: tuple[str, ...] | None = None
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -100,8 +106,7 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
     """Open a trained model.
 
     Args:
-        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or `default` for the one in the
-            package.
+        model: a run folder, a `.keras` file, an artifact (`.onnx`, `.tflite`), or the name of a network in the package.
         threads: number of CPU threads of an artifact; 0 for all cores.
 
     Raises:
@@ -119,6 +124,8 @@ def open_model(model: str | Path, *, threads: int = 0) -> TrainedModel:
     run = RunFolder(Path(model))
     provenance = Provenance(
         class_names=run.dataset().class_names,
+        target=run.dataset().target,
+        class_shares=run.class_shares(),
         selected_on=run.trained_result().selected_on,
         fingerprints=run.fingerprints(),
     )
@@ -135,6 +142,8 @@ def _of_artifact(artifact: Artifact) -> Provenance:
     selected_on = artifact.metadata["protocol"].get("selected_on")
     return Provenance(
         class_names=artifact.class_names,
+        target=None if artifact.metadata["target"] is None else Target(artifact.metadata["target"]),
+        class_shares=artifact.metadata["class_shares"],
         selected_on=None if selected_on is None else tuple(selected_on),
         fingerprints=artifact.metadata["fingerprints"],
     )
@@ -142,7 +151,7 @@ def _of_artifact(artifact: Artifact) -> Provenance:
 
 def find_model(model: str | Path) -> Path:
     """Find the model file. Args and errors as in `open_model`."""
-    path = DEFAULT if str(model) == "default" else Path(model)
+    path = packaged_file(model) or Path(model)
     if not exists(path):
         raise FerlabError(f"{shown(path)} does not exist. Pass {KINDS}.")
     if path.is_dir():

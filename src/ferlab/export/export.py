@@ -47,7 +47,7 @@ class CalibratedModel:
         temperature: divides the logits.
         name: name of the recipe.
         provenance: the data that the model was trained and selected on.
-        training: other facts about the training, for the metadata: seed, votes and teachers, or members of an ensemble.
+        training: other facts about the training, for the metadata: seed and teachers, or members of an ensemble.
     """
 
     model: "keras.Model"
@@ -166,11 +166,11 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
 
 
 def extra_targets(run: RunFolder) -> dict[str, Any]:
-    """Return what a run learned from besides labels: the shares of votes and of distillation, and its teachers."""
+    """Return what a run learned from besides its target: the share of distillation, and its teachers."""
     recipe = run.recipe()
-    shares = {"votes": recipe.votes, "distillation": recipe.distillation}
-    teachers = {"teachers": [Path(teacher).name for teacher in recipe.teachers]} if recipe.teachers else {}
-    return {name: share for name, share in shares.items() if share} | teachers
+    if not recipe.teachers:
+        return {}
+    return {"distillation": recipe.distillation, "teachers": [Path(teacher).name for teacher in recipe.teachers]}
 
 
 def _with_softmax(model: "keras.Model", temperature: float) -> "keras.Model":
@@ -193,6 +193,8 @@ def _metadata(calibrated: CalibratedModel, accuracy: float) -> dict[str, Any]:
     return {
         "name": calibrated.name,
         "class_names": provenance.class_names,
+        "target": provenance.target,
+        "class_shares": provenance.class_shares,
         "protocol": {"trained_on": "train", "selected_on": selected_on, **calibrated.training},
         "fingerprints": {split: provenance.fingerprints.get(split) for split in ("train", *selected_on)},
         "schema": SCHEMA,

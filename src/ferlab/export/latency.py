@@ -110,7 +110,7 @@ def benchmark(
     `if __name__ == "__main__":`.
 
     Args:
-        models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or `default` for the bundled model.
+        models: run folders, `.keras` files, artifacts (`.onnx`, `.tflite`), or names of networks in the package.
         threads: numbers of CPU threads. None measures one thread and all cores. Keras respects this on
             TensorFlow only.
         batch_sizes: images in a call.

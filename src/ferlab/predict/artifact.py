@@ -16,16 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from ferlab.emotions import Target
 from ferlab.errors import ArtifactError, MissingExtraError
 from ferlab.files import read_file, shown
 from ferlab.limits import MAX_MODEL_BYTES
 from ferlab.onnx_session import ends_within, open_session
+from ferlab.predict.packaged import DEFAULT_MODEL, NAMES, packaged_file
 
-SCHEMA = 2
+SCHEMA = 3
 METADATA = {
     "schema": "version of this list of keys",
     "name": "name of the recipe",
     "class_names": "class names, in the order of the probabilities",
+    "target": "what it learned from images of FER2013: fer2013 or ferplus; null for other images",
+    "class_shares": "shares of the classes in the training images, 0..1; null if unknown",
     "crop_margin": "extra space around a detected face, as a fraction of its side",
     "temperature": "divisor of the logits",
     "protocol": "training and selection splits, and the seed",
@@ -36,7 +40,7 @@ METADATA = {
     "sha256": "hash of the file",
 }
 SCHEMA_1_NAMES = {"licences": "licenses"}
-DEFAULT = Path(__file__).with_name("fernet_s.onnx")
+SINCE_SCHEMA_3 = ("target", "class_shares")  # unknown in earlier files
 SUFFIXES = (".onnx", ".tflite")
 BATCH_SIZE = 128
 SUM_TOLERANCE = 0.01  # of the probabilities of a face
@@ -51,7 +55,7 @@ class Artifact:
     """A model loaded from an `.onnx` or `.tflite` file.
 
     Args:
-        path: the file, or `default` for the model in the package.
+        path: the file, or the name of a network in the package; see `ferlab.predict.packaged`.
         threads: number of CPU threads per call; 0 for all cores.
 
     Attributes:
@@ -67,8 +71,8 @@ class Artifact:
         MissingExtraError: if it is a `.tflite` file and no LiteRT runtime is installed.
     """
 
-    def __init__(self, path: str | Path = "default", *, threads: int = 0) -> None:
-        self.path = DEFAULT if str(path) == "default" else Path(path)
+    def __init__(self, path: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> None:
+        self.path = packaged_file(path) or Path(path)
         load = _load_litert if self.path.suffix == ".tflite" else _load_onnx
         self.metadata, self.forward = load(self.path, _read(self.path), threads)
         self.class_names = tuple(self.metadata["class_names"])
@@ -127,7 +131,8 @@ def _read(path: Path) -> bytes:
         return read_file(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise ArtifactError(
-            f"{shown(path)} cannot be read: {error.strerror}. Pass an .onnx or .tflite file written by `ferlab export`."
+            f"{shown(path)} cannot be read: {error.strerror}. Pass a network in the package ({NAMES}), or an .onnx or .tflite "
+            "file written by `ferlab export`."
         ) from None
 
 
@@ -216,6 +221,8 @@ def _check(path: Path, content: bytes, stored: Mapping[str, str]) -> dict[str, A
 
 def _decode_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
     stored = {SCHEMA_1_NAMES.get(key, key): value for key, value in stored.items()}
+    if stored.get("schema") in ("1", "2"):
+        stored |= dict.fromkeys(SINCE_SCHEMA_3, "null")
     if missing := [key for key in METADATA if key not in stored]:
         raise ArtifactError(
             f"{path} has no {', '.join(missing)} in its metadata: it was not written by `ferlab export`."
@@ -226,7 +233,7 @@ def _decode_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
         raise ArtifactError(f"{path} has metadata that is not JSON. Export the model again.") from None
     if problem := _problem(metadata):
         raise ArtifactError(f"{path} has invalid metadata: {problem}. Export the model again.")
-    if metadata["schema"] not in (1, SCHEMA):
+    if metadata["schema"] not in range(1, SCHEMA + 1):
         raise ArtifactError(
             f"{path} has schema {metadata['schema']}, but this version of ferlab reads 1 to {SCHEMA}. Update ferlab."
         )
@@ -245,7 +252,19 @@ def _problem(metadata: Mapping[str, Any]) -> str | None:
         return "class_names must be two or more different names"
     if not isinstance(margin, int | float) or not abs(margin) <= MAX_MARGIN:
         return f"crop_margin must be a number between -{MAX_MARGIN:g} and {MAX_MARGIN:g}"
+    if metadata["target"] not in (None, *Target):
+        return f"target must be null or one of {', '.join(Target)}"
+    if not _are_shares(metadata["class_shares"], len(names)):
+        return "class_shares must be null or one number between 0 and 1 for each class"
     for key in ("protocol", "fingerprints", "accuracy"):
         if not isinstance(metadata[key], dict):
             return f"{key} must be an object"
     return None
+
+
+def _are_shares(shares: Any, number: int) -> bool:
+    """Return whether these are the shares of classes, or unknown."""
+    if shares is None:
+        return True
+    numbers = isinstance(shares, list) and all(isinstance(share, int | float) for share in shares)
+    return numbers and len(shares) == number and all(0 <= share <= 1 for share in shares)

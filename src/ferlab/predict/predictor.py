@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -21,6 +21,8 @@ from ferlab.images.pixel_budget import PixelBudget
 from ferlab.images.sources import AnyImage, ImageSource, SupportsArray, as_array, is_one_image, open_source
 from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.artifact import Artifact
+from ferlab.predict.class_prior import prior_factors, reweight
+from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.results import Box, Classification, Face
 
@@ -50,19 +52,21 @@ class Predictor:
     """Detects faces and predicts their emotions, without Keras.
 
     Args:
-        model: an artifact file, or `default` for the model in the package.
+        model: the name of a network in the package, or an artifact file; see `ferlab.predict.packaged`.
         detector: `auto`, `yunet`, `haar`, or `none` if each image is one face; see `ferlab.images.open_detector`.
         detector_model: the YuNet model file; if None, it is downloaded once.
         search_size: longer side, in pixels, of the copy in which faces are searched; more than 640 for group photos.
         threads: number of CPU threads per call; 0 for all cores.
         max_faces: return at most this many faces of each image, the largest ones; None for all.
+        class_prior: expected share of each class among your faces, by name, if these differ from the training images;
+            see `ferlab.predict.class_prior`.
         allow_urls: whether `predict` downloads images from URLs. Do not allow it for strings from people you do not
             trust: they could make this computer connect to any host that it reaches.
 
     A predictor can be shared by threads, and pickled for other processes, which load the model again.
 
     Raises:
-        ArtifactError: if the model file is not a valid artifact.
+        ArtifactError: if the model file is not a valid artifact, or `class_prior` does not fit it.
         DetectorError: if `max_faces` is less than 1.
 
     Example:
@@ -76,13 +80,14 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path = "default",
+        model: str | Path = DEFAULT_MODEL,
         detector: str = "auto",
         *,
         detector_model: str | Path | None = None,
         search_size: int = SEARCH_SIZE,
         threads: int = 0,
         max_faces: int | None = None,
+        class_prior: Mapping[str, float] | None = None,
         allow_urls: bool = False,
     ) -> None:
         if max_faces is not None and max_faces < 1:
@@ -90,10 +95,20 @@ class Predictor:
         self.artifact = Artifact(model, threads=threads)
         self.detector_model, self.search_size, self.threads = detector_model, search_size, threads
         self.max_faces, self.allow_urls = max_faces, allow_urls
+        self.class_prior = None if class_prior is None else dict(class_prior)
+        self._factors = None if class_prior is None else self._prior_factors(class_prior)
         self._detector_name = detector
         self._detector: Detector | None = None
         self._lock = threading.Lock()
         self._budget = PixelBudget()
+
+    def _prior_factors(self, class_prior: Mapping[str, float]) -> np.ndarray:
+        shares = self.artifact.metadata["class_shares"]
+        return prior_factors(self.artifact.path.name, self.artifact.class_names, shares, class_prior)
+
+    def _probabilities(self, crops: np.ndarray) -> np.ndarray:
+        """Predict the probabilities `(F, K)` of face crops `(F, 48, 48)` uint8."""
+        return reweight(self.artifact.probabilities(crops), self._factors)
 
     @property
     def detector(self) -> Detector:
@@ -110,7 +125,7 @@ class Predictor:
         return self._detector
 
     def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
-        names = ("detector_model", "search_size", "threads", "max_faces", "allow_urls")
+        names = ("detector_model", "search_size", "threads", "max_faces", "class_prior", "allow_urls")
         options = {name: getattr(self, name) for name in names}
         return functools.partial(type(self), self.artifact.path, self._detector_name, **options), ()
 
@@ -131,6 +146,7 @@ class Predictor:
             "detector": detector,
             "search_size": self.search_size,
             "max_faces": self.max_faces,
+            "class_prior": ", ".join(f"{name} {share:g}" for name, share in (self.class_prior or {}).items()) or None,
         }
 
     @overload  # a string is also a collection of strings, but the first signature wins
@@ -201,7 +217,7 @@ class Predictor:
         if hasattr(crops, "__array__"):
             raise ImageError(f"Crops must be a list, got one {type(crops).__name__}. Pass [crop], or list(crops).")
         faces = np.array([resize_crop(as_array(crop)) for crop in crops], np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE)
-        return [Classification(**self._classification(row)) for row in self.artifact.probabilities(faces)]
+        return [Classification(**self._classification(row)) for row in self._probabilities(faces)]
 
     def detect(self, image: "AnyImage | ImageSource", *, channels: Channels = "rgb") -> DetectedFaces:
         """Detect and crop the faces in one image, without classifying them. This method is thread-safe.
@@ -242,7 +258,7 @@ class Predictor:
         """
         if not images:
             return []
-        rows = iter(self.artifact.probabilities(np.concatenate([image.crops for image in images])))
+        rows = iter(self._probabilities(np.concatenate([image.crops for image in images])))
         return [self._prediction(image, rows) for image in images]
 
     def _prediction(self, image: DetectedFaces, rows: Iterator[np.ndarray]) -> Prediction:

@@ -13,6 +13,7 @@ from ferlab.recipes.validation import Count, Fraction, NonNegative, apply_change
 
 DESCRIPTIVE_FIELDS = ("name", "group", "summary", "deviations", "expected_accuracy", "expected_source")
 OLD_NAMES = {"departures": "deviations", "averaging": "ema"}  # of fields in run folders written by earlier versions
+REMOVED = {"votes": 0.0}  # fields of earlier versions, with the value that changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +57,13 @@ class Recipe:
         weight_decay: decoupled weight decay, multiplied by the learning rate in each step; not applied to biases and
             normalization layers.
         label_smoothing: fraction of the probability that is spread evenly over all classes.
-        votes: weight of the FER+ votes in the training targets, 0..1; the labels have the rest.
         mixup: mix each image with another one of its batch, with a weight from Beta(mixup, mixup); 0 disables it.
         clean_epochs: number of final epochs on images that are only flipped, without mixup
             (https://arxiv.org/abs/1909.09148). If it exceeds `epochs`, all epochs are clean.
         teachers: run folders or exported models whose mean probabilities on the same augmented images are training
             targets, too.
-        distillation: weight of the teachers' probabilities in the training targets, 0..1; labels and votes have the
-            rest.
+        distillation: weight of the teachers' probabilities in the training targets, 0..1; labels or vote distributions
+            have the rest.
         class_weights: `none`, or `balanced`: inversely proportional to the frequency of each class.
         ema: decay per step of the exponential moving average (EMA) of the weights; 0 disables it. Short trainings use a
             lower decay, so that the average spans at most a tenth of the steps. With an EMA, the averaged weights are
@@ -98,7 +98,6 @@ class Recipe:
     warmup_epochs: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
     label_smoothing: Fraction = 0.0
-    votes: Fraction = 0.0
     mixup: NonNegative = 0.0
     clean_epochs: Count = 0
     teachers: tuple[str, ...] = ()
@@ -155,4 +154,5 @@ class Recipe:
         """
         if not isinstance(values, Mapping):
             raise RecipeError(f"A recipe must be an object with its fields, got {type(values).__name__}.")
-        return validate(cls, {OLD_NAMES.get(key, key): value for key, value in values.items()})
+        kept = {key: value for key, value in values.items() if key not in REMOVED or value != REMOVED[key]}
+        return validate(cls, {OLD_NAMES.get(key, key): value for key, value in kept.items()})

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
+from ferlab.emotions import CONTEMPT, Target
 from ferlab.errors import FerlabError
 from ferlab.recipes import get_recipe
 from ferlab.report import charts, figures
@@ -150,8 +151,9 @@ def _command(run: RunFolder) -> str:
     words += ["--out", f"runs/{name}", "--seed", str(run.seed())]
     if run.environment().backend == "jax":
         words += ["--backend", "jax"]
-    if recipe.votes:
-        words += ["--ferplus", "fer2013new.csv"]
+    if run.dataset().target == Target.FERPLUS:
+        words += ["--ferplus", "fer2013new.csv", "--target", Target.FERPLUS]
+        words += ["--contempt"] if CONTEMPT in run.dataset().class_names else []
     try:
         original = get_recipe(recipe.name)
     except FerlabError:

@@ -6,6 +6,7 @@ the `study` recipes select on the whole `test/` folder, and their results say so
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ from ferlab.training.batches import BatchStream
 from ferlab.training.distillation import mean_teacher, open_teachers
 from ferlab.training.frozen import compute_features, split_frozen_backbone
 from ferlab.training.optimizers import make_optimizer
-from ferlab.training.targets import check_votes, image_targets, image_weights
+from ferlab.training.targets import image_targets, image_weights
 
 if TYPE_CHECKING:
     import keras
@@ -56,6 +57,7 @@ class Job:
         dataset: the whole dataset, for its summary and for copies across splits.
         selected_on: the splits that the best epoch is selected on.
         teachers: teachers for distillation.
+        build: builds the model to start from, always the same; None for the architecture of the recipe.
     """
 
     run: RunFolder
@@ -65,6 +67,7 @@ class Job:
     dataset: Dataset
     selected_on: tuple[Split, ...]
     teachers: tuple[TrainedModel, ...]
+    build: "Callable[[], keras.Model] | None" = None
 
 
 def train(
@@ -95,7 +98,7 @@ def train(
         continues from the last complete epoch.
 
     Raises:
-        DataError: if there are no training images, or no votes for a recipe that learns from them.
+        DataError: if there are no training images.
         ProtocolError: if the recipe would select its best epoch on the test split, or a teacher was selected on it.
         RecipeError: if the recipe distills without teachers.
         RunError: if a teacher was trained on different images, or `out` contains another run, is in use, or cannot be
@@ -108,22 +111,32 @@ def train(
 
 
 def train_recipe(
-    recipe: Recipe, dataset: Dataset, out: Path, seed: int, resume: bool, progress: TrainingProgress
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    seed: int,
+    resume: bool,
+    progress: TrainingProgress,
+    build: "Callable[[], keras.Model] | None" = None,
 ) -> RunFolder:
-    """Train a recipe, and report to a given progress. Arguments and errors are those of `train`."""
+    """Train a recipe, and report to a given progress. Arguments and errors are those of `train`.
+
+    `build` builds a model in float32 to start from, instead of the architecture of the recipe.
+    """
     check_trainable(dataset)
     run = RunFolder(out)
     result = run.result() if run.exists() else None
     if result and result.finished:
         _check_same_run(run, recipe, dataset, seed, resume)
         return run
-    job = _resolve(run, recipe, dataset, seed)
+    job = replace(_resolve(run, recipe, dataset, seed), build=build)
     with run.lock():
         _begin(job, resume)
         try:
             _train(job, progress)
         except TrainingError as error:
-            run.write_result(Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed))
+            failed = Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed, target=dataset.target)
+            run.write_result(failed)
             raise
     return run
 
@@ -131,7 +144,6 @@ def train_recipe(
 def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
     """Check that the recipe can be trained on the dataset, and resolve its splits, dtype policy and teachers."""
     selected_on = selection_splits(recipe, dataset)
-    check_votes(recipe, dataset)
     return Job(
         run=run,
         recipe=recipe,
@@ -155,10 +167,10 @@ def _begin(job: Job, resume: bool) -> None:
         seed=job.seed,
         dataset=job.dataset.summary(),
         skipped=job.dataset.skipped,
-        plugin_sha256=plugin_sha256(job.recipe.architecture),
+        plugin_sha256=None if job.build else plugin_sha256(job.recipe.architecture),
     )
     job.run.write_environment(environment)
-    job.run.write_config(job.recipe, job.seed)
+    job.run.write_config(job.recipe, job.seed, job.dataset.target)
 
 
 def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> None:
@@ -167,7 +179,8 @@ def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int,
     if run.recipe().training_fields() != recipe.training_fields() or run.seed() != seed:
         raise RunError(f"{run.path} contains a run of another recipe or seed. Choose another --out.")
     trained_on = run.dataset()
-    if trained_on != replace(dataset.summary(), source=trained_on.source):
+    target = trained_on.target and dataset.target  # earlier versions did not record it
+    if trained_on != replace(dataset.summary(), source=trained_on.source, target=target):
         raise RunError(f"{run.path} was trained on different data than {dataset.source}. Choose another --out.")
 
 
@@ -181,7 +194,7 @@ def _check_same_code(job: Job) -> None:
             f"{job.run.path} was started with the backend {started.backend}, not {backend}. Pass --backend "
             f"{started.backend}, or choose another --out."
         )
-    if started.plugin_sha256 != plugin_sha256(job.recipe.architecture):
+    if not job.build and started.plugin_sha256 != plugin_sha256(job.recipe.architecture):
         raise RunError(
             f"{job.run.path} was started with another version of the plugin that defines '{job.recipe.architecture}'. "
             "Restore that version, or choose another --out."
@@ -199,7 +212,8 @@ def _train(job: Job, progress: TrainingProgress) -> None:
     keras.config.set_dtype_policy(job.policy)
     try:
         progress.start(job.policy)
-        built = build_trainable(job.recipe.architecture, len(job.dataset.class_names), **job.recipe.model)
+        num_classes = len(job.dataset.class_names)
+        built = job.build() if job.build else build_trainable(job.recipe.architecture, num_classes, **job.recipe.model)
         model = fuse_batch_normalization(built)
         inputs = _prepare_inputs(job, model, progress)
         status = _fit(job, inputs, progress)
@@ -319,7 +333,7 @@ def _finish(job: Job, model: "keras.Model", inputs: Inputs, status: Status) -> R
 
     best = best_epoch(job.run.history())
     assign_variables(inputs.trained, read_arrays(job.run.best_file(best.epoch)))
-    final = rebuild(job.recipe, len(job.dataset.class_names), model)
+    final = _rebuilt(job, model)
     save_model(job.run.model_file, final)
     result = _result(job, final, best, inputs.features_seconds, status)
     if job.dataset.has(Split.VALIDATION):
@@ -339,6 +353,7 @@ def _result(job: Job, final: "keras.Model", best: Epoch, features_seconds: float
         status=status,
         recipe=job.recipe.name,
         seed=job.seed,
+        target=job.dataset.target,
         architecture=job.recipe.architecture,
         parameters=parameters,
         trainable_parameters=trainable,
@@ -354,6 +369,15 @@ def _result(job: Job, final: "keras.Model", best: Epoch, features_seconds: float
         validation_reason="the data has no validation split",
         test_reason="not evaluated yet: `ferlab evaluate` does it once",
     )
+
+
+def _rebuilt(job: Job, trained: "keras.Model") -> "keras.Model":
+    """Build the model of a job in float32, with trained weights."""
+    if job.build is None:
+        return rebuild(job.recipe, len(job.dataset.class_names), trained)
+    model = job.build()
+    model.set_weights(trained.get_weights())
+    return model
 
 
 def rebuild(recipe: Recipe, num_classes: int, trained: "keras.Model") -> "keras.Model":

@@ -1,0 +1,161 @@
+"""Fine-tuning: better than the network as it was and than training from scratch, divided by persons, and resumable."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ferlab import Split, finetune, train
+from ferlab.backend import start_keras
+from ferlab.cli import app
+from ferlab.data.demo import render_random_face
+from ferlab.emotions import EMOTIONS
+from ferlab.errors import DataError, FerlabError
+from ferlab.evaluation.metrics import softmax
+from ferlab.export import export
+from ferlab.finetuning.finetune import FineTuning, _verdict
+from ferlab.finetuning.photos import read_photos
+from ferlab.predict import Artifact
+from tests.artifacts import linear_artifact
+from tests.finetuning.faces import other_style, write_style
+
+CLASSES = ("happy", "sad", "surprise")
+PHOTOS_PER_CLASS = 20
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty faces of another style in each of three classes."""
+    return write_style(tmp_path_factory.mktemp("photos"), PHOTOS_PER_CLASS, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def others() -> tuple[np.ndarray, np.ndarray]:
+    """More faces of that style, which no training sees, and their labels."""
+    generator = np.random.default_rng(1)
+    labels = np.repeat(np.arange(len(CLASSES)), 40)
+    return np.array([other_style(CLASSES[label], generator) for label in labels]), labels
+
+
+@pytest.fixture(scope="module")
+def tuned(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> FineTuning:
+    """The network in the package, fine-tuned on the photos."""
+    return finetune(photos, tmp_path_factory.mktemp("tuned"), crops=True)
+
+
+def test_it_beats_the_network_as_it_was_and_training_from_scratch(
+    photos: Path, others: tuple[np.ndarray, np.ndarray], tuned: FineTuning, tmp_path: Path
+) -> None:
+    images, labels = others
+    artifact = Artifact(tuned.artifact)
+    assert artifact.class_names == CLASSES
+    accuracy = np.mean(artifact.probabilities(images).argmax(axis=1) == labels)
+    before = Artifact("fer2013").probabilities(images)[:, [EMOTIONS.index(name) for name in CLASSES]]
+    scratch = train(
+        "fernet_s_quick", read_photos(photos, crops=True).dataset, tmp_path / "run", epochs=30, batch_size=16, seed=0
+    )
+    export(scratch, read_photos(photos, crops=True).dataset, tmp_path / "scratch.onnx")
+    from_scratch = Artifact(tmp_path / "scratch.onnx").probabilities(images)
+    assert accuracy > np.mean(before.argmax(axis=1) == labels) + 0.1
+    assert accuracy > np.mean(from_scratch.argmax(axis=1) == labels) + 0.1
+    assert tuned.photos == {"train": 36, "validation": 12, "test": 12}
+    assert tuned.accuracy_before is not None and tuned.difference is not None and tuned.p_value is not None
+    assert tuned.accuracy_interval[0] < 1
+    assert tuned.verdict
+
+
+def test_a_finished_fine_tuning_is_resumed_without_training_again(
+    photos: Path, tuned: FineTuning, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only with --resume, and only on the same photos."""
+    out = Path(tuned.artifact).parent
+    history = (out / "all_layers" / "history.jsonl").read_bytes()
+    with pytest.raises(FerlabError, match="already contains a run"):
+        finetune(photos, out, crops=True)
+    result = CliRunner().invoke(app, ["finetune", str(photos), "--out", str(out), "--crops", "--resume", "--quiet"])
+    assert result.exit_code == 0, result.output
+    assert tuned.verdict in result.stdout and "fer2013 as it was" in result.stdout
+    assert (out / "all_layers" / "history.jsonl").read_bytes() == history
+    assert Artifact(tuned.artifact).metadata["protocol"]["started_from"] == "fer2013"
+
+
+def test_the_network_of_an_artifact_is_read_back_into_keras() -> None:
+    """In 8 bits up to the rounding of activations, which changes few predictions."""
+    start_keras()
+    from ferlab.finetuning.onnx_network import read_network
+    from ferlab.models import predict_logits
+
+    generator = np.random.default_rng(0)
+    faces = np.array([render_random_face(emotion, generator) for emotion in EMOTIONS * 8])
+    artifact = Artifact("fer2013")
+    expected, found = artifact.probabilities(faces), softmax(predict_logits(read_network(artifact.path), faces))
+    assert np.mean(expected.argmax(axis=1) == found.argmax(axis=1)) > 0.9
+    assert np.abs(expected - found).mean() < 0.02
+
+
+def test_a_network_that_cannot_be_trained_is_refused(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(FerlabError, match="'other'|other does not exist"):
+        finetune(photos, tmp_path / "out", model="other", crops=True)
+    linear_artifact(tmp_path / "linear.onnx")
+    with pytest.raises(FerlabError):
+        finetune(photos, tmp_path / "out", model=tmp_path / "linear.onnx", crops=True)
+    assert not (tmp_path / "out").exists()
+
+
+def write_persons(folder: Path, persons: int, each: int) -> Path:
+    """Write faces as <class>/<person>/<number>.png; each person has all classes."""
+    generator = np.random.default_rng(0)
+    for emotion in CLASSES:
+        for person in range(persons):
+            target = folder / emotion / f"person{person}"
+            target.mkdir(parents=True)
+            for number in range(each):
+                cv2.imwrite(str(target / f"{number}.png"), other_style(emotion, generator))
+    return folder
+
+
+def test_no_person_and_no_copy_is_in_two_parts(tmp_path: Path) -> None:
+    """Persons come from folders or from a table; a mirrored copy is a copy."""
+    folder = write_persons(tmp_path / "persons", persons=6, each=2)
+    found = read_photos(folder, crops=True, person_folders=True)
+    assert (found.num_persons, len(found.dataset), found.dataset.class_names) == (6, 36, CLASSES)
+    persons = np.array([Path(name).parent.name for name in found.dataset.names])
+    for split in Split:
+        assert found.dataset.has(split)
+        inside = found.dataset.splits == split
+        assert not set(persons[inside]) & set(persons[~inside])
+    flat = write_style(tmp_path / "flat", 8, CLASSES)
+    first = cv2.imread(str(flat / "happy" / "000.png"))
+    for number in range(8, 14):
+        cv2.imwrite(str(flat / "happy" / f"{number:03d}.png"), first[:, :: -1 if number % 2 else 1])
+    copies = read_photos(flat, crops=True)
+    same = [name in {f"happy/{number:03d}.png" for number in (0, *range(8, 14))} for name in copies.dataset.names]
+    assert len(set(copies.dataset.splits[np.array(same)])) == 1
+    table = {str(name): "anna" for name in copies.dataset.names if "/001" in name or "/002" in name}
+    named = read_photos(flat, crops=True, persons=table)
+    assert named.num_persons == 1
+    assert (
+        len(
+            {int(split) for name, split in zip(named.dataset.names, named.dataset.splits, strict=True) if name in table}
+        )
+        == 1
+    )
+
+
+def test_photos_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="class 'happy' has 4 different photos or persons, but at least 5"):
+        read_photos(write_style(tmp_path / "few", 4, CLASSES), crops=True)
+    write_style(tmp_path / "given" / "train", 5, CLASSES)
+    write_style(tmp_path / "given" / "test", 5, CLASSES)  # the same faces
+    write_style(tmp_path / "given" / "val", 5, CLASSES, seed=1)
+    with pytest.raises(DataError, match="the train and test folders share copies or persons"):
+        read_photos(tmp_path / "given", crops=True)
+
+
+def test_own_classes_start_without_a_comparison() -> None:
+    assert "does not know all of these classes" in _verdict(None, None, None, 10)
+    assert _verdict(0.2, (-0.1, 0.5), 0.3, 10).startswith("10 test photos are too few to tell")
+    assert _verdict(0.2, (0.1, 0.3), 0.01, 100).startswith("Fine-tuning made the network better")
+    assert _verdict(-0.2, (-0.3, -0.1), 0.01, 100).startswith("Fine-tuning made the network worse")
