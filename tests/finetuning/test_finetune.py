@@ -14,7 +14,7 @@ from ferlab.data.demo import render_random_face
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.metrics import softmax
-from ferlab.export import export
+from ferlab.evaluation.trained_model import open_model
 from ferlab.finetuning.finetune import FineTuning, _verdict
 from ferlab.finetuning.photos import read_photos
 from ferlab.predict import Artifact
@@ -53,11 +53,9 @@ def test_it_beats_the_network_as_it_was_and_training_from_scratch(
     assert artifact.class_names == CLASSES
     accuracy = np.mean(artifact.probabilities(images).argmax(axis=1) == labels)
     before = Artifact("fer2013").probabilities(images)[:, [EMOTIONS.index(name) for name in CLASSES]]
-    scratch = train(
-        "fernet_s_quick", read_photos(photos, crops=True).dataset, tmp_path / "run", epochs=30, batch_size=16, seed=0
-    )
-    export(scratch, read_photos(photos, crops=True).dataset, tmp_path / "scratch.onnx")
-    from_scratch = Artifact(tmp_path / "scratch.onnx").probabilities(images)
+    dataset = read_photos(photos, crops=True).dataset
+    scratch = train("fernet_s_quick", dataset, tmp_path / "scratch", epochs=30, batch_size=16)
+    from_scratch = open_model(scratch.path)(images)
     assert accuracy > np.mean(before.argmax(axis=1) == labels) + 0.1
     assert accuracy > np.mean(from_scratch.argmax(axis=1) == labels) + 0.1
     assert tuned.photos == {"train": 36, "validation": 12, "test": 12}

@@ -1,12 +1,12 @@
-"""FerNet: a residual network for 48x48 face images, in two sizes.
+"""FerNet: a residual network for 48x48 face images, in three sizes.
 
 Plain 3x3 convolutions in residual blocks (https://arxiv.org/abs/1512.03385): on a CPU they run faster than depthwise
 convolutions of the same accuracy. The blocks of the last two stages, where feature maps are small, use squeeze and
 excitation (https://arxiv.org/abs/1709.01507); in the first two stages it would take a fifth of the time of an int8
 model. Each image is first normalized to mean 0 and variance 1, so that brightness and contrast do not matter.
 
-Size `s` has 1.4 M parameters (1.5 M mirrored) and 45 M multiply-adds. Size `l` has 11 M parameters and 1.2 G
-multiply-adds, for a GPU.
+Size `s` has 1.4 M parameters (1.5 M mirrored) and 45 M multiply-adds; size `m` has four times as many of both. Size `l`
+has 11 M parameters and 1.2 G multiply-adds, for a GPU.
 
 With `mirrored`, the prediction is the same for a face and its mirror image; see `_paired_layers.py`. Half of the
 weights follow from the other half. `trainable_fernet` holds the free weights only; `fernet` holds all of them in plain
@@ -49,6 +49,7 @@ class KernelSizes:
 # Widths are multiples of 16: oneDNN's kernels are several times slower with 24 channels than with 32.
 SIZES = {
     "s": Size(widths=(32, 64, 128, 144), mirrored_widths=(32, 64, 128, 160), blocks=(1, 1, 2, 2), stem_stride=2),
+    "m": Size(widths=(64, 128, 256, 288), mirrored_widths=(64, 128, 256, 320), blocks=(1, 1, 2, 2), stem_stride=2),
     "l": Size(widths=(64, 128, 256, 512), mirrored_widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_stride=1),
 }
 PLAIN = KernelSizes(stem=3, strided=3, shortcut=1)
@@ -57,11 +58,11 @@ MIRRORED = KernelSizes(stem=4, strided=2, shortcut=2)
 
 
 def fernet(num_classes: int, *, size: str = "s", dropout: float = 0.25, mirrored: bool = False) -> "keras.Model":
-    """Residual network for 48x48 face images, in two sizes.
+    """Residual network for 48x48 face images, in three sizes.
 
     Args:
         num_classes: number K of classes.
-        size: `s` or `l`.
+        size: `s`, `m` or `l`.
         dropout: dropout rate before the last layer.
         mirrored: use the layout in which a trained network predicts the same for a face and its mirror image.
 

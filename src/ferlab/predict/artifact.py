@@ -131,8 +131,8 @@ def _read(path: Path) -> bytes:
         return read_file(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise ArtifactError(
-            f"{shown(path)} cannot be read: {error.strerror}. Pass a network in the package ({NAMES}), or an .onnx or .tflite "
-            "file written by `ferlab export`."
+            f"{shown(path)} cannot be read: {error.strerror}. Pass a network in the package ({NAMES}), or an .onnx or "
+            ".tflite file written by `ferlab export`."
         ) from None
 
 

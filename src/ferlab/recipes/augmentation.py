@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from ferlab.images import degrade
 from ferlab.images.warp import warp_images
 from ferlab.recipes.validation import Fraction, NonNegative
+
+# How the crops of YuNet differ from FER2013's framing, measured by benchmarks/framing.py: median and half the range
+# between the percentiles 16 and 84, of the shifts to the right and down in sides and of the scale in octaves.
+DETECTOR_FRAMING = ((0.0, 0.05), (0.01, 0.05), (-0.1, 0.23))
+MAX_BLUR = 1.5  # pixels
+MIN_SIDE, MAX_SIDE = 16, 40  # pixels, of a face before it is enlarged to 48
+MIN_QUALITY, MAX_QUALITY = 20, 80  # of JPEG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +31,10 @@ class Augmentation:
             range.
         erase: fraction of images in which a rectangle of 2 to 20 % of the area is filled with a random gray level
             (random erasing, https://arxiv.org/abs/1708.04896).
+        detected: fraction of images that are framed as a face detector would crop them, before the other changes.
+        exposure: largest change of exposure in octaves: the exponent that the gray levels are raised to is between
+            2^-exposure and 2^exposure.
+        degraded: fraction of images that are blurred, saved as JPEG or reduced in resolution, one of the three each.
     """
 
     flip: bool = False
@@ -31,11 +44,14 @@ class Augmentation:
     independent_zoom: bool = False
     contrast: Fraction = 0.0
     erase: Fraction = 0.0
+    detected: Fraction = 0.0
+    exposure: NonNegative = 0.0
+    degraded: Fraction = 0.0
 
     @property
     def active(self) -> bool:
         """Return whether any change is enabled."""
-        return bool(self.flip or self.rotation or self.shift or self.zoom or self.contrast or self.erase)
+        return self != Augmentation(independent_zoom=self.independent_zoom)
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> np.ndarray:
@@ -57,6 +73,10 @@ def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random
     if not augmentation.active:
         return images.copy()
     changed = _warp(images, augmentation, generator)
+    if augmentation.exposure:
+        changed = _expose(changed, augmentation.exposure, generator)
+    if augmentation.degraded:
+        changed = _degrade(changed, augmentation.degraded, generator)
     if augmentation.contrast:
         changed = _contrast(changed, augmentation.contrast, generator)
     if augmentation.erase:
@@ -66,7 +86,25 @@ def augment(images: np.ndarray, augmentation: Augmentation, generator: np.random
 
 def _warp(images: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> np.ndarray:
     num_images, height, width = images.shape
-    return warp_images(images, _affine_matrices(num_images, height, width, augmentation, generator))
+    matrices = _affine_matrices(num_images, height, width, augmentation, generator)
+    if augmentation.detected:
+        matrices = _after_detection(matrices, height, width, augmentation.detected, generator)
+    return warp_images(images, matrices)
+
+
+def _after_detection(
+    matrices: np.ndarray, height: int, width: int, share: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Join maps `(N, 2, 3)` with the crop of a detector, which comes first, for a share of the images."""
+    right, down, octaves = (generator.normal(*law, len(matrices)) for law in DETECTOR_FRAMING)
+    chosen = generator.random(len(matrices)) < share
+    joined = matrices.copy()
+    for index in np.flatnonzero(chosen):
+        center = (width - 1) / 2 + right[index] * width, (height - 1) / 2 + down[index] * height
+        crop = cv2.getRotationMatrix2D(center, 0, 2.0 ** -octaves[index])  # a large crop shows a small face
+        crop[:, 2] += np.array([(width - 1) / 2, (height - 1) / 2]) - center
+        joined[index] = matrices[index] @ np.vstack([crop, [0, 0, 1]])
+    return joined
 
 
 def _affine_matrices(
@@ -95,6 +133,27 @@ def _contrast(images: np.ndarray, limit: float, generator: np.random.Generator) 
     offsets = generator.uniform(-limit / 2, limit / 2, (len(images), 1, 1)).astype(np.float32) * 255
     means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     return np.clip((images - means) * gains + means + offsets, 0, 255).astype(np.uint8)
+
+
+def _expose(images: np.ndarray, octaves: float, generator: np.random.Generator) -> np.ndarray:
+    exponents = 2 ** generator.uniform(-octaves, octaves, len(images))
+    levels = np.arange(256) / 255
+    tables = np.rint(255 * levels ** exponents[:, None]).astype(np.uint8)  # (N, 256)
+    return np.stack([table[image] for table, image in zip(tables, images, strict=True)])
+
+
+def _degrade(images: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    changed = images.copy()
+    kinds, strengths = generator.integers(0, 3, len(images)), generator.random(len(images))
+    for index in np.flatnonzero(generator.random(len(images)) < share):
+        image, strength = images[index], strengths[index]
+        if kinds[index] == 0:
+            changed[index] = degrade.blur(image, max(0.1, strength * MAX_BLUR))
+        elif kinds[index] == 1:
+            changed[index] = degrade.compress(image, int(MAX_QUALITY - strength * (MAX_QUALITY - MIN_QUALITY)))
+        else:
+            changed[index] = degrade.downsample(image, int(MAX_SIDE - strength * (MAX_SIDE - MIN_SIDE)))
+    return changed
 
 
 def _erase(images: np.ndarray, share: float, generator: np.random.Generator) -> None:

@@ -8,6 +8,20 @@ from ferlab.recipes.recipe import Recipe
 AUGMENTATION = Augmentation(flip=True, rotation=12, shift=0.08, zoom=0.12, contrast=0.25, erase=0.3)
 
 
+# For photos as people have them: crops of a detector, exposure, blur, compression and low resolution.
+PHOTOS = Augmentation(
+    flip=True,
+    rotation=12,
+    shift=0.05,
+    zoom=0.08,
+    contrast=0.25,
+    erase=0.25,
+    detected=0.5,
+    exposure=0.5,
+    degraded=0.25,
+)
+
+
 def _fernet(size: str, summary: str) -> Recipe:
     return Recipe(
         summary=summary,
@@ -68,6 +82,27 @@ def fernet_s_distilled() -> Recipe:
         expected_accuracy=0.7024,
         expected_source="PublicTest, one seed, one teacher: docs/log.md",
     )
+
+
+def _for_photos(size: str, summary: str) -> Recipe:
+    return replace(
+        _fernet(size, summary),
+        model={"size": size, "mirrored": True},
+        epochs=100,
+        augmentation=PHOTOS,
+        label_smoothing=0.0,
+        clean_epochs=10,
+    )
+
+
+def fernet_fast() -> Recipe:
+    """FerNet s for photos, to be trained on the votes of FER+."""
+    return _for_photos("s", "FerNet s for photos, for --target ferplus; not measured yet")
+
+
+def fernet_accurate() -> Recipe:
+    """FerNet m for photos, to be trained on the votes of FER+."""
+    return _for_photos("m", "FerNet m for photos, for --target ferplus; not measured yet")
 
 
 def fernet_l() -> Recipe:
