@@ -101,9 +101,7 @@ def evaluate(
     metrics = score_split(part, split, probabilities, training or dataset, provenance.fingerprints.get("train"))
     if predicted.run and split != Split.VALIDATION:
         metrics = dataclasses.replace(metrics, calibrated=_calibrated(predicted.run, part, probabilities))
-    recorded = _same_splits(provenance.fingerprints, dataset) and _record(
-        predicted.run, split, metrics, part, probabilities
-    )
+    recorded = _same_data(provenance, dataset) and _record(predicted.run, split, metrics, part, probabilities)
     if write:
         write_predictions(write, part.names, probabilities, part.class_names)
     evaluation = Evaluation(
@@ -248,9 +246,11 @@ def _record(
     return True
 
 
-def _same_splits(fingerprints: Mapping[str, str | None], dataset: Dataset) -> bool:
-    """Return whether the splits that both have are the same."""
-    return all(fingerprints.get(name, own) == own for name, own in dataset.fingerprints.items())
+def _same_data(provenance: Provenance, dataset: Dataset) -> bool:
+    """Return whether the splits that both have are the same, with the same target as far as both are known."""
+    known, own = provenance.fingerprints, dataset.fingerprints
+    same_target = None in (provenance.target, dataset.target) or provenance.target == dataset.target
+    return same_target and all(known.get(name, fingerprint) == fingerprint for name, fingerprint in own.items())
 
 
 def _reject_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
