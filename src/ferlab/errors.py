@@ -53,6 +53,10 @@ class VideoError(FerlabError):
     """A video or camera cannot be read."""
 
 
+class ServeError(FerlabError):
+    """The service cannot start."""
+
+
 class ArtifactError(FerlabError):
     """A model file cannot be loaded, is damaged, or lacks required metadata."""
 

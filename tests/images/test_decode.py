@@ -208,6 +208,13 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
         read_image(png_of_size(side, side))
 
 
+def test_a_lower_limit_of_pixels() -> None:
+    content = encoded(np.zeros((20, 30), np.uint8))
+    assert read_image(content, max_pixels=600).size == (30, 20)
+    with pytest.raises(ImageError, match="30x20 pixels exceed the limit of 599"):
+        read_image(content, max_pixels=599)
+
+
 def test_animated_images_are_refused() -> None:
     frames = [Image.new("L", (8, 8), gray) for gray in (0, 255)]
     for file_format in ("GIF", "WEBP", "PNG"):

@@ -55,6 +55,7 @@ def read_image(
     channels: Channels = "rgb",
     sufficient_side: int | None = None,
     reserve: Callable[[int], None] = lambda _: None,
+    max_pixels: int = MAX_PIXELS,
 ) -> DecodedImage:
     """Read an image.
 
@@ -65,21 +66,22 @@ def read_image(
         sufficient_side: length of the longer side, in pixels, that the caller needs. A larger JPEG is decoded at 1/2,
             1/4 or 1/8 of its size, which is several times faster.
         reserve: called with the number of pixels of a file before they are decoded; see `PixelBudget`.
+        max_pixels: a file with more pixels is refused before any pixel is decoded.
 
     Returns:
         The decoded image.
 
     Raises:
-        ImageError: if the image cannot be read, is animated, or has more than 80 million pixels; or if `channels` is
-            not valid.
+        ImageError: if the image cannot be read, is animated, or has more than `max_pixels`; or if `channels` is not
+            valid.
     """
     if channels not in get_args(Channels):
         raise ImageError(f"channels must be one of {', '.join(get_args(Channels))}, got {channels!r}.")
     source = open_source(source)
     if isinstance(source.content, Path):
-        return _decode(source.content, source.name, sufficient_side, reserve)
+        return _decode(source.content, source.name, sufficient_side, reserve, max_pixels)
     if isinstance(source.content, bytes):
-        return _decode(io.BytesIO(source.content), source.name, sufficient_side, reserve)
+        return _decode(io.BytesIO(source.content), source.name, sufficient_side, reserve, max_pixels)
     if isinstance(source.content, np.ndarray):
         pixels = _from_array(source.content, channels)
     else:
@@ -107,10 +109,10 @@ def _from_array(array: np.ndarray, channels: Channels) -> np.ndarray:
 
 
 def _decode(
-    file: Path | io.BytesIO, name: str, sufficient_side: int | None, reserve: Callable[[int], None]
+    file: Path | io.BytesIO, name: str, sufficient_side: int | None, reserve: Callable[[int], None], max_pixels: int
 ) -> DecodedImage:
     try:
-        return decode_file(file, sufficient_side=sufficient_side, reserve=reserve)
+        return decode_file(file, sufficient_side=sufficient_side, reserve=reserve, max_pixels=max_pixels)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
 
@@ -120,6 +122,7 @@ def decode_file(
     *,
     sufficient_side: int | None = None,
     reserve: Callable[[int], None] = lambda _: None,
+    max_pixels: int = MAX_PIXELS,
 ) -> DecodedImage:
     """Decode an image file. Arguments and result are those of `read_image`.
 
@@ -130,7 +133,7 @@ def decode_file(
         if isinstance(file, Path):
             _check_path(file)
         with closing(_open(file)) as image:  # frees the pixels; `with image` only closes the file
-            _check_header(image)
+            _check_header(image, max_pixels)
             width, height = image.size
             if sufficient_side and sufficient_side < max(width, height):
                 share = sufficient_side / max(width, height)
@@ -203,11 +206,11 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _check_header(image: "Image.Image") -> None:
+def _check_header(image: "Image.Image", max_pixels: int) -> None:
     """Reject images before any pixel is decoded: too large, animated, or only the preview of a camera's raw file."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels exceed the limit of {MAX_PIXELS:,}")
+    if width * height > max_pixels:
+        raise ImageError(f"{width}x{height} pixels exceed the limit of {max_pixels:,}")
     if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
         raise ImageError("animated; use `ferlab video` instead")
     if image.format == "TIFF" and image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 1:  # type: ignore[attr-defined]

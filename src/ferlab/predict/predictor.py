@@ -13,7 +13,7 @@ import numpy as np
 import ferlab
 from ferlab.errors import DetectorError, ImageError
 from ferlab.images.crop import CROP_SIDE, crop_face, resize_crop
-from ferlab.images.decode import Channels, read_image
+from ferlab.images.decode import MAX_PIXELS, Channels, read_image
 from ferlab.images.detection import SEARCH_SIZE, Detection, Detector
 from ferlab.images.detectors import open_detector
 from ferlab.images.find import find_faces
@@ -62,6 +62,7 @@ class Predictor:
             see `ferlab.predict.class_prior`.
         allow_urls: whether `predict` downloads images from URLs. Do not allow it for strings from people you do not
             trust: they could make this computer connect to any host that it reaches.
+        max_pixels: refuse image files with more pixels than this, before they are decoded.
 
     A predictor can be shared by threads, and pickled for other processes, which load the model again.
 
@@ -89,12 +90,13 @@ class Predictor:
         max_faces: int | None = None,
         class_prior: Mapping[str, float] | None = None,
         allow_urls: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if max_faces is not None and max_faces < 1:
             raise DetectorError(f"max_faces must be at least 1, or None for all faces, got {max_faces}.")
         self.artifact = Artifact(model, threads=threads)
         self.detector_model, self.search_size, self.threads = detector_model, search_size, threads
-        self.max_faces, self.allow_urls = max_faces, allow_urls
+        self.max_faces, self.allow_urls, self.max_pixels = max_faces, allow_urls, max_pixels
         self.class_prior = None if class_prior is None else dict(class_prior)
         self._factors = None if class_prior is None else self._prior_factors(class_prior)
         self._detector_name = detector
@@ -125,7 +127,7 @@ class Predictor:
         return self._detector
 
     def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
-        names = ("detector_model", "search_size", "threads", "max_faces", "class_prior", "allow_urls")
+        names = ("detector_model", "search_size", "threads", "max_faces", "class_prior", "allow_urls", "max_pixels")
         options = {name: getattr(self, name) for name in names}
         return functools.partial(type(self), self.artifact.path, self._detector_name, **options), ()
 
@@ -228,11 +230,8 @@ class Predictor:
             return self._detect(open_source(image, allow_urls=self.allow_urls), channels, reserve)
 
     def _detect(self, source: ImageSource, channels: Channels, reserve: Callable[[int], None]) -> DetectedFaces:
-        decoded, detections = find_faces(
-            lambda side: read_image(source, channels=channels, sufficient_side=side, reserve=reserve),
-            self.detector,
-            self.search_size,
-        )
+        read = functools.partial(read_image, source, channels=channels, reserve=reserve, max_pixels=self.max_pixels)
+        decoded, detections = find_faces(lambda side: read(sufficient_side=side), self.detector, self.search_size)
         detections = detections[: self.max_faces]
         if self.detector.whole_image:
             crops = [resize_crop(decoded.pixels) for _ in detections]

@@ -1,0 +1,1 @@
+"""The HTTP service: `ferlab serve`. It needs the extra `serve`, and never Keras."""

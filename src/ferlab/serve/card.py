@@ -1,0 +1,34 @@
+"""The model card of the service: what the model is, what it is for, and where it fails."""
+
+from ferlab.predict.artifact import Artifact
+from ferlab.serve.wire import ModelResponse
+
+# Probabilities are calibrated: below one half, a prediction is more often wrong than right.
+MIN_CONFIDENCE = 0.5
+INTENDED_USE = (
+    "Research on facial-expression recognition, and applications in which an error harms nobody. Do not use it to "
+    "conclude what a person feels. A facial expression is not a feeling, and faces move for many other reasons. In the "
+    "European Union, systems that infer the emotions of people at work or in education are prohibited, except for "
+    "medical or safety reasons."
+)
+LIMITS = (
+    "Noisy labels: the majority of ten people agrees with the label of FER2013 on 62 % of its test images.",
+    "Ordinary faces: on faces from the press and from movies, models trained on FER2013 are weaker than on its own "
+    "images, and predict many neutral faces as angry or sad.",
+    "Frontal faces: profile views were not tested.",
+    "Unknown groups: FER2013 does not record age, skin tone or origin. How accuracy depends on them was not tested.",
+)
+
+
+def model_card(artifact: Artifact) -> ModelResponse:
+    """Describe a model. Class names, accuracy and licenses are those in its file."""
+    metadata = artifact.metadata
+    return ModelResponse(
+        name=str(metadata["name"]),
+        class_names=list(artifact.class_names),
+        min_confidence=MIN_CONFIDENCE,
+        accuracy=metadata["accuracy"],
+        intended_use=INTENDED_USE,
+        limits=list(LIMITS),
+        license=metadata["licenses"],
+    )
