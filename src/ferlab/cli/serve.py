@@ -8,6 +8,7 @@ import typer
 
 from ferlab.cli.options import PredictorOption
 from ferlab.errors import MissingExtraError
+from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.progress import console
 from ferlab.serve.settings import ServeSettings, parse_size, read_token
 
@@ -24,7 +25,7 @@ def _size(text: str) -> int:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` for every network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8000,
-    model: PredictorOption = "default",
+    model: PredictorOption = DEFAULT_MODEL,
     workers: Annotated[int, typer.Option(metavar="N", help="Number of processes. Each loads the model.", min=1)] = 1,
     max_upload: Annotated[
         int, typer.Option(metavar="SIZE", parser=_size, help="Largest request, and largest frame of a stream.")

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from ferlab.errors import ServeError
+from ferlab.predict.packaged import DEFAULT_MODEL
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -13,7 +14,7 @@ class ServeSettings:
     """What a service runs, and its limits. All limits are per process.
 
     Args:
-        model: an artifact file, or `default` for the model in the package.
+        model: an artifact file, or the name of a network in the package.
         workers: number of processes. They share the cores.
         token: the bearer token that clients must send; None for no check.
         origins: web origins, other than that of the service, whose pages may use it.
@@ -30,7 +31,7 @@ class ServeSettings:
         shutdown_timeout: seconds after SIGTERM in which requests are finished.
     """
 
-    model: str = "default"
+    model: str = DEFAULT_MODEL
     workers: int = 1
     token: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
