@@ -27,6 +27,7 @@ from ferlab.cli import (
     sweep,
     train,
     video,
+    web,
 )
 from ferlab.cli.options import with_option_groups
 from ferlab.errors import FerlabError
@@ -54,6 +55,7 @@ COMMANDS = (
     video.video,
     finetune.finetune,
     serve.serve,
+    web.web,
     explain.explain,
     export.export,
     ensemble.ensemble,
