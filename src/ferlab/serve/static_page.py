@@ -79,7 +79,7 @@ def _download_runtime(folder: Path) -> Path:
         raise OutputError(
             "npm is not installed. It is needed to write the page, not to use it. Install Node.js: https://nodejs.org"
         )
-    command = [npm, "pack", PACKAGE, "--pack-destination", str(folder), "--silent"]
+    command = [npm, "pack", PACKAGE, "--pack-destination", str(folder), "--silent", "--prefer-offline"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=NPM_TIMEOUT, check=False, cwd=folder)
     except subprocess.TimeoutExpired:

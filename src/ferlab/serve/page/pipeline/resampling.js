@@ -176,9 +176,9 @@ export function rotationMatrix([x, y], degrees, scale) {
   return [alpha, beta, (1 - alpha) * x - beta * y, -beta, alpha, beta * x + (1 - alpha) * y];
 }
 
-/** Return the inverse of an affine map: `invertAffineTransform`. */
+/** Return the inverse of an affine map: `invertAffineTransform`. The order of the operations is OpenCV's. */
 export function invertAffine([a, b, x, c, d, y]) {
-  const determinant = a * d - b * c;
-  const [ia, ib, ic, id] = [d / determinant, -b / determinant, -c / determinant, a / determinant];
-  return [ia, ib, -(ia * x + ib * y), ic, id, -(ic * x + id * y)];
+  const scale = 1 / (a * d - b * c);
+  const [ia, ib, ic, id] = [d * scale, -b * scale, -c * scale, a * scale];
+  return [ia, ib, -ia * x - ib * y, ic, id, -ic * x - id * y];
 }
