@@ -11,8 +11,8 @@ const COLORS = {
   neutral: "#999999",
 };
 const OTHER_COLOR = "#56B4E9"; // of classes outside FER2013
-const NOT_SURE_COLOR = "#7F7F7F";
-const DARK = 128; // luma below which white text is more legible than black text
+const NOT_SURE_COLOR = "#606060";
+const DARK = 100; // luma below which white text has more contrast than black text
 
 export const NOT_SURE = "not sure";
 
