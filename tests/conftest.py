@@ -70,6 +70,19 @@ def small_table(small: Dataset, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def fer2013_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """FER2013 and the votes of FER+, with a cache that all tests share. Skips the test where they are missing."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    files = (folder / "fer2013.zip", folder / "fer2013new.csv")
+    if not all(file.exists() for file in files):
+        pytest.skip("needs FER2013 and FER+ in ../shared/data")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "fer2013-cache"))
+    return files
+
+
+@pytest.fixture
 def locked_folder() -> Iterator[Callable[[Path], Path]]:
     """A function that takes all permissions from a folder. Skips the test where the user may open it nevertheless."""
     locked: list[Path] = []

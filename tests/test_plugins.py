@@ -62,12 +62,12 @@ def test_the_examples_of_contributing(tmp_path: Path) -> None:
         text = examples()[name]
         assert len([line for line in text.splitlines() if line.strip()]) < 15
         path = str(write(tmp_path, text, name))
-        listed = run_as_process("recipes", "--plugin", path)
+        listed = run("recipes", "--plugin", path)
         recipe = re.search(rf"^\s*({Path(name).stem}\w*)", listed.stdout, re.MULTILINE)[1]
         out = str(tmp_path / f"run-{recipe}")
-        trained = run_as_process("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
-        assert trained.returncode == 0, trained.stderr
-        scored = run_as_process("evaluate", out, "--data", "demo")
+        trained = run("train", recipe, "--plugin", path, "--data", "demo", "--out", out, *QUICK)
+        assert trained.exit_code == 0, trained.output
+        scored = run("evaluate", out, "--data", "demo")
         assert scored.stdout.startswith("accuracy: "), scored.stderr
 
 

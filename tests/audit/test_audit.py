@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferlab import Dataset, FerlabError, Split, load_dataset
+from ferlab import FerlabError, Split, load_dataset
 from ferlab.audit import REASONS, Audit, audit
 from ferlab.audit.summary import Across, ExactDuplicates, count_exact
 from tests.artifacts import linear_artifact
 from tests.audit.builders import SIZE, dataset, planted, textured
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +112,11 @@ def test_a_model_needs_images_that_it_was_not_trained_on(tmp_path: Path) -> None
         audit(data, tmp_path / "linear.onnx")
 
 
-@pytest.fixture(scope="module")
-def fer2013() -> Dataset:
-    if not (SHARED / "fer2013.zip").exists():
-        pytest.skip("needs FER2013 in ../shared/data")
-    return load_dataset(SHARED / "fer2013.zip", ferplus=SHARED / "fer2013new.csv")
-
-
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_known_duplicates_of_fer2013(fer2013: Dataset) -> None:
-    summary = audit(fer2013).summary
+def test_known_duplicates_of_fer2013(fer2013_files: tuple[Path, Path]) -> None:
+    images, votes = fer2013_files
+    summary = audit(load_dataset(images, ferplus=votes)).summary
     exact = summary.exact_duplicates
     assert (exact.surplus, exact.conflicting_groups, exact.across["train-validation"]) == (1531, 47, 280)
     near = summary.near_duplicates.across["train-validation"]

@@ -85,8 +85,8 @@ def test_fernet_s_stays_within_its_size_limits(mirrored: bool) -> None:
 
 
 def test_an_unknown_size_is_a_clear_error() -> None:
-    with pytest.raises(FerlabError, match="Unknown size 'm' of fernet"):
-        build_model("fernet", size="m")
+    with pytest.raises(FerlabError, match="Unknown size 'xl' of fernet"):
+        build_model("fernet", size="xl")
 
 
 def test_mirrored_fernet_predicts_the_same_for_a_face_and_its_mirror_image() -> None:

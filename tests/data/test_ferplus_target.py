@@ -24,7 +24,6 @@ from tests.audit.builders import dataset, textured
 from tests.data.builders import write_kaggle_layout
 
 NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "no face": "NF"}  # others are named as in the table
-FER2013 = Path(__file__).parents[3] / "shared" / "data"
 
 
 def voted(*rows: dict[str, int], splits: list[Split] | None = None) -> Dataset:
@@ -160,9 +159,8 @@ def test_targets_that_do_not_fit_the_data_are_refused(fer2013: tuple[Path, Path]
 
 
 @pytest.mark.real_data
-def test_the_images_that_remain_of_fer2013() -> None:
-    if not (FER2013 / "fer2013new.csv").exists():
-        pytest.skip("FER2013 and the votes of FER+ are not in ../shared/data")
-    data = load_dataset(FER2013 / "fer2013.zip", ferplus=FER2013 / "fer2013new.csv", target="ferplus")
+def test_the_images_that_remain_of_fer2013(fer2013_files: tuple[Path, Path]) -> None:
+    images, votes = fer2013_files
+    data = load_dataset(images, ferplus=votes, target="ferplus")
     assert [len(data.take(split)) for split in (Split.TRAIN, Split.VALIDATION)] == [27_796, 3_186]
     assert replace(data, target=None).fingerprints == data.fingerprints

@@ -22,11 +22,11 @@ def commands() -> list[str]:
 
 
 def write_images(demo: Dataset, folder: Path) -> None:
-    """Write 70 synthetic faces of each class as JPEGs of many sizes, every third one in color."""
+    """Write 40 synthetic faces of each class as JPEGs of many sizes, every third one in color."""
     generator = np.random.default_rng(0)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
-        chosen = np.flatnonzero(demo.labels == demo.class_names.index(name))[:70]
+        chosen = np.flatnonzero(demo.labels == demo.class_names.index(name))[:40]
         for number, index in enumerate(chosen):
             width, height = (int(length) for length in generator.integers(90, 200, 2))
             face = cv2.resize(demo.images[index], (min(width, height),) * 2, interpolation=cv2.INTER_CUBIC)
