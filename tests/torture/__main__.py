@@ -20,6 +20,8 @@ COLUMNS = ("attempts", *(outcome.value for outcome in Outcome), "peak memory, MB
 def main() -> int:
     """Run the campaign. Returns 1 if anything is lost, wrong or crashed, else 0."""
     options = parse_options()
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="torture-", dir=options.folder)).resolve()
     campaign = Campaign(folder, options.seed, 60 * options.minutes, options.attempts)
     for _ in campaign.run(options.attack or list(attacks()), options.index):
