@@ -18,11 +18,15 @@ def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
         zipfile.BadZipFile: with the reason, if it is not a complete zip.
     """
     try:
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file)
     except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:  # such as an unknown version, or a name that is not UTF-8
         raise zipfile.BadZipFile(reason_of(error)) from None
+    if any("\0" in member.orig_filename for member in archive.infolist()):  # zipfile would cut the name off there
+        archive.close()
+        raise zipfile.BadZipFile("a name contains a zero byte")
+    return archive
 
 
 def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:

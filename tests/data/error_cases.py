@@ -139,6 +139,16 @@ def zip_of_unknown_version() -> Path:
     return path
 
 
+def zip_with_zero_byte_in_name() -> Path:
+    """The name of the last file, cut off in the directory of the zip, where no checksum covers it."""
+    path = write_zip(Path("fer2013.zip"), contents())
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b".png")
+    content[end : end + 4] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
 def compressed_table() -> Path:
     return write(Path("fer2013.csv.gz"), gzip.compress(table().encode(), mtime=0))
 
@@ -190,6 +200,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("folder without images", lambda: write_folder(Path("empty"), {"readme.txt": b"none"}), ["empty", "train/<class>"], None),
         Case("device or pipe", lambda: Path("/dev/null"), ["/dev/null", "regular file"], None),
         Case("zip of an unknown version", zip_of_unknown_version, ["fer2013.zip", "version"], None),
+        Case("zip with a zero byte in a name", zip_with_zero_byte_in_name, ["fer2013.zip", "zero byte"], None),
         Case("truncated zip", lambda: truncated(write_zip(Path("fer2013.zip"), contents())), ["fer2013.zip", "truncated"], None),
     ],
     "FER2013 in the Kaggle layout": [

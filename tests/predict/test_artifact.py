@@ -12,6 +12,7 @@ from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError
 from ferlab.predict import Artifact
 from ferlab.predict.artifact import METADATA
+from ferlab.predict.packaged import packaged_file
 from tests.artifacts import endless_artifact, linear_artifact, metadata, write_artifact
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (300, 48, 48), dtype=np.uint8)
@@ -144,3 +145,13 @@ def test_a_model_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.
     endless_artifact(tmp_path / "endless.onnx")
     with pytest.raises(ArtifactError, match=r"endless.onnx did not end within 0.3 s on one face"):
         Artifact(tmp_path / "endless.onnx")
+
+
+def test_metadata_that_is_not_text_is_a_clear_error(tmp_path: Path) -> None:
+    content = bytearray(packaged_file("default").read_bytes())
+    start = content.rindex(b"Apache-2.0")
+    content[start : start + 2] = b"\xe3\x00"
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged.onnx cannot be loaded as an ONNX model"):
+        Artifact(path)

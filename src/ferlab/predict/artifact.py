@@ -140,9 +140,10 @@ def _load_onnx(path: Path, content: bytes, threads: int) -> tuple[dict[str, Any]
     """Load an ONNX model. Returns its metadata and its forward function."""
     try:
         session = open_session(content, threads)
+        texts = session.get_modelmeta().custom_metadata_map  # may not be UTF-8
     except Exception as error:  # the exceptions of ONNX Runtime have no other common base class
         raise ArtifactError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
-    metadata = _check(path, content, session.get_modelmeta().custom_metadata_map)
+    metadata = _check(path, content, texts)
     if not ends_within(session, {"images": np.zeros((1, 48, 48, 1), np.float32)}, TRY_OUT_SECONDS):
         raise ArtifactError(f"{path} did not end within {TRY_OUT_SECONDS:g} s on one face. Its model may never end.")
     return metadata, lambda images: session.run(["probabilities"], {"images": images})[0]
