@@ -55,8 +55,8 @@ class Checkpoint(keras.callbacks.Callback):
         stored = [arrays[name].shape for name in arrays if name.startswith("model/")]
         if stored != [tuple(variable.shape) for variable in model.variables]:
             raise RunError(
-                f"{self.run.path} was started by another version of ferlab, whose model has a different structure. "
-                "Choose another --out."
+                f"{self.run.state_file} is damaged, or by another version of ferlab, whose model has a different "
+                "structure. Choose another --out."
             )
         try:
             self._assign(model, arrays)
