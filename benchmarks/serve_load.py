@@ -94,10 +94,13 @@ def service(workers: int) -> Iterator[tuple[str, int]]:
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr
-        found = re.search(r"http://\S+", process.stderr.readline())
+        printed = [process.stderr.readline()]
+        while printed[-1] and not re.search(r"http://\S+", printed[-1]):  # other messages, or the end
+            printed.append(process.stderr.readline())
+        found = re.search(r"http://\S+", printed[-1])
         try:
             if not found:
-                sys.exit(process.stderr.read())
+                sys.exit("".join(printed))
             yield found[0], process.pid
         finally:
             process.send_signal(signal.SIGTERM)

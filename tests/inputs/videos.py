@@ -190,7 +190,7 @@ CASES = [
     ),
     InputCase(
         group=VIDEOS,
-        input="A cover picture before the video",
+        input="A cover image before the video",
         result="The video is read, not the cover.",
         check=check_cover,
     ),

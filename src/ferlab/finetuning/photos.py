@@ -12,6 +12,7 @@ from ferlab.data.copies import group_copies
 from ferlab.data.faces import Cropper
 from ferlab.data.reading import BadItems
 from ferlab.errors import DataError
+from ferlab.files import exists, shown
 
 FOLDS = 5  # one for the test, one for validation
 SEED = 0
@@ -60,8 +61,8 @@ def read_photos(
         DetectorError: if the face detector is not available.
     """
     path = Path(source).expanduser()
-    if not path.exists():
-        raise DataError(f"{source} does not exist. Pass a folder or zip of photos in class folders.")
+    if not exists(path):
+        raise DataError(f"{shown(source)} does not exist. Pass a folder or zip of photos in class folders.")
     bad = BadItems(source=str(source), skip=skip_bad)
     with open_data(path) as opened:
         bad.report_all(opened.problems)

@@ -101,9 +101,7 @@ def open_start(model: str | Path) -> Start:
     if opened.provenance.class_names is None:
         raise FerlabError(f"{model} does not contain its class names. Pass its run folder or an exported file.")
     network = read_network(opened.path) if opened.artifact else opened.keras_model
-    head = network.layers[-1]
-    if not isinstance(head, layers.Dense):
-        head = next((layer for layer in reversed(network.layers) if isinstance(layer, layers.Dense)), None)
+    head = next((layer for layer in reversed(network.layers) if isinstance(layer, layers.Dense)), None)
     if head is None or head.output is not network.output:
         raise FerlabError(f"{model} does not end in a dense layer, so it cannot be fine-tuned.")
     kernel, *bias = head.get_weights()

@@ -9,7 +9,7 @@ import json
 import pprint
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,11 @@ from ferlab.errors import MissingExtraError, OutputError, RunError
 from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.formatting import short
 from ferlab.json_files import write_result
+from ferlab.locks import exclusive
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, get_recipe
-from ferlab.results import Epoch, Result
+from ferlab.results import Epoch
 from ferlab.runs import RunFolder
 from ferlab.search.results import Sweep, SweepTrial, TrialStatus
 from ferlab.search.space import Choice, Range, read_space
@@ -170,40 +171,36 @@ class Search:
             with self._claimed(wanted) as trial:
                 if trial is None:
                     return False
-                if self._run_trial(trial, progress) == "interrupted":
+                if not self._run_trial(trial, progress):
                     return True
 
-    def _run_trial(self, trial: "optuna.Trial", progress: ComparisonProgress) -> str:
+    def _run_trial(self, trial: "optuna.Trial", progress: ComparisonProgress) -> bool:
+        """Run one trial to its end. Returns whether it ended; Ctrl-C leaves it to be resumed."""
         import optuna
 
         changes = trial.params
         progress.begin(", ".join(f"{field}={short(value)}" for field, value in changes.items()))
         run = RunFolder(self.out / _run_path(trial.number))
-        outcome: TrialStatus | str = "completed"
         try:
             recipe = self.recipe.changed(changes)
             training = TrialProgress(recipe, progress, trial, run)
-            result = train_recipe(recipe, self.dataset, run.path, self.seed, True, training).result() or Result(
-                status="interrupted", recipe=recipe.name, seed=self.seed
-            )
-            if not result.finished:
-                return "interrupted"
+            result = train_recipe(recipe, self.dataset, run.path, self.seed, True, training).result()
+            if result is None or not result.finished:
+                return False
             self.study.tell(trial, result.selection_accuracy)
         except optuna.TrialPruned:
-            outcome = "pruned"
             progress.print(f"pruned after epoch {len(RunFolder(run.path).history())}")
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except (OutputError, RunError):  # the disk is full, or the folder was changed: the trial can be resumed
             raise
         except Exception as error:  # one failed trial must not end the others
-            outcome = "failed"
             reason = (str(error) or type(error).__name__).splitlines()[0]
             progress.print(f"failed: {reason}")
             trial.set_user_attr("reason", reason)
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         shutil.rmtree(run.state_file.parent, ignore_errors=True)  # three times the size of the model
         progress.end()
-        return outcome
+        return True
 
     @contextmanager
     def _claiming(self) -> Iterator[None]:
@@ -220,53 +217,48 @@ class Search:
         Yields:
             The trial, or None if the study has as many trials as wanted and none is left to resume.
         """
-        with self._claiming():
-            trial, lock = self._resumable() or (None, None)
-            if trial is None and len(self.study.get_trials(deepcopy=False)) < wanted:
-                trial, lock = self._new()
-        try:
+        with ExitStack() as held:
+            with self._claiming():
+                trial = self._resumable(held) or self._new(wanted, held)
             yield trial
-        finally:
-            if lock:
-                lock.release()
 
-    def _resumable(self) -> "tuple[optuna.Trial, Any] | None":
+    def _resumable(self, held: ExitStack) -> "optuna.Trial | None":
         """Find a running trial whose process ended, and lock it."""
-        import filelock
         import optuna
 
         running = (optuna.trial.TrialState.RUNNING,)
         for frozen in self.study.get_trials(deepcopy=False, states=running):
-            lock = self._lock(frozen.number)
             try:
-                lock.acquire()
-            except filelock.Timeout:
+                held.enter_context(self._lock(frozen.number))
+            except RunError:
                 continue
-            trial = optuna.trial.Trial(self.study, frozen._trial_id)
-            self._suggest(trial)
-            return trial, lock
+            now = self.study.get_trials(deepcopy=False)[frozen.number]  # its process may just have ended it
+            if now.state in running:
+                trial = optuna.trial.Trial(self.study, frozen._trial_id)
+                self._suggest(trial)
+                return trial
         return None
 
-    def _new(self) -> "tuple[optuna.Trial, Any]":
+    def _new(self, wanted: int, held: ExitStack) -> "optuna.Trial | None":
         """Create a trial, and lock it. Its values depend on the earlier trials and the seed alone."""
         import optuna
 
         number = len(self.study.get_trials(deepcopy=False))
+        if number >= wanted:
+            return None
         self.study.sampler = optuna.samplers.TPESampler(seed=1000 * self.seed + number)
-        lock = self._lock(number)
-        lock.acquire()
+        held.enter_context(self._lock(number))
         trial = self.study.ask()
         self._suggest(trial)
-        return trial, lock
+        return trial
 
     def _suggest(self, trial: "optuna.Trial") -> None:
         for field, dimension in self.space.items():
             dimension.suggest(trial, field)
 
-    def _lock(self, number: int) -> Any:
-        import filelock
-
-        return filelock.FileLock(self.out / f"{_run_path(number)}.lock", timeout=0)
+    def _lock(self, number: int) -> AbstractContextManager[None]:
+        run = self.out / _run_path(number)
+        return exclusive(run, run.with_suffix(".lock"), RunError)
 
     def conclude(self) -> Sweep:
         """Collect the trials, and write `sweep.json` and the best recipe."""
@@ -309,9 +301,12 @@ class TrialProgress(TrainingProgress):
         super().__init__(recipe, progress.quiet, progress)
         self.trial = trial
         known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        for epoch in run.history() if run.exists() else ():
+        history = run.history() if run.exists() else ()
+        for epoch in history:
             if epoch.epoch not in known:
                 trial.report(epoch.val_accuracy, epoch.epoch)
+        if history:
+            self._check(history[-1])
 
     def end_epoch(self, epoch: Epoch) -> None:
         """End an epoch.
@@ -319,10 +314,13 @@ class TrialProgress(TrainingProgress):
         Raises:
             optuna.TrialPruned: if the trial is worse than others.
         """
-        import optuna
-
         super().end_epoch(epoch)
         self.trial.report(epoch.val_accuracy, epoch.epoch)
+        self._check(epoch)
+
+    def _check(self, epoch: Epoch) -> None:
+        import optuna
+
         if epoch.epoch < self.recipe.epochs and self.trial.should_prune():
             raise optuna.TrialPruned
 
@@ -354,6 +352,7 @@ def _plugin(recipe: Recipe, result: Sweep, best: SweepTrial) -> str:
         recipe.changed(best.changes),
         name="",
         group="",
+        selection="validation",  # what the sweep selected on, also for the recipes of the study
         summary=(
             f"trial {best.number}, the best of {len(result.trials)} on {result.dataset.source}: "
             f"{100 * (best.accuracy or 0.0):.2f} % on validation, the highest of many and so better than on new images"
