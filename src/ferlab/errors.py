@@ -57,6 +57,10 @@ class ServeError(FerlabError):
     """The service cannot start."""
 
 
+class ClusterError(FerlabError):
+    """A Ray cluster cannot be reached, or has not the resources that were asked for."""
+
+
 class ArtifactError(FerlabError):
     """A model file cannot be loaded, is damaged, or lacks required metadata."""
 
