@@ -46,6 +46,11 @@ def load_plugin(path: str | Path, backend: str | None = None) -> None:
         raise
 
 
+def loaded_plugins() -> tuple[Path, ...]:
+    """Return the files of all loaded plugins."""
+    return tuple(Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith(PLUGIN_PREFIX))
+
+
 def unload_plugin(name: str) -> None:
     """Remove the architectures and recipes of a plugin.
 

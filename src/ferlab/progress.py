@@ -32,12 +32,13 @@ class _PlainConsole(Console):
 def bar(description: str, total: float | None, quiet: bool = False) -> Iterator[Callable[[float], None]]:
     """Show a progress bar, with the time left if the total is known. Yields a function that advances it."""
     output = console()
-    with _bar(output, disable=quiet or not output.is_terminal) as progress:
+    with live_bars(output, disable=quiet or not output.is_terminal) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)
 
 
-def _bar(output: Console, disable: bool) -> Progress:
+def live_bars(output: Console, disable: bool) -> Progress:
+    """Make live progress bars, each with the time that it takes and has left."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -110,7 +111,7 @@ class TrainingProgress:
         self.recipe, self.quiet, self.comparison = recipe, quiet, comparison
         self.console = console()
         self.live = self.console.is_terminal and not quiet
-        self.progress = _bar(self.console, disable=not self.live)
+        self.progress = live_bars(self.console, disable=not self.live)
         self.task: Any = None
         self.epoch_seconds: list[float] = []
         self.steps = self.done = 0
@@ -174,10 +175,8 @@ class TrainingProgress:
 
     def finished(self, result: Result) -> None:
         """Report the end of the run."""
-        scored = result.validation.accuracy if result.validation else result.selection_accuracy
-        where = "validation" if result.validation else " and ".join(result.selected_on)
         left = f" (all runs: {self.comparison.left(1.0)})" if self.comparison else ""
-        self._print(f"{result.status}: best epoch {result.best_epoch}, {100 * (scored or 0):.2f} % on {where}{left}")
+        self._print(f"{result.describe()}{left}")
 
     def _epoch(self) -> str:
         return f"epoch {min(self.epoch + 1, self.recipe.epochs)}/{self.recipe.epochs}"

@@ -364,6 +364,12 @@ class Result:
         """Whether the training has ended and left a model."""
         return self.status in ("completed", "stopped early")
 
+    def describe(self) -> str:
+        """Describe in a line how the run ended."""
+        scored = self.validation.accuracy if self.validation else self.selection_accuracy
+        where = "validation" if self.validation else " and ".join(self.selected_on)
+        return f"{self.status}: best epoch {self.best_epoch}, {100 * (scored or 0):.2f} % on {where}"
+
     def metrics(self, split: str) -> SplitMetrics | None:
         """Return the metrics on the validation or test split."""
         return self.validation if split == "validation" else self.test

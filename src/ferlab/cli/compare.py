@@ -10,6 +10,7 @@ from ferlab.cli.options import (
     BackendOption,
     DataOption,
     DataOptions,
+    EngineOptions,
     PluginOption,
     QuietOption,
     ResumeOption,
@@ -37,6 +38,7 @@ def compare(
     backend: BackendOption = None,
     *,
     reading: DataOptions,
+    running: EngineOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -59,6 +61,7 @@ def compare(
             seeds=seeds,
             resume=resume,
             quick=data == "demo" if quick is None else quick,
+            engine=running.start(),
             backend=backend,
             quiet=quiet,
             **parse_changes(set_),

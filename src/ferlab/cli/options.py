@@ -13,6 +13,7 @@ import typer
 import ferlab
 from ferlab.data import Dataset, is_own_images, load_dataset
 from ferlab.emotions import CONTEMPT, Target
+from ferlab.engine import Engine, LocalEngine
 from ferlab.errors import ProtocolError
 from ferlab.images.detection import MIN_SEARCH_SIZE
 from ferlab.predict.packaged import NAMES
@@ -151,6 +152,45 @@ class DataOptions:
         return dataset
 
 
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Where trainings run. A command declares one parameter of this type; see `with_option_groups`."""
+
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            help="`local`: one training after the other. `ray`: in parallel on a cluster; needs the extra `ray`."
+        ),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="With `--engine ray`: a running cluster. [default: start Ray here]"),
+    ] = None
+    cpus_per_run: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With `--engine ray`: CPU cores per training. [default: all of a node]", min=1),
+    ] = None
+    gpus_per_run: Annotated[
+        float, typer.Option(metavar="N", help="With `--engine ray`: GPUs per training, such as 0.25.", min=0)
+    ] = 0.0
+
+    def start(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            typer.BadParameter: if options of Ray are used without it.
+        """
+        if self.engine == "local":
+            if self.address or self.cpus_per_run or self.gpus_per_run:
+                raise typer.BadParameter(
+                    "--address, --cpus-per-run and --gpus-per-run need --engine ray.", param_hint="--engine"
+                )
+            return LocalEngine()
+        from ferlab.distributed.engine import RayEngine
+
+        return RayEngine(address=self.address, cpus_per_run=self.cpus_per_run, gpus_per_run=self.gpus_per_run)
+
+
 def _learned_target(models: Sequence[str | Path | None]) -> tuple[Target | None, bool]:
     """Return the target that models learned, if known, and whether it includes contempt.
 
@@ -208,13 +248,13 @@ def load_plugins(paths: list[Path] | None, backend: str | None = None) -> None:
         ferlab.load_plugin(path, backend)
 
 
-def parse_changes(texts: list[str] | None) -> dict[str, str]:
+def parse_changes(texts: list[str] | None) -> dict[str, Any]:
     """Parse the values of `--set KEY=VALUE`.
 
     Raises:
         typer.BadParameter: if one has no equals sign.
     """
-    changes = {}
+    changes: dict[str, Any] = {}
     for text in texts or []:
         key, equals, value = text.partition("=")
         if not equals:

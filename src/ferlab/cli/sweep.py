@@ -11,6 +11,7 @@ from ferlab.cli.options import (
     BackendOption,
     DataOption,
     DataOptions,
+    EngineOptions,
     JsonOption,
     PluginOption,
     QuietOption,
@@ -44,6 +45,7 @@ def sweep(
     json_: JsonOption = False,
     *,
     reading: DataOptions,
+    running: EngineOptions,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,7 +68,7 @@ def sweep(
     recipe with `--plugin sweep/best_recipe.py`.
     """
     load_plugins(plugin, backend)
-    dataset, changes = reading.load(data), parse_changes(set_)
+    engine, dataset, changes = running.start(), reading.load(data), parse_changes(set_)
     try:
         found = ferlab.sweep(
             recipe,
@@ -77,6 +79,7 @@ def sweep(
             study=study,
             seed=seed,
             resume=resume,
+            engine=engine,
             backend=backend,
             quiet=quiet,
             **changes,

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from ferlab.comparison.findings import findings, summarize
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
+from ferlab.engine import EndedRun, Engine, LocalEngine, PlannedRun
 from ferlab.errors import FerlabError, RunError
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.json_files import write_result
 from ferlab.locks import exclusive
-from ferlab.progress import ComparisonProgress, TrainingProgress
+from ferlab.progress import ComparisonProgress, TrainingProgress, console
 from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
@@ -62,6 +63,7 @@ def compare(
     seeds: int = 1,
     resume: bool = False,
     quick: bool = False,
+    engine: Engine | None = None,
     backend: str | None = None,
     quiet: bool = True,
     **changes: Any,
@@ -76,6 +78,7 @@ def compare(
         seeds: train each recipe with the seeds 0 to seeds - 1.
         resume: continue a comparison in `out`.
         quick: use a small training budget, to try the tool.
+        engine: what runs the trainings, such as `ferlab.distributed.engine.RayEngine`; None for this process.
         backend: `tensorflow` or `jax`.
         quiet: show no progress.
         changes: recipe fields to change in every recipe.
@@ -99,23 +102,74 @@ def compare(
     if (out / "runs").exists() and not resume:
         raise RunError(f"{out} already contains a comparison. Resume it with --resume, or choose another --out.")
     make_folder(out)
+    jobs = tuple((recipe, seed) for recipe in chosen for seed in range(seeds))
     with exclusive(out, out / ".lock", RunError):
         remove_abandoned(out)
-        return _train_and_rank([(recipe, seed) for recipe in chosen for seed in range(seeds)], dataset, out, quiet)
+        _check_disk(jobs, out, quiet)
+        return _train_and_rank(Trainings(jobs, dataset, out), engine or LocalEngine(), quiet)
 
 
-def _train_and_rank(jobs: list[tuple[Recipe, int]], dataset: Dataset, out: Path, quiet: bool) -> Comparison:
-    num_images = len(dataset.take(Split.TRAIN))
-    progress = ComparisonProgress([_work(recipe, num_images) for recipe, _ in jobs], quiet)
-    _check_disk(jobs, out, progress)
-    entries: list[Entry] = []
-    for recipe, seed in jobs:
-        entries.append(_run(recipe, seed, dataset, out, progress))
-        if entries[-1].status == "interrupted":
-            break
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings of a comparison. An engine calls it to run one of them.
+
+    Args:
+        jobs: recipes and seeds.
+        dataset: the dataset.
+        out: folder of the comparison.
+    """
+
+    jobs: tuple[tuple[Recipe, int], ...]
+    dataset: Dataset
+    out: Path
+
+    def path(self, number: int) -> Path:
+        """Return the run folder of a training."""
+        recipe, seed = self.jobs[number]
+        return self.out / "runs" / f"{recipe.name}-seed{seed}"
+
+    def planned(self) -> list[PlannedRun]:
+        """Return the trainings, with their forward passes in multiply-adds as an estimate of their computation."""
+        images = len(self.dataset.take(Split.TRAIN))
+        work = [float(model_stats(recipe).multiply_adds * image_passes(recipe, images)) for recipe, _ in self.jobs]
+        return [PlannedRun(path=self.path(number), work=value) for number, value in enumerate(work)]
+
+    def __call__(self, number: int, progress: ComparisonProgress) -> EndedRun:
+        """Train a recipe with a seed, unless it is finished, and score it on the test split, if there is one.
+
+        Raises:
+            KeyboardInterrupt: if Ctrl-C interrupted the training.
+        """
+        (recipe, seed), path = self.jobs[number], self.path(number)
+        progress.begin(f"{recipe.name}, seed {seed}")
+        try:
+            training = TrainingProgress(recipe, progress.quiet, progress)
+            result = train_recipe(recipe, self.dataset, path, seed, True, training).result()
+            if result is None or not result.finished:
+                raise KeyboardInterrupt
+            if self.dataset.has(Split.TEST) and result.test is None:
+                evaluate(path, self.dataset, Split.TEST)
+            _explain(RunFolder(path), self.dataset, progress)
+        except Exception as error:  # one failed run must not end the others
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            progress.print(f"failed: {reason}")
+            return EndedRun(path=path, outcome=f"failed: {reason}", reason=reason)
+        progress.end()
+        return EndedRun(path=path, outcome=result.describe())
+
+
+def _train_and_rank(trainings: Trainings, engine: Engine, quiet: bool) -> Comparison:
+    dataset, out = trainings.dataset, trainings.out
+    outcomes = engine.run(trainings, trainings.planned(), 0, quiet)
+    entries = []
+    for number, (recipe, seed) in enumerate(trainings.jobs):
+        ended, run = outcomes.ended.get(number), RunFolder(trainings.path(number))
+        if ended or run.exists():
+            reason = ended.reason if ended else None
+            entries.append(_entry(recipe, seed, len(dataset.take(Split.TRAIN)), run, out, reason))
     ranked_on: SplitName = "test" if dataset.has(Split.TEST) else "validation"
     comparison = _conclude([*entries, *baseline_entries(dataset)], dataset.summary(), ranked_on, out)
-    if entries[-1].status == "interrupted":
+    if outcomes.interrupted:
         raise KeyboardInterrupt
     return comparison
 
@@ -131,44 +185,21 @@ def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe
     return recipe.changed(QUICK if quick else {}).changed(changes)
 
 
-def _work(recipe: Recipe, num_images: int) -> float:
-    """Estimate the computation of a run as the multiply-adds of its forward passes."""
-    return float(model_stats(recipe).multiply_adds * image_passes(recipe, num_images))
-
-
-def _check_disk(jobs: list[tuple[Recipe, int]], out: Path, progress: ComparisonProgress) -> None:
+def _check_disk(jobs: Sequence[tuple[Recipe, int]], out: Path, quiet: bool) -> None:
     """Check, before anything is trained, that there is enough disk space.
 
     Raises:
         FerlabError: if there is not.
     """
     needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
-    progress.print(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
+    if not quiet:
+        console().print(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise FerlabError(
             f"{out} has {free / 1e6:,.0f} MB free, but {needed / 1e6:,.0f} MB are needed. Choose another --out."
         )
-
-
-def _run(recipe: Recipe, seed: int, dataset: Dataset, out: Path, progress: ComparisonProgress) -> Entry:
-    """Train one recipe with one seed, unless it is finished, and score it on the test split, if there is one."""
-    path = out / "runs" / f"{recipe.name}-seed{seed}"
-    reason = None
-    progress.begin(f"{recipe.name}, seed {seed}")
-    try:
-        training = TrainingProgress(recipe, progress.quiet, progress)
-        result = train_recipe(recipe, dataset, path, seed, True, training).result()
-        if result and result.finished:
-            if dataset.has(Split.TEST) and result.test is None:
-                evaluate(path, dataset, Split.TEST)
-            _explain(RunFolder(path), dataset, progress)
-    except Exception as error:  # one failed run must not end the others
-        reason = str(error) or type(error).__name__
-        progress.print(f"failed: {reason.splitlines()[0]}")
-    progress.end()
-    return _entry(recipe, seed, len(dataset.take(Split.TRAIN)), RunFolder(path), out, reason)
 
 
 def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> None:
@@ -206,7 +237,7 @@ def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path
         architecture=recipe.architecture,
         seed=seed,
         status=status,
-        reason=reason.splitlines()[0] if reason else _stop_reason(recipe, status),
+        reason=reason or _stop_reason(recipe, status),
         run=Path(os.path.relpath(run.path.resolve(), out.resolve())).as_posix(),
         parameters=result.parameters,
         trainable_parameters=result.trainable_parameters,

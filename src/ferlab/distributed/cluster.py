@@ -28,6 +28,7 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    ray._private.worker._worker_logs_enabled = False  # Ray would report dead workers on standard output
     try:
         ray.init(
             address=address or "local",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferlab.backend import start_keras
 from ferlab.data import Dataset, Split
+from ferlab.engine import EndedRun, Engine, LocalEngine, PlannedRun
 from ferlab.errors import MissingExtraError, OutputError, RunError
 from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.formatting import short
@@ -50,6 +51,7 @@ def sweep(
     study: str | None = None,
     seed: int = 0,
     resume: bool = False,
+    engine: Engine | None = None,
     backend: str | None = None,
     quiet: bool = True,
     **changes: Any,
@@ -70,6 +72,7 @@ def sweep(
             it must share `out`, too.
         seed: seed of the search and of each training.
         resume: continue a sweep, or join one that another process runs.
+        engine: what runs the trials, such as `ferlab.distributed.engine.RayEngine`; None for this process.
         backend: `tensorflow` or `jax`.
         quiet: show no progress.
         changes: recipe fields to change in every trial.
@@ -97,11 +100,13 @@ def sweep(
     ranges = read_space(space, chosen)
     make_folder(out / "runs")
     remove_abandoned(out)
-    search = Search(_open_study(study or f"sqlite:///{out / 'sweep.db'}", chosen), chosen, data, ranges, out, seed)
+    opened = _open_study(study or f"sqlite:///{out / 'sweep.db'}", chosen)
+    search = Search(opened, chosen, data, ranges, out, seed, trials)
     search.check_settings()
-    interrupted = search.run(trials, quiet)
+    planned = search.planned()
+    outcomes = (engine or LocalEngine()).run(search, planned, max(0, trials - len(planned)), quiet)
     result = search.conclude()
-    if interrupted:
+    if outcomes.interrupted:
         raise KeyboardInterrupt
     return result
 
@@ -123,7 +128,7 @@ def _open_study(url: str, recipe: Recipe) -> "optuna.Study":
 
 @dataclass(frozen=True)
 class Search:
-    """One process of a sweep.
+    """One process of a sweep. An engine calls it to run one trial.
 
     Args:
         study: the study.
@@ -132,6 +137,7 @@ class Search:
         space: the fields to search.
         out: folder of the sweep.
         seed: seed of the search and of each training.
+        wanted: number of trials of the study.
     """
 
     study: "optuna.Study"
@@ -140,6 +146,7 @@ class Search:
     space: dict[str, Range | Choice]
     out: Path
     seed: int
+    wanted: int
 
     def check_settings(self) -> None:
         """Store what all trials of the study share, or check that it is the same.
@@ -163,44 +170,53 @@ class Search:
         if different:
             raise RunError(f"{self.out} contains a sweep with another {', '.join(different)}. Choose another --out.")
 
-    def run(self, wanted: int, quiet: bool) -> bool:
-        """Run trials until the study has as many as wanted. Returns whether Ctrl-C interrupted it."""
-        ended = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
-        progress = ComparisonProgress([1.0] * max(0, wanted - ended), quiet, first=ended)
-        while True:
-            with self._claimed(wanted) as trial:
-                if trial is None:
-                    return False
-                if not self._run_trial(trial, progress):
-                    return True
+    def planned(self) -> list[PlannedRun]:
+        """Return the runs of the trials that have not ended, and of those to come."""
+        known = self.study.get_trials(deepcopy=False)
+        left = [trial.number for trial in known if not trial.state.is_finished()]
+        return [PlannedRun(path=self._path(number)) for number in [*left, *range(len(known), self.wanted)]]
 
-    def _run_trial(self, trial: "optuna.Trial", progress: ComparisonProgress) -> bool:
-        """Run one trial to its end. Returns whether it ended; Ctrl-C leaves it to be resumed."""
+    def __call__(self, number: int, progress: ComparisonProgress) -> EndedRun | None:
+        """Claim a trial that no process runs, and run it to its end. Which trial that is does not depend on `number`.
+
+        Returns:
+            How it ended; None if no trial is left.
+
+        Raises:
+            KeyboardInterrupt: if Ctrl-C interrupted it. It can be resumed.
+        """
+        with self._claimed() as trial:
+            return None if trial is None else self._run_trial(trial, progress)
+
+    def _run_trial(self, trial: "optuna.Trial", progress: ComparisonProgress) -> EndedRun:
         import optuna
 
         changes = trial.params
         progress.begin(", ".join(f"{field}={short(value)}" for field, value in changes.items()))
-        run = RunFolder(self.out / _run_path(trial.number))
+        run, reason = RunFolder(self._path(trial.number)), None
         try:
             recipe = self.recipe.changed(changes)
             training = TrialProgress(recipe, progress, trial, run)
             result = train_recipe(recipe, self.dataset, run.path, self.seed, True, training).result()
             if result is None or not result.finished:
-                return False
+                raise KeyboardInterrupt
+            outcome = result.describe()
             self.study.tell(trial, result.selection_accuracy)
         except optuna.TrialPruned:
-            progress.print(f"pruned after epoch {len(RunFolder(run.path).history())}")
+            outcome = f"pruned after epoch {len(RunFolder(run.path).history())}"
+            progress.print(outcome)
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except (OutputError, RunError):  # the disk is full, or the folder was changed: the trial can be resumed
             raise
         except Exception as error:  # one failed trial must not end the others
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            progress.print(f"failed: {reason}")
+            outcome = f"failed: {reason}"
+            progress.print(outcome)
             trial.set_user_attr("reason", reason)
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         shutil.rmtree(run.state_file.parent, ignore_errors=True)  # three times the size of the model
         progress.end()
-        return True
+        return EndedRun(path=run.path, outcome=outcome, reason=reason)
 
     @contextmanager
     def _claiming(self) -> Iterator[None]:
@@ -211,7 +227,7 @@ class Search:
             yield
 
     @contextmanager
-    def _claimed(self, wanted: int) -> Iterator["optuna.Trial | None"]:
+    def _claimed(self) -> Iterator["optuna.Trial | None"]:
         """Claim a trial that no process runs: one that was interrupted, or else a new one.
 
         Yields:
@@ -219,7 +235,7 @@ class Search:
         """
         with ExitStack() as held:
             with self._claiming():
-                trial = self._resumable(held) or self._new(wanted, held)
+                trial = self._resumable(held) or self._new(held)
             yield trial
 
     def _resumable(self, held: ExitStack) -> "optuna.Trial | None":
@@ -239,12 +255,12 @@ class Search:
                 return trial
         return None
 
-    def _new(self, wanted: int, held: ExitStack) -> "optuna.Trial | None":
+    def _new(self, held: ExitStack) -> "optuna.Trial | None":
         """Create a trial, and lock it. Its values depend on the earlier trials and the seed alone."""
         import optuna
 
         number = len(self.study.get_trials(deepcopy=False))
-        if number >= wanted:
+        if number >= self.wanted:
             return None
         self.study.sampler = optuna.samplers.TPESampler(seed=1000 * self.seed + number)
         held.enter_context(self._lock(number))
@@ -256,8 +272,11 @@ class Search:
         for field, dimension in self.space.items():
             dimension.suggest(trial, field)
 
+    def _path(self, number: int) -> Path:
+        return self.out / _run_path(number)
+
     def _lock(self, number: int) -> AbstractContextManager[None]:
-        run = self.out / _run_path(number)
+        run = self._path(number)
         return exclusive(run, run.with_suffix(".lock"), RunError)
 
     def conclude(self) -> Sweep:
