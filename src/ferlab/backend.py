@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ferlab.errors import FerlabError, MissingExtraError
 
 BACKENDS = ("tensorflow", "jax")
+Devices = Literal["one", "all"]
 FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags in /proc/cpuinfo
 
 
@@ -73,6 +74,45 @@ def quiet_start() -> Iterator[None]:
         os.close(original)
 
 
+def count_devices(devices: Devices) -> int:
+    """Count the devices that each batch is to be divided among.
+
+    Raises:
+        FerlabError: with `all`, if the backend is not JAX.
+    """
+    if devices == "one":
+        return 1
+    import keras
+
+    if keras.config.backend() != "jax":
+        raise FerlabError("Training on all devices needs the backend jax. Pass --backend jax, or omit --devices.")
+    return len(keras.distribution.list_devices())
+
+
+@contextmanager
+def on_devices(devices: Devices) -> Iterator[None]:
+    """Divide each batch among devices during the context.
+
+    With `all`, every device holds the whole model and computes its part of each batch
+    (https://keras.io/api/distribution/data_parallel/).
+    """
+    if devices == "one":
+        yield
+        return
+    import keras
+
+    with keras.distribution.DataParallel(auto_shard_dataset=False).scope():
+        yield
+
+
+def num_devices() -> int:
+    """Return the number of devices that a batch is divided among now."""
+    import keras
+
+    distribution = keras.distribution.distribution()
+    return distribution.num_model_replicas if distribution else 1
+
+
 def resolve_policy(policy: str) -> str:
     """Resolve `auto` to `mixed_bfloat16` if the GPU or CPU supports bfloat16 natively, else to `float32`."""
     if policy != "auto":
@@ -87,8 +127,8 @@ def jit_setting() -> bool | str:
     return "auto" if keras.config.backend() == "jax" else False
 
 
-def describe() -> dict[str, Any]:
-    """Describe the device and the versions that a result depends on."""
+def describe(devices: Devices = "one") -> dict[str, Any]:
+    """Describe the devices and the versions that a result depends on."""
     import keras
     import numpy
 
@@ -100,7 +140,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "backend": backend,
         "versions": {"keras": keras.version(), backend: framework.__version__, "numpy": numpy.__version__},
-        "device": _device_name(),
+        "device": _device_name() if devices == "one" else f"{count_devices(devices)} x {_device_name()}",
         "cores": os.cpu_count(),
     }
 

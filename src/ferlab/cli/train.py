@@ -1,7 +1,7 @@
 """`ferlab train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,10 @@ def train(
     set_: SetOption = None,
     resume: ResumeOption = False,
     backend: BackendOption = None,
+    devices: Annotated[
+        Literal["one", "all"],
+        typer.Option(help="`all`: divide each batch among all GPUs. Needs the backend jax."),
+    ] = "one",
     *,
     reading: DataOptions,
     plugin: PluginOption = None,
@@ -44,7 +48,9 @@ def train(
     """
     load_plugins(plugin, backend)
     dataset, changes = reading.load(data), parse_changes(set_)
-    run = ferlab.train(recipe, dataset, out, seed=seed, resume=resume, backend=backend, quiet=quiet, **changes)
+    run = ferlab.train(
+        recipe, dataset, out, seed=seed, resume=resume, backend=backend, devices=devices, quiet=quiet, **changes
+    )
     result = run.result()
     if result is None or result.status == "interrupted":
         stop(f"Interrupted. Resume with the same command and --resume; complete epochs are kept in {out}.")

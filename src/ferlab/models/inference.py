@@ -6,6 +6,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ferlab.backend import num_devices
 from ferlab.errors import FerlabError, reason_of
 from ferlab.files import open_regular
 from ferlab.zip_files import check_inflation, open_zip
@@ -57,7 +58,9 @@ def predict_logits(model: "keras.Model", inputs: np.ndarray, batch_size: int = 6
     if inputs.ndim == 3:
         inputs = inputs[..., None]  # (N, 48, 48, 1); Keras casts each batch to float32
     if keras.config.backend() != "tensorflow":
-        return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+        missing = -len(inputs) % num_devices()  # every batch must be divisible among the devices
+        padded = np.concatenate([inputs, np.repeat(inputs[:1], missing, axis=0)]) if missing else inputs
+        return np.asarray(model.predict(padded, batch_size=batch_size, verbose=0), np.float32)[: len(inputs)]
     # For a few batches of a deep network, TensorFlow runs faster eagerly than it traces the graph.
     starts = range(0, len(inputs), batch_size)
     batches = (model(inputs[start : start + batch_size].astype(np.float32), training=False) for start in starts)

@@ -28,6 +28,8 @@ class BatchStream:
         batch_size: images per batch; the last batch of a pass may be smaller.
         augmentation: random changes.
         seed: seed of the order, the augmentation and mixup.
+        devices: number of devices that each batch is divided among. `batch_size` must be a multiple of it, and the last
+            images of a pass that cannot be divided are left out.
         mixup: parameter of the Beta distribution of each batch's mixing weight; 0 disables mixup.
         clean_from: the first step on images that are only flipped, without mixup.
         teacher: a function from images `(B, 48, 48, 1)` float32 to probabilities `(B, K)`.
@@ -43,6 +45,7 @@ class BatchStream:
         batch_size: int,
         augmentation: Augmentation,
         seed: int,
+        devices: int = 1,
         mixup: float = 0.0,
         clean_from: float = math.inf,
         teacher: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -54,7 +57,8 @@ class BatchStream:
         self.batch_size = batch_size
         self.augmentation = augmentation
         self.seed = seed
-        self.steps_per_pass = -(-len(images) // batch_size)
+        self.images_per_pass = len(images) - len(images) % devices
+        self.steps_per_pass = -(-self.images_per_pass // batch_size)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def indices(self, step: int) -> np.ndarray:
@@ -62,7 +66,7 @@ class BatchStream:
         passes, position = divmod(step, self.steps_per_pass)
         if self._order[0] != passes:
             generator = np.random.default_rng([self.seed, ORDER, passes])
-            self._order = (passes, generator.permutation(len(self.images)))
+            self._order = (passes, generator.permutation(len(self.images))[: self.images_per_pass])
         return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def iterate(self, first_step: int) -> Iterator[Batch]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferlab import backend as backends
+from ferlab.backend import Devices
 from ferlab.data import Dataset, Split
-from ferlab.errors import RunError, TrainingError
+from ferlab.errors import RecipeError, RunError, TrainingError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
@@ -58,6 +59,7 @@ class Job:
         selected_on: the splits that the best epoch is selected on.
         teachers: teachers for distillation.
         build: builds the model to start from, always the same; None for the architecture of the recipe.
+        devices: the devices that each batch is divided among.
     """
 
     run: RunFolder
@@ -68,6 +70,7 @@ class Job:
     selected_on: tuple[Split, ...]
     teachers: tuple[TrainedModel, ...]
     build: "Callable[[], keras.Model] | None" = None
+    devices: Devices = "one"
 
 
 def train(
@@ -78,6 +81,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     backend: str | None = None,
+    devices: Devices = "one",
     quiet: bool = True,
     **changes: Any,
 ) -> RunFolder:
@@ -90,6 +94,8 @@ def train(
         seed: seed of initial weights, order, augmentation and dropout.
         resume: continue the run in `out`, if there is one. A finished run is not changed.
         backend: `tensorflow` or `jax`; None for the current one.
+        devices: `all` to divide each batch among all GPUs, on the backend `jax`. The images of a last, smaller batch
+            that cannot be divided evenly are left out; which ones differs in each pass.
         quiet: show no progress.
         changes: recipe fields to change, as in `Recipe.changed`.
 
@@ -107,7 +113,7 @@ def train(
     """
     backends.start_keras(backend)
     recipe = (get_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes)
-    return train_recipe(recipe, dataset, Path(out), seed, resume, TrainingProgress(recipe, quiet))
+    return train_recipe(recipe, dataset, Path(out), seed, resume, TrainingProgress(recipe, quiet), devices=devices)
 
 
 def train_recipe(
@@ -118,6 +124,7 @@ def train_recipe(
     resume: bool,
     progress: TrainingProgress,
     build: "Callable[[], keras.Model] | None" = None,
+    devices: Devices = "one",
 ) -> RunFolder:
     """Train a recipe, and report to a given progress. Arguments and errors are those of `train`.
 
@@ -129,7 +136,8 @@ def train_recipe(
     if result and result.finished:
         _check_same_run(run, recipe, dataset, seed, resume)
         return run
-    job = replace(_resolve(run, recipe, dataset, seed), build=build)
+    _check_batch_size(recipe, backends.count_devices(devices))
+    job = replace(_resolve(run, recipe, dataset, seed), build=build, devices=devices)
     with run.lock():
         _begin(job, resume)
         try:
@@ -139,6 +147,14 @@ def train_recipe(
             run.write_result(failed)
             raise
     return run
+
+
+def _check_batch_size(recipe: Recipe, devices: int) -> None:
+    if recipe.batch_size % devices:
+        raise RecipeError(
+            f"A batch of {recipe.batch_size} images cannot be divided among {devices} devices. Change it, for example "
+            f"with --set batch_size={devices * max(1, round(recipe.batch_size / devices))}."
+        )
 
 
 def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
@@ -162,7 +178,7 @@ def _begin(job: Job, resume: bool) -> None:
         _check_same_code(job)
         return
     environment = Environment(
-        **backends.describe(),
+        **backends.describe(job.devices),
         policy=job.policy,
         seed=job.seed,
         dataset=job.dataset.summary(),
@@ -212,17 +228,22 @@ def _train(job: Job, progress: TrainingProgress) -> None:
     keras.config.set_dtype_policy(job.policy)
     try:
         progress.start(job.policy)
-        num_classes = len(job.dataset.class_names)
-        built = job.build() if job.build else build_trainable(job.recipe.architecture, num_classes, **job.recipe.model)
-        model = fuse_batch_normalization(built)
-        inputs = _prepare_inputs(job, model, progress)
-        status = _fit(job, inputs, progress)
+        with backends.on_devices(job.devices):
+            model = fuse_batch_normalization(_built(job))
+            inputs = _prepare_inputs(job, model, progress)
+            status = _fit(job, inputs, progress)
     finally:
         keras.config.set_dtype_policy("float32")
         progress.stop()
     if job.run.history():
         result = _finish(job, model, inputs, status)
         progress.finished(result)
+
+
+def _built(job: Job) -> "keras.Model":
+    if job.build:
+        return job.build()
+    return build_trainable(job.recipe.architecture, len(job.dataset.class_names), **job.recipe.model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +301,7 @@ def _stream(job: Job, training: Dataset, inputs: np.ndarray) -> BatchStream:
         image_targets(recipe, training),
         image_weights(recipe, training),
         batch_size=recipe.batch_size,
+        devices=backends.num_devices(),
         augmentation=recipe.augmentation if inputs.ndim == 3 else Augmentation(),
         seed=job.seed,
         mixup=recipe.mixup,
