@@ -118,6 +118,7 @@ def test_errors_are_one_line_and_exit_with_1() -> None:
 def test_wrong_usage_exits_with_2() -> None:
     assert run("train", "study_newmodel").exit_code == 2
     assert run("evaluate", "x", "--data", "demo", "--split", "private").exit_code == 2
+    assert run("compare", "fair_newmodel", "--cpus-per-run", "1").exit_code == 2, "it needs --engine ray"
     assert run("train", "study_newmodel", "--data", "demo", "--out", "x", "--set", "epochs").exit_code == 2
 
 

@@ -72,7 +72,7 @@ def test_a_sweep_survives_the_death_of_a_worker_and_of_a_node(
 def test_runs_that_no_node_can_hold_are_refused_on_this_machine(
     cluster: LocalCluster, plugin: Path, small: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(ClusterError, match="A run needs 1 CPU cores and 8 GPUs, which this machine does not have"):
+    with pytest.raises(ClusterError, match="A run needs 1 CPU core and 8 GPUs, which this machine does not have"):
         compare(["tiny_quick"], small, tmp_path / "out", engine=RayEngine(gpus_per_run=8), **CHANGES)
 
 

@@ -168,7 +168,11 @@ class EngineOptions:
     ] = None
     cpus_per_run: Annotated[
         int | None,
-        typer.Option(metavar="N", help="With `--engine ray`: CPU cores per training. [default: all of a node]", min=1),
+        typer.Option(
+            metavar="N",
+            help="With `--engine ray`: CPU cores per training. [default: all of a node, or 1 with GPUs]",
+            min=1,
+        ),
     ] = None
     gpus_per_run: Annotated[
         float, typer.Option(metavar="N", help="With `--engine ray`: GPUs per training, such as 0.25.", min=0)

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ferlab.errors import ClusterError, MissingExtraError, reason_of
+
+CONNECT_SECONDS = 10.0
 
 
 @contextmanager
@@ -28,6 +31,8 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address:
+        _check_reachable(address)
     ray._private.worker._worker_logs_enabled = False  # Ray would report dead workers on standard output
     try:
         ray.init(
@@ -37,9 +42,32 @@ def connected(address: str | None = None) -> Iterator[None]:
             log_to_driver=False,
         )
     except Exception as error:  # each kind of address has its own exceptions
-        where = "Ray cannot be started here" if address is None else f"The Ray cluster {address} cannot be reached"
-        raise ClusterError(f"{where}: {reason_of(error)}. Check it with `ray status`, or use --engine local.") from None
+        if address:
+            raise _unreachable(address, error) from None
+        raise ClusterError(f"Ray cannot be started here: {reason_of(error)}. Use --engine local.") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Check that something listens at an address with a port: Ray itself would try for several minutes.
+
+    Raises:
+        ClusterError: if not.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from None
+
+
+def _unreachable(address: str, error: Exception) -> ClusterError:
+    return ClusterError(
+        f"The Ray cluster {address} cannot be reached: {reason_of(error)}. Check the address with `ray status`, or "
+        "omit --address to start Ray on this machine."
+    )

@@ -15,6 +15,7 @@ from ferlab.distributed.study import with_shared_study
 from ferlab.engine import EndedRun, Outcomes, PlannedRun, Task
 from ferlab.errors import ClusterError, RunError
 from ferlab.files import make_folder
+from ferlab.formatting import counted
 from ferlab.plugins import load_plugin, loaded_plugins
 from ferlab.progress import ComparisonProgress
 from ferlab.search.sweep import Search
@@ -37,8 +38,8 @@ class RayEngine:
 
     Args:
         address: address of a running cluster, such as `auto` or `ray://head:10001`; None to start Ray on this machine.
-        cpus_per_run: CPU cores of each run; None for all cores of a node, as without Ray. With another number, results
-            can differ from those without Ray in the last digits.
+        cpus_per_run: CPU cores of each run; None for all cores of a node, as without Ray, or one core beside GPUs.
+            Another number of threads adds up in another order, so that the results differ from those without Ray.
         gpus_per_run: GPUs of each run, such as 0.25 for four runs that share one.
     """
 
@@ -86,9 +87,11 @@ class RayEngine:
         import ray
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        cpus = self.cpus_per_run or int(min((node["CPU"] for node in nodes), default=1))
+        cpus = self.cpus_per_run or (1 if self.gpus_per_run else min((int(node["CPU"]) for node in nodes), default=0))
+        if not cpus:
+            raise ClusterError("The cluster has no node with CPU cores yet. Say with --cpus-per-run what a run needs.")
         if not any(node["CPU"] >= cpus and node.get("GPU", 0) >= self.gpus_per_run for node in nodes):
-            needed = f"{cpus} CPU cores" + (f" and {self.gpus_per_run:g} GPUs" if self.gpus_per_run else "")
+            needed = counted(cpus, "CPU core") + (f" and {self.gpus_per_run:g} GPUs" if self.gpus_per_run else "")
             if self.address is None:
                 raise ClusterError(f"A run needs {needed}, which this machine does not have.")
             progress.print(f"No node has {needed} yet. Waiting for one.")
