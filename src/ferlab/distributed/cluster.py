@@ -16,8 +16,8 @@ def connected(address: str | None = None) -> Iterator[None]:
     """Be connected to Ray, and disconnect at the end. A connection that this process already has is used and kept.
 
     Args:
-        address: address of a running cluster, such as `ray://head:10001`, `10.0.0.1:6379` or `auto`; None to start Ray
-            on this machine.
+        address: address of a running cluster that this machine is a node of, such as `10.0.0.1:6379`; `auto` to find
+            it; None to start Ray on this machine.
 
     Raises:
         ClusterError: if the cluster cannot be reached.
@@ -31,16 +31,14 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    ray._private.worker._worker_logs_enabled = False  # Ray would report dead workers on standard output
     if address:
         _check_reachable(address)
-    ray._private.worker._worker_logs_enabled = False  # Ray would report dead workers on standard output
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        if address:
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        else:
+            ray.init("local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
     except Exception as error:  # each kind of address has its own exceptions
         if address:
             raise _unreachable(address, error) from None
@@ -68,6 +66,6 @@ def _check_reachable(address: str) -> None:
 
 def _unreachable(address: str, error: Exception) -> ClusterError:
     return ClusterError(
-        f"The Ray cluster {address} cannot be reached: {reason_of(error)}. Check the address with `ray status`, or "
-        "omit --address to start Ray on this machine."
+        f"The Ray cluster {address} cannot be reached: {reason_of(error)}. Check the address with `ray status`, and "
+        "set RAY_AUTH_MODE=token if the cluster asks for a token."
     )

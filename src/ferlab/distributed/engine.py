@@ -37,7 +37,7 @@ class RayEngine:
     nodes need the same version of ferlab, and see the output folder at the same path.
 
     Args:
-        address: address of a running cluster, such as `auto` or `ray://head:10001`; None to start Ray on this machine.
+        address: address of a running cluster, or `auto`; None to start Ray on this machine.
         cpus_per_run: CPU cores of each run; None for all cores of a node, as without Ray, or one core beside GPUs.
             Another number of threads adds up in another order, so that the results differ from those without Ray.
         gpus_per_run: GPUs of each run, such as 0.25 for four runs that share one.
