@@ -50,7 +50,8 @@ def fair_mobilenetv2() -> Recipe:
 
 def fair_resnet50() -> Recipe:
     """ResNet50 from scratch."""
-    return _fair("resnet50", 1e-3, "ResNet50 from scratch, all layers trained")
+    recipe = _fair("resnet50", 1e-3, "ResNet50 from scratch, all layers trained")
+    return replace(recipe, expected_accuracy=0.6289, expected_source="PublicTest, one seed: docs/log.md")
 
 
 def fair_vgg16() -> Recipe:
