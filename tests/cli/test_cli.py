@@ -167,12 +167,29 @@ def test_compare_without_recipes_begins_with_the_four_architectures(tmp_path: Pa
     assert lines[1] == "[1/4] fair_newmodel, seed 0\n"
 
 
+NORMALIZED = """
+import keras
+from ferlab.recipes import Recipe
+
+
+def build(num_classes):
+    images = keras.Input((48, 48, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, strides=4)(images))
+    x = keras.layers.Dropout(0.1)(keras.layers.Flatten()(x))
+    return keras.Model(images, keras.layers.Dense(num_classes, dtype="float32")(x))
+
+
+def normalized_quick() -> Recipe:
+    return Recipe(architecture="normalized", epochs=2, steps_per_epoch=4, batch_size=16, ema=0.5)
+"""
+
+
 @pytest.mark.slow
 def test_training_on_the_jax_backend(small_table: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
-    budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16", "--set", "ema=0.5")
-    arguments = ("train", "fair_newmodel", "--data", str(small_table), "--out", str(tmp_path / "run"), *budget)
-    trained = run_as_process(*arguments, "--backend", "jax", "--quiet")
+    (plugin := tmp_path / "normalized.py").write_text(NORMALIZED)
+    arguments = ("train", "normalized_quick", "--plugin", str(plugin), "--data", str(small_table))
+    trained = run_as_process(*arguments, "--out", str(tmp_path / "run"), "--backend", "jax", "--quiet")
     assert trained.returncode == 0, trained.stderr
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["backend"] == "jax"
