@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import ferlab
 from ferlab.errors import FerlabError, MissingExtraError
 
 BACKENDS = ("tensorflow", "jax")
@@ -135,7 +136,7 @@ def describe(devices: Devices = "one") -> dict[str, Any]:
     backend = keras.config.backend()
     framework = sys.modules[backend]
     return {
-        "ferlab": importlib.metadata.version("ferlab"),
+        "ferlab": ferlab.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "backend": backend,
