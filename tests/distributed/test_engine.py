@@ -35,35 +35,35 @@ def plugin(tmp_path: Path):
 def test_a_comparison_survives_the_death_of_a_worker_and_of_a_node(
     cluster: LocalCluster, plugin: Path, small: Dataset, tmp_path: Path
 ) -> None:
-    expected = compare(["tiny_quick"], small, tmp_path / "local", seeds=3, **CHANGES)
+    expected = compare(["tiny_quick"], small, tmp_path / "local", seeds=2, **CHANGES)
     out = tmp_path / "ray"
     with ThreadPoolExecutor() as executor:
-        job = executor.submit(compare, ["tiny_quick"], small, out, seeds=3, engine=RayEngine(), **CHANGES)
+        job = executor.submit(compare, ["tiny_quick"], small, out, seeds=2, engine=RayEngine(), **CHANGES)
         wait_until(lambda: epochs(out / "runs" / "tiny_quick-seed0") >= 2, job)
         cluster.kill_worker("_run_task")
         wait_until(lambda: epochs(out / "runs" / "tiny_quick-seed1") >= 4, job)
         cluster.replace_node()
         found = job.result()
     assert comparable(found) == comparable(expected)
-    assert [len(RunFolder(out / entry.run).history()) for entry in found.entries if entry.run] == [8, 8, 8]
+    assert [len(RunFolder(out / entry.run).history()) for entry in found.entries if entry.run] == [8, 8]
 
 
 def test_a_sweep_survives_the_death_of_a_worker_and_of_a_node(
     cluster: LocalCluster, plugin: Path, small: Dataset, tmp_path: Path
 ) -> None:
-    space, trials = write(tmp_path, SPACE, "space.toml"), 4
+    space, trials = write(tmp_path, SPACE, "space.toml"), 3
     expected = sweep("tiny_quick", small, space, tmp_path / "local", trials=trials, **CHANGES)
     out = tmp_path / "ray"
     with ThreadPoolExecutor() as executor:
         job = executor.submit(sweep, "tiny_quick", small, space, out, trials=trials, engine=RayEngine(), **CHANGES)
         wait_until(lambda: epochs(out / "runs" / "trial-0000") >= 1, job)
         cluster.kill_worker("_run_task")
-        wait_until(lambda: epochs(out / "runs" / "trial-0002") >= 1, job)
+        wait_until(lambda: epochs(out / "runs" / "trial-0001") >= 1, job)
         cluster.replace_node()
         found = job.result()
     assert [trial.changes for trial in found.trials] == [trial.changes for trial in expected.trials]
     completed = {trial.number: trial for trial in found.trials if trial.status == "completed"}
-    assert {trial.status for trial in found.trials} <= {"completed", "pruned"}
+    assert completed and {trial.status for trial in found.trials} <= {"completed", "pruned"}
     for trial in expected.trials:
         if trial.status == "completed" and trial.number in completed:
             assert trial.accuracies == completed[trial.number].accuracies
