@@ -1,8 +1,8 @@
 """`ShardedJob`: a prediction job in a folder, divided into shards that workers do one at a time.
 
-The folder has `job.json`, written when all inputs are listed; `inputs/000000.json`, the images of each shard; and
+The folder has `_job.json`, written when all inputs are listed; `_inputs/000000.json`, the images of each shard; and
 `part-000000.parquet`, the rows of each finished shard. A part is written whole or not at all, so each image has exactly
-one outcome, whatever is killed.
+one outcome, whatever is killed. Readers of Parquet folders ignore names that begin with an underscore.
 """
 
 import json
@@ -19,13 +19,13 @@ from ferlab.json_files import decode_json
 from ferlab.predict.job import Setting, changed_settings
 
 SCHEMA = 1
-JOB_FILE = "job.json"
+JOB_FILE = "_job.json"
 PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
 def inputs_file(shard: int) -> str:
     """Return the name of the file with the images of a shard."""
-    return f"inputs/{shard:06}.json"
+    return f"_inputs/{shard:06}.json"
 
 
 def part_file(shard: int) -> str:
