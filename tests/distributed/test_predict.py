@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-import ray
-from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
 import ferlab.distributed.predict
@@ -16,6 +14,7 @@ from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.distributed.storage import Storage
 from ferlab.distributed.worker import ShardResult, Worker
+from tests.distributed.conftest import LocalCluster
 from tests.scenes import encoded
 
 DIES_ONCE, DIES_ALWAYS = 1, 3  # shards
@@ -41,8 +40,10 @@ class DyingWorker(Worker):
 
 @pytest.mark.ray
 def test_no_image_is_lost_or_predicted_twice_when_workers_die(
-    cluster: Cluster, demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: LocalCluster, demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from ray import cloudpickle
+
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(24):
@@ -50,7 +51,7 @@ def test_no_image_is_lost_or_predicted_twice_when_workers_die(
     (photos / "05.png").write_bytes(b"not an image")
     command = ["predict", str(photos), "--detector", "none"]
     ray_options = ["--engine", "ray", "--shard-size", "5", "--workers", "2", "--out", str(out)]
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ferlab.distributed.predict, "Worker", DyingWorker)
 
     first = CliRunner().invoke(app, [*command, *ray_options])

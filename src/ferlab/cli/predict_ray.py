@@ -37,21 +37,25 @@ class PredictRayOptions:
         typer.Option(help="`local`: this process. `ray`: worker processes on Ray, for millions of images."),
     ] = "local"
     address: Annotated[
-        str | None, typer.Option(help="With Ray: address of a running cluster. [default: Ray starts on this machine]")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="With `--engine ray`: a running cluster. [default: start Ray here]"),
     ] = None
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="With Ray: worker processes. [default: all CPUs]", min=1)
+        int | None, typer.Option(metavar="N", help="With `--engine ray`: worker processes. [default: all CPUs]", min=1)
     ] = None
     cpus_per_worker: Annotated[
-        int | None, typer.Option(metavar="N", help="With Ray: CPUs and threads per worker. [default: 1]", min=1)
+        int | None,
+        typer.Option(metavar="N", help="With `--engine ray`: CPUs and threads per worker. [default: 1]", min=1),
     ] = None
     column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With Ray: column of tables that has paths, URLs or image bytes."),
+        typer.Option(metavar="NAME", help="With `--engine ray`: column of tables that has paths, URLs or image bytes."),
     ] = None
     shard_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"With Ray: images per file of --out. [default: {SHARD_SIZE}]", min=1),
+        typer.Option(
+            metavar="N", help=f"With `--engine ray`: images per file of --out. [default: {SHARD_SIZE}]", min=1
+        ),
     ] = None
 
     def reject(self) -> None:

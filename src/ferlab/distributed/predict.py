@@ -1,7 +1,5 @@
 """`predict_shards`: predict the shards of a job with workers on a Ray cluster, and replace workers that die."""
 
-import contextlib
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -105,8 +103,7 @@ def predict_shards(
             min_confidence=min_confidence,
         )
 
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # where Ray reports that a worker died
-        yield from _Pool(job, remaining, start).run(min(workers, len(remaining)))
+    yield from _Pool(job, remaining, start).run(min(workers, len(remaining)))
 
 
 class _Pool:
