@@ -38,6 +38,24 @@ class DyingWorker(Worker):
         return super().predict(shard)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "ray"], "needs --out, a folder"),
+        (["--engine", "ray", "--out", "o", "--format", "csv"], "writes Parquet only"),
+        (["--engine", "ray", "--out", "o", "--annotate", "a"], "needs --engine local"),
+        (["--engine", "ray", "--out", "o", "--resume", "--retry-errors"], "needs --engine local"),
+        (["--engine", "ray", "--out", "o", "-"], "cannot read standard input"),
+        (["--workers", "2"], "needs --engine ray"),
+        (["--column", "image"], "needs --engine ray"),
+    ],
+)
+def test_options_of_the_other_engine_are_refused(options: list[str], message: str) -> None:
+    refused = CliRunner().invoke(app, ["predict", "photo.jpg", *options])
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+
+
 @pytest.mark.ray
 def test_no_image_is_lost_or_predicted_twice_when_workers_die(
     cluster: LocalCluster, demo: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
