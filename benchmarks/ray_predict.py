@@ -48,28 +48,28 @@ def main() -> None:
         folder = Path(name)
         source = make_files(folder, arguments.images)
         local = run(folder, [str(source), "--detector", arguments.detector], folder / "local.parquet", arguments.images)
-        rows, speeds = {"local engine": local.images_per_second}, {"local": local.images_per_second}
+        rows, speeds = {"images/s: local engine": local.images_per_second}, {"local": local.images_per_second}
         inputs = make_table(folder, source) if arguments.input == "table" else source
         command = [str(inputs), "--detector", arguments.detector, "--engine", "ray"]
         command += ["--shard-size", str(arguments.shard_size)]
         for workers in arguments.workers:
             out = folder / f"ray-{workers}"
             measured = run(folder, [*command, "--workers", str(workers)], out, arguments.images)
-            rows[f"Ray, {workers} workers"] = speeds[str(workers)] = measured.images_per_second
+            rows[f"images/s: Ray, {workers} workers"] = speeds[str(workers)] = measured.images_per_second
         command += ["--workers", str(max(arguments.workers))]
         killed = kill_and_resume(folder, command, folder / "killed", arguments.images)
         outcomes = count_outcomes(folder / "killed", arguments.images)
-    memory = {f"memory, MB: {name}": value for name, value in measured.thirds().items()}
-    rows |= {"first rows with Ray, s": measured.starting, **memory, **killed, **outcomes}
+    memory = {f"MB: {name}": value for name, value in measured.thirds().items()}
+    rows |= {"seconds until the first rows with Ray": measured.starting, **memory, **killed, **outcomes}
     ratios = {
         f"Ray, {workers} workers / local": speeds[str(workers)] / speeds["local"] for workers in arguments.workers
     }
     ratios |= {
-        f"memory, last / first third: {process}": memory[f"memory, MB: {process}, last third"]
-        / memory[f"memory, MB: {process}, first third"]
+        f"memory, last / first third: {process}": memory[f"MB: {process}, last third"]
+        / memory[f"MB: {process}, first third"]
         for process in ("command", "workers")
     }
-    report("ray_predict", rows, "images/s, s, MB or images", ratios, arguments.json)
+    report("ray_predict", rows, "", ratios, arguments.json)
 
 
 def make_files(folder: Path, number: int) -> Path:
@@ -106,7 +106,7 @@ class Measured:
     Args:
         starting: seconds until the first rows.
         images_per_second: after the first rows.
-        command: resident megabytes of the command, each second after the first rows.
+        command: resident megabytes of the command, each second after the first rows, while there are workers.
         workers: those of its largest worker.
     """
 
@@ -132,9 +132,9 @@ def run(folder: Path, arguments: list[str], out: Path, images: int) -> Measured:
     while process.poll() is None:
         if not begun and (first := images_done(out)):
             begun = time.time()
-        if begun:
+        if begun and (largest := max(map(resident_megabytes, workers_of(process.pid)), default=0.0)):
             measured.command.append(resident_megabytes(process.pid))
-            measured.workers.append(max(map(resident_megabytes, workers_of(process.pid)), default=0.0))
+            measured.workers.append(largest)
         time.sleep(SAMPLE_SECONDS if begun else SAMPLE_SECONDS / 20)
     if process.returncode:
         raise SystemExit(f"ferlab predict {' '.join(arguments)} failed")
