@@ -49,6 +49,7 @@ def live_bars(output: Console, disable: bool) -> Progress:
         console=output,
         disable=disable,
         transient=True,
+        speed_estimate_period=300,  # seconds; the images of a shard are counted together
     )
 
 

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,15 +24,16 @@ from ferlab.cli.options import (
     parse_prior,
     stop,
 )
+from ferlab.cli.predict_ray import PredictRayOptions, predict_on_ray, summary
 from ferlab.errors import ImageError
-from ferlab.formatting import counted, duration
 from ferlab.images.detection import SEARCH_SIZE
 from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
 from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
 from ferlab.predict.batch import write_predictions
-from ferlab.predict.job import Job
+from ferlab.predict.job import Job, Setting
 from ferlab.predict.packaged import DEFAULT_MODEL
+from ferlab.predict.predictor import Predictor
 from ferlab.predict.table import open_writer
 from ferlab.progress import bar, console
 
@@ -56,7 +57,9 @@ def predict(
         Literal["table", "csv", "jsonl", "parquet"] | None,
         typer.Option("--format", help="Output format. [default: by the suffix of --out, or `table`]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Output file. [default: standard output]")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Output file; with Ray, a folder. [default: standard output]")
+    ] = None,
     annotate: Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder for annotated images.")] = None,
     min_confidence: MinConfidenceOption = 0.0,
     class_prior: ClassPriorOption = None,
@@ -70,6 +73,8 @@ def predict(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image cannot be read.")] = False,
     quiet: QuietOption = False,
+    *,
+    ray: PredictRayOptions,
 ) -> None:
     """Predict the emotions of all faces in images.
 
@@ -80,9 +85,18 @@ def predict(
     Process a folder of any size and write a table. Continue an interrupted job with `--resume`:
 
         ferlab predict photos --recursive --out faces.csv --annotate annotated
+
+    Predict on millions of images, in folders, lists and tables, on the machines of a Ray cluster:
+
+        ferlab predict images.parquet --column path --engine ray --address auto --out faces
     """
     _check_resume(paths, out, resume, retry_errors)
-    images = _images(paths, recursive, annotate)
+    if ray.engine == "local":
+        ray.reject()
+        images = _images(paths, recursive, annotate)
+    else:
+        _check_ray(paths, out, file_format, annotate, retry_errors)
+        images = {}  # listed as a stream
     predictor = ferlab.Predictor(
         model,
         detector,
@@ -92,10 +106,34 @@ def predict(
         class_prior=parse_prior(class_prior),
         allow_urls=any(map(is_url, paths)),
     )
-    settings = {**predictor.settings, "min_confidence": min_confidence}
+    if ray.engine == "ray" and out:
+        counts = predict_on_ray(
+            paths, predictor, out, ray, min_confidence=min_confidence, recursive=recursive, resume=resume, quiet=quiet
+        )
+    else:
+        settings = {**predictor.settings, "min_confidence": min_confidence}
+        job = _job(out, settings, images, resume, retry_errors) if out else None
+        counts = _predict_here(images, predictor, job, file_format, annotate, min_confidence, quiet)
+    if strict and counts["error"]:
+        raise typer.Exit(1)
+
+
+def _job(out: str, settings: Mapping[str, Setting], images: Collection[object], resume: bool, retry: bool) -> Job:
     sources = set(map(str, images))
-    job = Job(table=out, settings=settings, sources=sources, resume=resume, retry_errors=retry_errors) if out else None
-    start = time.monotonic()
+    return Job(table=Path(out), settings=settings, sources=sources, resume=resume, retry_errors=retry)
+
+
+def _predict_here(
+    images: Mapping[Path | str | ImageSource, Path],
+    predictor: Predictor,
+    job: Job | None,
+    file_format: str | None,
+    annotate: Path | None,
+    min_confidence: float,
+    quiet: bool,
+) -> Counter[str]:
+    """Predict in this process. Returns the number of rows with each status."""
+    out, start = job.table if job else None, time.monotonic()
     try:
         with (
             job.lock() if job else nullcontext(),
@@ -109,13 +147,26 @@ def predict(
     except KeyboardInterrupt:
         hint = f" {out} contains the finished images. Run the same command with --resume to continue." if out else ""
         stop(f"Interrupted.{hint}")
-    summary = _summary(remaining, counts, time.monotonic() - start)
-    console().print(summary + (f"; {len(images) - remaining:,} already done" if remaining < len(images) else ""))
-    if strict and counts["error"]:
-        raise typer.Exit(1)
+    done = f"; {len(images) - remaining:,} already done" if remaining < len(images) else ""
+    console().print(summary(remaining, counts, time.monotonic() - start) + done)
+    return counts
 
 
-def _check_resume(paths: Sequence[str], out: Path | None, resume: bool, retry_errors: bool) -> None:
+def _check_ray(
+    paths: Sequence[str], out: str | None, file_format: str | None, annotate: Path | None, retry_errors: bool
+) -> None:
+    if not out:
+        raise typer.BadParameter("needs --out, a folder.", param_hint="--engine ray")
+    if STANDARD_INPUT in paths:
+        raise typer.BadParameter("cannot read standard input.", param_hint="--engine ray")
+    if file_format not in (None, "parquet"):
+        raise typer.BadParameter("writes Parquet only.", param_hint="--engine ray")
+    for option, value in (("--annotate", annotate), ("--retry-errors", retry_errors)):
+        if value:
+            raise typer.BadParameter("needs --engine local.", param_hint=option)
+
+
+def _check_resume(paths: Sequence[str], out: str | None, resume: bool, retry_errors: bool) -> None:
     if retry_errors and not resume:
         raise typer.BadParameter("needs --resume.", param_hint="--retry-errors")
     if resume and not out:
@@ -136,10 +187,3 @@ def _images(arguments: Sequence[str], recursive: bool, exclude: Path | None) -> 
         images[url] = Path(f"url{number}-" + re.sub(r"[^\w.-]+", "-", url)[-100:])
     paths = [argument for argument in arguments if argument != STANDARD_INPUT and not is_url(argument)]
     return images | list_images(paths, recursive=recursive, exclude=exclude) if paths else images
-
-
-def _summary(images: int, counts: Counter[str], seconds: float) -> str:
-    return (
-        f"{counted(images, 'image')} in {duration(seconds)}: {counted(counts['ok'] + counts['uncertain'], 'face')}, "
-        f"{counted(counts['no_face'], 'image')} without a face, {counts['error']:,} unreadable"
-    )

@@ -64,8 +64,12 @@ def _walk(path: Path, real: Path, above: frozenset[Path]) -> Iterator[Folder]:
     folder = _list(path, above := above.union((real, *real.parents)))
     yield folder
     for subfolder in folder.subfolders:
-        is_link = subfolder.is_symlink()
-        yield from _walk(subfolder, Path(os.path.realpath(subfolder)) if is_link else real / subfolder.name, above)
+        yield from _walk(subfolder, _real(subfolder, real), above)
+
+
+def _real(subfolder: Path, real: Path) -> Path:
+    """Return the real path of a folder, or of a link to one, in a folder with a real path."""
+    return Path(os.path.realpath(subfolder)) if subfolder.is_symlink() else real / subfolder.name
 
 
 def _list(path: Path, above: frozenset[Path]) -> Folder:
@@ -131,16 +135,35 @@ def _list_path(path: Path, recursive: bool, exclude: Path | None) -> dict[Path, 
 
 
 def _list_folder(root: Path, recursive: bool, exclude: Path | None) -> list[Path]:
-    files: list[Path] = []
     left_out = exclude.resolve() if exclude else None
-    for folder in walk(root):
-        if not recursive and folder.path != root:
-            break
-        if not left_out or not _is_inside(folder.path, left_out) or _is_inside(root, left_out):
-            files += [*folder.images, *(path for path, _ in folder.problems)]
-    if files == [root]:
-        os.scandir(root).close()  # raises the reason why it cannot be opened
-    return sorted(files)
+    if left_out and _is_inside(root, left_out):
+        left_out = None
+    return list(images_of(root, recursive=recursive, exclude=left_out))
+
+
+def images_of(root: Path, *, recursive: bool = False, exclude: Path | None = None) -> Iterator[Path]:
+    """Yield the image files of a folder in sorted order, with only the names of open folders in memory.
+
+    Args:
+        root: the folder.
+        recursive: whether to search subfolders, and links to folders.
+        exclude: the real path of a subfolder to leave out.
+
+    Raises:
+        OSError: if the folder cannot be opened. Subfolders that cannot be opened are listed like files.
+    """
+    os.scandir(root).close()  # raises the reason why it cannot be opened
+    yield from _images_of(root, Path(os.path.realpath(root)), frozenset(), recursive, exclude)
+
+
+def _images_of(path: Path, real: Path, above: frozenset[Path], recursive: bool, exclude: Path | None) -> Iterator[Path]:
+    folder = _list(path, above := above.union((real, *real.parents)))
+    subfolders = {subfolder: _real(subfolder, real) for subfolder in folder.subfolders} if recursive else {}
+    for entry in sorted([*folder.images, *(problem for problem, _ in folder.problems), *subfolders]):
+        if entry not in subfolders:
+            yield entry
+        elif not exclude or not subfolders[entry].is_relative_to(exclude):
+            yield from _images_of(entry, subfolders[entry], above, recursive, exclude)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -198,6 +198,8 @@ def _from_file(file: SupportsRead, name: str) -> ImageSource:
         if getattr(file, "seekable", bool)():
             file.seek(0)  # type: ignore[attr-defined]
         content = file.read()
+    except ImageError:
+        raise
     except Exception as error:  # a file object may raise anything
         raise ImageError(f"The file object cannot be read: {error}") from None
     if not isinstance(content, bytes):

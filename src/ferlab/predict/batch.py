@@ -10,15 +10,16 @@ from typing import TypeVar
 
 from ferlab.errors import FerlabError, ImageError, OutputError
 from ferlab.files import remove_abandoned
-from ferlab.images.sources import ImageSource
+from ferlab.images.sources import ImageSource, SupportsRead
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
-from ferlab.predict.table import RowWriter, error_row, image_rows
+from ferlab.predict.table import Row, RowWriter, error_row, image_rows
 
 QUEUE_PER_THREAD = 16  # images that are decoded ahead of the classification
 BATCH = 32  # images whose faces are classified together
 
-NamedImage = TypeVar("NamedImage", bound=Path | str | ImageSource)  # a file, a URL, or an image with a name
+# A file, a URL, an image with a name, or an object that reads the bytes of an image in the thread that decodes it.
+NamedImage = TypeVar("NamedImage", bound=Path | str | ImageSource | SupportsRead)
 
 
 def write_predictions(
@@ -53,16 +54,20 @@ def write_predictions(
         _check_annotation_folders(images, annotate)
         remove_abandoned(annotate)
     for image, result in predict_files(predictor, [image for image in images if str(image) not in writer.done]):
-        if isinstance(result, FerlabError):
-            rows = [error_row(str(image), str(result))]
-        else:
-            rows = image_rows(str(image), result.faces, min_confidence)
-            if annotate:
-                _annotate(result, annotate / images[image])
+        if annotate and isinstance(result, Prediction):
+            _annotate(result, annotate / images[image])
+        rows = outcome_rows(str(image), result, min_confidence)
         writer.write(rows)
         counts.update(row["status"] for row in rows)
         advance(1)
     return counts
+
+
+def outcome_rows(source: str, result: Prediction | FerlabError, min_confidence: float = 0.0) -> list[Row]:
+    """Return the rows of an image from its result of `predict_files`: see `image_rows` and `error_row`."""
+    if isinstance(result, FerlabError):
+        return [error_row(source, str(result))]
+    return image_rows(source, result.faces, min_confidence)
 
 
 def _check_annotation_folders(images: Mapping[NamedImage, Path], annotate: Path) -> None:
@@ -86,7 +91,7 @@ def predict_files(
 
     Args:
         predictor: the predictor.
-        images: the image files or URLs.
+        images: the image files, URLs, or objects that read one; these are taken ahead of the results.
         threads: number of threads that decode images and detect faces; None for one per CPU core.
 
     Yields:

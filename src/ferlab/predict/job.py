@@ -76,9 +76,13 @@ class Job:
             stored = None
         if not isinstance(stored, dict):
             raise OutputError(f"{self.table} cannot be resumed: {self.file} cannot be read. Choose another --out.")
-        names = [name for name in {**stored, **self.settings} if stored.get(name) != self.settings.get(name)]
-        if names:
-            changes = "; ".join(f"{name}: {stored.get(name)}, now {self.settings.get(name)}" for name in names)
+        if changes := changed_settings(stored, self.settings):
             raise OutputError(
                 f"{self.table} was written with other settings ({changes}). Use the same ones, or choose another --out."
             )
+
+
+def changed_settings(stored: Mapping[str, Setting], current: Mapping[str, Setting]) -> str:
+    """Describe the settings that are not the stored ones; an empty text if all are."""
+    names = [name for name in {**stored, **current} if stored.get(name) != current.get(name)]
+    return "; ".join(f"{name}: {stored.get(name)}, now {current.get(name)}" for name in names)

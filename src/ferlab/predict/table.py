@@ -253,7 +253,7 @@ class ParquetWriter(JsonLinesWriter):
     """
 
     def __init__(self, path: Path, names: Sequence[str], job: Job | None = None) -> None:
-        _import_pyarrow()
+        import_pyarrow()
         self.target, part = path, path.with_name(f"{path.name}.part.jsonl")
         if path.exists():
             if not (job and job.resume):
@@ -267,18 +267,29 @@ class ParquetWriter(JsonLinesWriter):
         super().__exit__(kind, error, trace)
         if error is None and self.path:
             with _open(self.path, "r") as file:
-                write_atomically(self.target, lambda target: self._convert(file, target))
+                write_atomically(self.target, lambda target: write_parquet(target, self.names, self._read(file)))
             self.path.unlink()
 
-    def _convert(self, source: IO[str], target: IO[bytes]) -> None:
-        pyarrow, parquet = _import_pyarrow()
-        types = {"frame": pyarrow.int64(), **dict.fromkeys(("face", "x", "y", "width", "height"), pyarrow.int32())}
-        types |= dict.fromkeys(("source", "emotion", *TRAILING_COLUMNS), pyarrow.string())
-        schema = pyarrow.schema([(name, types.get(name, pyarrow.float64())) for name in self.names])
-        rows = (row | {"source": _utf8(row["source"])} for row in self._read(source))
-        with parquet.ParquetWriter(target, schema) as writer:
-            while chunk := list(islice(rows, CHUNK)):
-                writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
+
+def write_parquet(file: IO[bytes], names: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write rows as Apache Parquet. Only a part of them is in memory at a time.
+
+    Args:
+        file: the output file.
+        names: the result of `columns`.
+        rows: the rows.
+
+    Raises:
+        MissingExtraError: if pyarrow is not installed.
+    """
+    pyarrow, parquet = import_pyarrow()
+    types = {"frame": pyarrow.int64(), **dict.fromkeys(("face", "x", "y", "width", "height"), pyarrow.int32())}
+    types |= dict.fromkeys(("source", "emotion", *TRAILING_COLUMNS), pyarrow.string())
+    schema = pyarrow.schema([(name, types.get(name, pyarrow.float64())) for name in names])
+    with_names = (row | {name: _utf8(row[name]) for name in ("source", "reason") if row.get(name)} for row in rows)
+    with parquet.ParquetWriter(file, schema) as writer:
+        while chunk := list(islice(with_names, CHUNK)):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
 
 
 class TextWriter(RowWriter):
@@ -322,7 +333,7 @@ def open_writer(
 
 def _convert_to_json_lines(table: Path, part: Path, job: Job) -> None:
     """Convert a complete Parquet file back to JSON lines, to append to it."""
-    pyarrow, parquet = _import_pyarrow()
+    pyarrow, parquet = import_pyarrow()
     original = {_utf8(source): source for source in job.sources}  # names that are not UTF-8 were escaped
 
     def write(file: IO[bytes]) -> None:
@@ -371,7 +382,12 @@ def _describe(row: Row) -> str:
     return f"{time}face {row['face']:<3} {emotion:<10} {100 * row['confidence']:3.0f} %  {box}"
 
 
-def _import_pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Import pyarrow and its Parquet module.
+
+    Raises:
+        MissingExtraError: if pyarrow is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
