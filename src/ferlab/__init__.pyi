@@ -8,7 +8,7 @@ from .errors import FerlabError as FerlabError
 from .evaluation.evaluate import evaluate as evaluate
 from .explanation.explain import explain as explain
 from .export.ensemble import ensemble as ensemble
-from .finetuning import finetune as finetune
+from .finetuning.finetune import finetune as finetune
 from .plugins import load_plugin as load_plugin
 from .predict import Predictor as Predictor
 from .report import write_report as write_report
