@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ferlab.distributed.cluster import connected
 
 SECONDS = 120.0  # that a test waits at most for something to happen
+STARTS = 3  # attempts to start: on busy cores, Ray may give up after 30 seconds
 
 
 class LocalCluster:
@@ -27,8 +29,9 @@ class LocalCluster:
         self.nodes = [self.cluster.add_node(num_cpus=1), self.cluster.add_node(num_cpus=1)]
 
     def workers(self, task: str) -> list[int]:
-        """Return the processes that run a Ray task or actor now."""
-        return [process for process in _processes() if f"ray::{task}" in _read(process, "cmdline")]
+        """Return the processes of this cluster that run a Ray task or actor now."""
+        running = [process for process in _processes() if f"ray::{task}" in _read(process, "cmdline")]
+        return [process for process in running if self.cluster.address in _read(_parent(process), "cmdline")]
 
     def kill_worker(self, task: str) -> None:
         """Kill a process that runs a Ray task or actor."""
@@ -47,10 +50,17 @@ class LocalCluster:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     pytest.importorskip("ray")
-    nodes = LocalCluster()
+    nodes = _start()
     with connected(nodes.cluster.address):
         yield nodes
     nodes.close()
+
+
+def _start() -> LocalCluster:
+    for _ in range(STARTS - 1):
+        with suppress(Exception):
+            return LocalCluster()
+    return LocalCluster()
 
 
 def wait_until(condition: Callable[[], bool], running: Future) -> None:
@@ -64,6 +74,11 @@ def wait_until(condition: Callable[[], bool], running: Future) -> None:
 
 def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _parent(process: int) -> int:
+    status = _read(process, "status")
+    return int(status.partition("PPid:")[2].split()[0]) if status else 0
 
 
 def _read(process: int, name: str) -> str:
