@@ -16,15 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from blocks import (
-    BLOCKS,
-    measured_leaderboard,
-    measured_robustness,
-    measured_systems,
-    publications,
-    recipe_names,
-    table,
-)
+from blocks import BLOCKS
+from blocks.common import table
+from blocks.leaderboard import measured_leaderboard, measured_systems
+from blocks.robustness import measured_robustness
+from blocks.study import publications, recipe_names
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet

@@ -1,0 +1,42 @@
+"""The generated blocks of the documentation: tables from recipes and from measured results.
+
+A block is a function that returns Markdown. `BLOCKS` lists them by the names that pages use. Each module holds the
+blocks of a page or a subject.
+"""
+
+from collections.abc import Callable
+
+from blocks.code import data_info, source_tree
+from blocks.leaderboard import answer, leaderboard
+from blocks.model_card import model_accuracy, model_classes, model_confusions, model_facts, other_faces, peers
+from blocks.prediction import prediction_speed, prediction_stages, search_size, turned_faces
+from blocks.robustness import corruptions, robustness_table
+from blocks.security import torture
+from blocks.service import service_load, service_throughput
+from blocks.study import deviations, notebooks, reproduction, twins
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "answer": answer,
+    "corruptions": corruptions,
+    "data-info": data_info,
+    "deviations": deviations,
+    "leaderboard": leaderboard,
+    "model-accuracy": model_accuracy,
+    "model-classes": model_classes,
+    "model-confusions": model_confusions,
+    "model-facts": model_facts,
+    "notebooks": notebooks,
+    "other-faces": other_faces,
+    "peers": peers,
+    "prediction-speed": prediction_speed,
+    "prediction-stages": prediction_stages,
+    "reproduction": reproduction,
+    "robustness": robustness_table,
+    "search-size": search_size,
+    "service-load": service_load,
+    "service-throughput": service_throughput,
+    "source-tree": source_tree,
+    "torture": torture,
+    "turned-faces": turned_faces,
+    "twins": twins,
+}

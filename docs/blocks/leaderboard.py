@@ -1,0 +1,114 @@
+"""Blocks of the leaderboard and of the README's answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blocks.common import RESULTS, interval, percent, read, table
+from blocks.study import publications
+from ferlab.comparison.compare import DEFAULT_RECIPES
+from ferlab.comparison.leaderboard import Leaderboard
+from ferlab.comparison.results import Comparison, RankedRecipe
+from ferlab.formatting import listed
+from ferlab.json_files import read_result
+from ferlab.recipes import get_recipe
+
+
+def measured_leaderboard() -> Leaderboard:
+    """The leaderboard of all systems whose predictions are in `results/public_predictions/`."""
+    return read_result(Leaderboard, RESULTS / "public_predictions" / "leaderboard.json")
+
+
+def about_systems() -> dict[str, dict[str, Any]]:
+    """What each system of the leaderboard is, and its multiply-adds per image."""
+    return read(RESULTS / "public_predictions" / "systems.json")
+
+
+def leaderboard() -> str:
+    """The leaderboard, and what each system is."""
+    header = ["", "system", "accuracy, %", "95 % interval", "not significantly different from"]
+    header += ["without copies, %", "balanced accuracy, %", "macro F1"]
+    standings = measured_leaderboard().standings
+    rows = [
+        [
+            row.rank,
+            row.name,
+            percent(row.accuracy),
+            interval(row.interval),
+            ", ".join(row.tied_with) or "–",
+            "–" if row.leak_free_accuracy is None else percent(row.leak_free_accuracy),
+            percent(row.balanced_accuracy),
+            f"{row.macro_f1:.3f}",
+        ]
+        for row in standings
+    ]
+    about = about_systems()
+    systems = "".join(f"- **{row.name}**: {about[row.name]['about']}.\n" for row in standings)
+    return f"{table(header, rows)}\n{systems}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A system and its accuracy on PublicTest."""
+
+    name: str
+    about: str
+    multiply_adds: int
+    accuracy: float
+    interval: Sequence[float]
+
+
+def measured_systems() -> list[Measured]:
+    """The systems of the leaderboard and the fair recipes of the published comparisons, best first."""
+    about = about_systems()
+    systems = [
+        Measured(
+            name=row.name.removesuffix("-seed0"),
+            **about[row.name],
+            accuracy=row.accuracy,
+            interval=row.interval,
+        )
+        for row in measured_leaderboard().standings
+    ]
+    for published in publications():
+        names = {system.name for system in systems}
+        rows = [row for row in published.comparison.ranking if row.group == "fair" and row.recipe not in names]
+        systems += [_measured(published.comparison, row) for row in rows]
+    return sorted(systems, key=lambda system: -system.accuracy)
+
+
+def _measured(comparison: Comparison, row: RankedRecipe) -> Measured:
+    return Measured(
+        name=row.recipe,
+        about=get_recipe(row.recipe).summary,
+        multiply_adds=comparison.scored(row.recipe)[0].multiply_adds or 0,
+        accuracy=row.accuracy,
+        interval=row.interval,
+    )
+
+
+def answer() -> str:
+    """The best system, and accuracy and cost of every system measured on PublicTest."""
+    best, second, *_ = systems = measured_systems()
+    names = {system.name for system in systems}
+    missing = [f"`{name}`" for name in DEFAULT_RECIPES if name not in names]
+    open_part = f" Not measured yet: {listed(missing)}." if missing else ""
+    sentence = (
+        f"Of {len(systems)} networks measured so far, **{best.name}** is the best: {percent(best.accuracy)} % on "
+        f"PublicTest (95 % interval {interval(best.interval)}), {100 * (best.accuracy - second.accuracy):.1f} points "
+        f"more than {second.name}, for {best.multiply_adds / second.multiply_adds:.2g} times its multiply-adds."
+        f"{open_part}"
+    )
+    rows = [
+        [
+            system.name,
+            system.about,
+            f"{system.multiply_adds / 1e6:,.0f}",
+            percent(system.accuracy),
+            interval(system.interval),
+        ]
+        for system in systems
+    ]
+    header = ["network", "", "multiply-adds per image, millions", "PublicTest, %", "95 % interval"]
+    chart = "![Accuracy on PublicTest against multiply-adds per image](docs/accuracy-by-cost.svg)"
+    return f"{sentence}\n\n{chart}\n\n{table(header, rows)}"

@@ -1,0 +1,125 @@
+"""Blocks about the study: its notebooks, the comparisons that continue it, and how to reproduce them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blocks.common import FULL_TRAINING, RESULTS, SPLIT_TITLES, interval, percent, read, split_titles, table
+from ferlab.comparison.results import Comparison, Entry, RankedRecipe
+from ferlab.json_files import parse
+from ferlab.recipes import get_recipe, recipe_groups
+from ferlab.recipes.model_stats import image_passes, load_model_stats
+from ferlab.results import Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A published comparison, with the histories of its runs and notes on single recipes."""
+
+    comparison: Comparison
+    histories: dict[str, tuple[Epoch, ...]]
+    environment: dict[str, Any]
+    notes: dict[str, str]
+
+
+def publications() -> list[Publication]:
+    """The published comparisons."""
+    return [_publication(path) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def _publication(path: Path) -> Publication:
+    stored = read(path)
+    histories = {run: tuple(Epoch(**epoch) for epoch in epochs) for run, epochs in stored["histories"].items()}
+    comparison = parse(Comparison, stored, path)
+    return Publication(
+        comparison=comparison, histories=histories, environment=stored["environment"], notes=stored["notes"]
+    )
+
+
+def twins() -> str:
+    """The study's recipes beside their fair twins, the findings, and the recipes without a result."""
+    parts, measured = [], set()
+    for published in publications():
+        rows = [row for row in published.comparison.ranking if not row.is_baseline]
+        rows.sort(key=lambda row: (get_recipe(row.recipe).architecture, row.group != "study"))
+        measured |= {row.recipe for row in rows}
+        sentences = "".join(f"- {sentence}\n" for sentence in published.comparison.findings)
+        parts += [_ranking_table(published, rows), sentences]
+    missing = [f"`{name}`" for name in recipe_names() if name not in measured]
+    return "\n".join([*parts, f"Not compared yet: {', '.join(missing)}.\n"])
+
+
+def _ranking_table(published: Publication, rows: list[RankedRecipe]) -> str:
+    title = SPLIT_TITLES[published.comparison.ranked_on]
+    header = ["recipe", "parameters", f"{title}, %", "95 % interval", "seeds", "image passes", "selected on"]
+    return table(header, [_ranking_row(published, row) for row in rows])
+
+
+def _ranking_row(published: Publication, row: RankedRecipe) -> list[object]:
+    entry = published.comparison.scored(row.recipe)[0]
+    note = published.notes.get(row.recipe)
+    name = f"{row.recipe} ({note})" if note else row.recipe
+    numbers = [f"{entry.parameters:,}", percent(row.accuracy, 2), interval(row.interval)]
+    return [name, *numbers, row.seeds, f"{entry.image_passes:,}", split_titles(row.selected_on)]
+
+
+def reproduction() -> str:
+    """The commands that repeat the published runs, and the versions behind them."""
+    parts = []
+    for published in publications():
+        commands = "".join(f"{_train_command(entry)}\n" for entry in published.comparison.entries if entry.run)
+        environment = published.environment
+        versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items()]
+        parts += [
+            f"```bash\n{commands}```\n",
+            f"Versions: Python {environment['python']}, {versions}. Numeric policy: {environment['policy']}.\n"
+            f"Device: {environment['device']}, {environment['cores']} cores.\n",
+            *(["Notes:\n", "".join(notes)] if notes else []),
+        ]
+    return "\n".join(parts)
+
+
+def _train_command(entry: Entry) -> str:
+    """The command of one published run. It sets the number of epochs where the recipe has another one today."""
+    recipe = get_recipe(entry.recipe)
+    changed = entry.epochs != recipe.epochs and not recipe.early_stopping.patience
+    setting = f" --set epochs={entry.epochs}" if changed else ""
+    out = f"runs/{entry.recipe}-seed{entry.seed}"
+    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{setting}"
+
+
+def notebooks() -> str:
+    """The study's four notebooks, as its recipes record them."""
+    header = ["recipe", "input, pixels", "trained layers", "parameters (trained)", "optimizer, learning rate", "epochs"]
+    header += ["share of Training per epoch", "best accuracy, %"]
+    return table(header, [_notebook_row(name) for name in recipe_groups()["study"]])
+
+
+def _notebook_row(name: str) -> list[object]:
+    recipe, stats = get_recipe(name), load_model_stats()[name]
+    trained = "all" if recipe.model.get("trainable_backbone", True) else "the layers after the backbone"
+    share = image_passes(recipe, FULL_TRAINING) / recipe.epochs / FULL_TRAINING
+    return [
+        name,
+        recipe.model.get("input_size", 48),
+        trained,
+        f"{stats.parameters:,} ({stats.trainable_parameters:,})",
+        f"{recipe.optimizer}, {recipe.learning_rate:g}",
+        recipe.epochs,
+        f"{percent(share, 0)} %",
+        percent(recipe.expected_accuracy or 0, 2),
+    ]
+
+
+def deviations() -> str:
+    """The study's deviations from good practice, each with the recipes that have it."""
+    recipes: dict[str, list[str]] = {}
+    for name in recipe_groups()["study"]:
+        for deviation in get_recipe(name).deviations:
+            recipes.setdefault(deviation, []).append(f"`{name}`")
+    return "".join(f"- {deviation}: {', '.join(names)}\n" for deviation, names in recipes.items())
+
+
+def recipe_names() -> list[str]:
+    return [name for group in recipe_groups().values() for name in group]
