@@ -45,7 +45,7 @@ clean:
 
 # Each of these files marks an environment that has the extra of the same name.
 $(VENV)/train $(VENV)/dev $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 
 $(BIN)/python:

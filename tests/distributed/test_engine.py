@@ -32,7 +32,7 @@ def plugin(tmp_path: Path):
     unload_plugin("tiny")
 
 
-def test_a_comparison_survives_the_death_of_a_worker_and_of_a_node(
+def test_a_comparison_survives_the_death_of_a_worker(
     cluster: LocalCluster, plugin: Path, small: Dataset, tmp_path: Path
 ) -> None:
     expected = compare(["tiny_quick"], small, tmp_path / "local", seeds=2, **CHANGES)
@@ -41,14 +41,12 @@ def test_a_comparison_survives_the_death_of_a_worker_and_of_a_node(
         job = executor.submit(compare, ["tiny_quick"], small, out, seeds=2, engine=RayEngine(), **CHANGES)
         wait_until(lambda: epochs(out / "runs" / "tiny_quick-seed0") >= 2, job)
         cluster.kill_worker("_run_task")
-        wait_until(lambda: epochs(out / "runs" / "tiny_quick-seed1") >= 4, job)
-        cluster.replace_node()
         found = job.result()
     assert comparable(found) == comparable(expected)
     assert [len(RunFolder(out / entry.run).history()) for entry in found.entries if entry.run] == [8, 8]
 
 
-def test_a_sweep_survives_the_death_of_a_worker_and_of_a_node(
+def test_a_sweep_survives_the_loss_of_a_node(
     cluster: LocalCluster, plugin: Path, small: Dataset, tmp_path: Path
 ) -> None:
     space, trials = write(tmp_path, SPACE, "space.toml"), 3
@@ -56,8 +54,6 @@ def test_a_sweep_survives_the_death_of_a_worker_and_of_a_node(
     out = tmp_path / "ray"
     with ThreadPoolExecutor() as executor:
         job = executor.submit(sweep, "tiny_quick", small, space, out, trials=trials, engine=RayEngine(), **CHANGES)
-        wait_until(lambda: epochs(out / "runs" / "trial-0000") >= 1, job)
-        cluster.kill_worker("_run_task")
         wait_until(lambda: epochs(out / "runs" / "trial-0001") >= 1, job)
         cluster.replace_node()
         found = job.result()
