@@ -49,7 +49,7 @@ class LocalCluster:
         self.cluster.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its processes would slow down the tests of other folders
 def cluster() -> Iterator[LocalCluster]:
     pytest.importorskip("ray")
     nodes = _start()
