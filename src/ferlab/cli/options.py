@@ -84,6 +84,10 @@ MinConfidenceOption = Annotated[
     typer.Option(metavar="SHARE", help="Leave the emotion blank below this confidence, 0 to 1.", min=0, max=1),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="With `--engine ray`: a running cluster. [default: start Ray here]"),
+]
 ShowImagesOption = Annotated[
     bool,
     typer.Option("--images/--no-images", help="Show images of the dataset. FER2013's terms forbid publishing them."),
@@ -162,10 +166,7 @@ class EngineOptions:
             help="`local`: one training after the other. `ray`: in parallel on a cluster; needs the extra `ray`."
         ),
     ] = "local"
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="With `--engine ray`: a running cluster. [default: start Ray here]"),
-    ] = None
+    address: AddressOption = None
     cpus_per_run: Annotated[
         int | None,
         typer.Option(

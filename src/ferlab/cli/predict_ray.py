@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ferlab.cli.options import stop
+from ferlab.cli.options import AddressOption, stop
 from ferlab.distributed.cluster import connected
 from ferlab.distributed.inputs import Shard, list_shards
 from ferlab.distributed.predict import MAX_ATTEMPTS, FailedShard, count_workers, predict_shards
@@ -36,10 +36,7 @@ class PredictRayOptions:
         Literal["local", "ray"],
         typer.Option(help="`local`: this process. `ray`: worker processes on Ray, for millions of images."),
     ] = "local"
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="With `--engine ray`: a running cluster. [default: start Ray here]"),
-    ] = None
+    address: AddressOption = None
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="With `--engine ray`: worker processes. [default: all CPUs]", min=1)
     ] = None

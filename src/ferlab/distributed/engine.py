@@ -106,7 +106,7 @@ class RayEngine:
         # Ray reuses workers with the same variables, in which other versions of the plugins may be loaded.
         variables = {"FERLAB_ENGINE": uuid.uuid4().hex}
         if self.cpus_per_run:
-            variables |= {"TF_NUM_INTRAOP_THREADS": str(self.cpus_per_run), "NPROC": str(self.cpus_per_run)}
+            variables["TF_NUM_INTRAOP_THREADS"] = str(self.cpus_per_run)
         if 0 < self.gpus_per_run < 1:  # runs that share a GPU must not reserve its memory
             variables |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         return variables
@@ -177,7 +177,7 @@ def _outcome(reference: "ray.ObjectRef", path: Path) -> EndedRun | None:
     except ray.exceptions.RayTaskError as error:
         raise error.cause or error from None
     except ray.exceptions.RayError as error:
-        reason = f"its worker died {MAX_RETRIES + 1} times ({type(error).__name__})"
+        reason = f"its worker was lost, and up to {MAX_RETRIES} retries did not help ({type(error).__name__})"
         return EndedRun(path=path, outcome=f"failed: {reason}", reason=reason)
 
 
