@@ -1,7 +1,6 @@
 # make compare   train four architectures on synthetic faces and write a report
 # make test      run the fast tests
 # make check     run what CI runs: format, lint, types, layers, all tests, stale documents, broken links
-# make test-ray  run the tests that need Ray, which `make check` skips where Ray is not installed
 # make torture   attack ferlab for MINUTES=10 with kills, full disks, damaged files and hostile images
 # make docs      update the generated documents: tables, plots, CLI reference, data error reference, model statistics
 # make site      build the documentation site; open site/index.html
@@ -12,8 +11,9 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: compare test test-ray check torture docs site clean
+.PHONY: compare test check torture docs site clean
 
 compare: $(VENV)/train
 	$(BIN)/ferlab compare --out comparison --resume
@@ -21,9 +21,6 @@ compare: $(VENV)/train
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
-
-test-ray: $(VENV)/dev $(VENV)/ray
-	$(BIN)/python -m pytest -m ray
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -47,9 +44,10 @@ site: $(VENV)/docs
 clean:
 	rm -rf $(VENV) comparison site .cache .pytest_cache .ruff_cache .mypy_cache
 
-# Each of these files marks an environment that has the extra of the same name.
-$(VENV)/train $(VENV)/dev $(VENV)/docs $(VENV)/ray: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+# Each of these files marks an environment that has the extra of the same name. Modules are compiled when they are first
+# imported: pip would compile the thousands that never are.
+$(VENV)/train $(VENV)/dev $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 
 $(BIN)/python:

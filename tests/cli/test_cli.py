@@ -123,11 +123,11 @@ def test_wrong_usage_exits_with_2() -> None:
 
 
 @pytest.mark.slow
-def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(tmp_path: Path) -> None:
+def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(small_table: Path, tmp_path: Path) -> None:
     """Progress is plain lines where standard error is not a terminal, without TensorFlow's own messages."""
-    out = str(tmp_path / "run")
+    out, data = str(tmp_path / "run"), str(small_table)
     budget = ("--set", "epochs=2", "--set", "steps_per_epoch=2", "--set", "batch_size=16")
-    trained = run_as_process("train", "study_newmodel", "--data", "demo", "--out", out, *budget)
+    trained = run_as_process("train", "study_newmodel", "--data", data, "--out", out, *budget)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout == f"Run folder: {out}\n"
     lines = trained.stderr.splitlines()
@@ -135,13 +135,13 @@ def test_train_and_evaluate_print_results_on_stdout_and_progress_on_stderr(tmp_p
     assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
     assert " left)" in lines[1]
     assert len(lines) == 4
-    scored = run("evaluate", out, "--data", "demo", "--split", "test", "--json")
-    assert json.loads(scored.stdout)["images"] == 420
+    scored = run("evaluate", out, "--data", data, "--split", "test", "--json")
+    assert json.loads(scored.stdout)["images"] == 70
 
 
 @pytest.mark.slow
 def test_compare_trains_scores_and_reports(small_table: Path, tmp_path: Path) -> None:
-    out, recipes = tmp_path / "comparison", ["fair_newmodel", "fair_vgg16"]
+    out, recipes = tmp_path / "comparison", ["fair_newmodel", "study_newmodel"]
     budget = ("--quick", "--set", "epochs=1", "--set", "steps_per_epoch=1", "--set", "batch_size=16")
     result = run_as_process("compare", *recipes, "--data", str(small_table), "--out", str(out), *budget, timeout=900)
     assert result.returncode == 0, result.stderr

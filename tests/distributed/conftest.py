@@ -51,7 +51,6 @@ class LocalCluster:
 
 @pytest.fixture(scope="package")  # its processes would slow down the tests of other folders
 def cluster() -> Iterator[LocalCluster]:
-    pytest.importorskip("ray")
     nodes = _start()
     with connected(nodes.cluster.address):
         yield nodes
