@@ -56,7 +56,7 @@ def fair_resnet50() -> Recipe:
 
 def fair_vgg16() -> Recipe:
     """VGG16 without its dense layers, from scratch."""
-    return _fair("vgg16", 1e-3, "VGG16 from scratch, all layers trained")
+    return _fair("vgg16", 3e-3, "VGG16 from scratch, all layers trained")
 
 
 def fair_mobilenetv2_imagenet() -> Recipe:
