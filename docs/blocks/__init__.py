@@ -13,10 +13,11 @@ from blocks.prediction import prediction_speed, prediction_stages, search_size, 
 from blocks.robustness import corruptions, robustness_table
 from blocks.security import torture
 from blocks.service import service_load, service_throughput
-from blocks.study import deviations, notebooks, reproduction, twins
+from blocks.study import comparison, deviations, notebooks, reproduction, twins, uncompared
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "answer": answer,
+    "comparison": comparison,
     "corruptions": corruptions,
     "data-info": data_info,
     "deviations": deviations,
@@ -39,4 +40,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "torture": torture,
     "turned-faces": turned_faces,
     "twins": twins,
+    "uncompared": uncompared,
 }

@@ -1,7 +1,6 @@
 """Blocks about the study: its notebooks, the comparisons that continue it, and how to reproduce them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from blocks.common import FULL_TRAINING, RESULTS, SPLIT_TITLES, interval, percent, read, split_titles, table
@@ -14,39 +13,55 @@ from ferlab.results import Epoch
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """A published comparison, with the histories of its runs and notes on single recipes."""
+    """A published comparison, with the histories of its runs, its machines, and notes on single recipes."""
 
     comparison: Comparison
     histories: dict[str, tuple[Epoch, ...]]
-    environment: dict[str, Any]
+    environments: list[dict[str, Any]]
     notes: dict[str, str]
 
 
 def publications() -> list[Publication]:
-    """The published comparisons."""
-    return [_publication(path) for path in sorted(RESULTS.glob("*.json"))]
+    """The published comparisons, the latest first."""
+    return [latest_publication(), _publication("first_comparison.json")]
 
 
-def _publication(path: Path) -> Publication:
+def latest_publication() -> Publication:
+    """The comparison of the study's architectures under equal conditions."""
+    return _publication("comparison.json")
+
+
+def _publication(name: str) -> Publication:
+    path = RESULTS / name
     stored = read(path)
     histories = {run: tuple(Epoch(**epoch) for epoch in epochs) for run, epochs in stored["histories"].items()}
     comparison = parse(Comparison, stored, path)
     return Publication(
-        comparison=comparison, histories=histories, environment=stored["environment"], notes=stored["notes"]
+        comparison=comparison, histories=histories, environments=stored["environments"], notes=stored["notes"]
     )
 
 
+def comparison() -> str:
+    """The study's architectures under equal conditions, and the findings."""
+    return _ranking_and_findings(latest_publication())
+
+
 def twins() -> str:
-    """The study's recipes beside their fair twins, the findings, and the recipes without a result."""
-    parts, measured = [], set()
-    for published in publications():
-        rows = [row for row in published.comparison.ranking if not row.is_baseline]
-        rows.sort(key=lambda row: (get_recipe(row.recipe).architecture, row.group != "study"))
-        measured |= {row.recipe for row in rows}
-        sentences = "".join(f"- {sentence}\n" for sentence in published.comparison.findings)
-        parts += [_ranking_table(published, rows), sentences]
-    missing = [f"`{name}`" for name in recipe_names() if name not in measured]
-    return "\n".join([*parts, f"Not compared yet: {', '.join(missing)}.\n"])
+    """The study's recipes beside their fair twins, and the findings."""
+    return _ranking_and_findings(_publication("first_comparison.json"))
+
+
+def _ranking_and_findings(published: Publication) -> str:
+    rows = [row for row in published.comparison.ranking if not row.is_baseline]
+    sentences = "".join(f"- {sentence}\n" for sentence in published.comparison.findings)
+    return f"{_ranking_table(published, rows)}\n{sentences}"
+
+
+def uncompared() -> str:
+    """The recipes without a result."""
+    compared = {row.recipe for published in publications() for row in published.comparison.ranking}
+    missing = [f"`{name}`" for name in recipe_names() if name not in compared]
+    return f"Not compared yet: {', '.join(missing)}.\n"
 
 
 def _ranking_table(published: Publication, rows: list[RankedRecipe]) -> str:
@@ -68,16 +83,22 @@ def reproduction() -> str:
     parts = []
     for published in publications():
         commands = "".join(f"{_train_command(entry)}\n" for entry in published.comparison.entries if entry.run)
-        environment = published.environment
-        versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
         notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items()]
         parts += [
             f"```bash\n{commands}```\n",
-            f"Versions: Python {environment['python']}, {versions}. Numeric policy: {environment['policy']}.\n"
-            f"Device: {environment['device']}, {environment['cores']} cores.\n",
+            *map(_machine, published.environments),
             *(["Notes:\n", "".join(notes)] if notes else []),
         ]
     return "\n".join(parts)
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    """The versions and the device of one machine."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    return (
+        f"Versions: Python {environment['python']}, {versions}. Numeric policy: {environment['policy']}.\n"
+        f"Device: {environment['device']}, {environment['cores']} cores.\n"
+    )
 
 
 def _train_command(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from tests.artifacts import linear_artifact
 from tests.scenes import encoded, scene
 
 NUM_PHOTOS = 24
+NUM_FACES = 10  # of each class, for fine-tuning
 TRAINING = ("epochs=3", "steps_per_epoch=2", "batch_size=16", "early_stopping.patience=0")
 
 PLUGIN = Path(__file__).with_name("tortured.py")
@@ -95,6 +96,23 @@ class Sweep(Train):
         return ["sweep", "tortured", *self._common(), *changes, *search]
 
 
+class Finetune(Command):
+    """`ferlab finetune` on synthetic faces of two classes: two trainings, an artifact and the verdict."""
+
+    name = "finetune"
+    uses_keras = True
+
+    def prepare(self) -> None:
+        demo = load_dataset("demo")
+        for name in ("happy", "sad"):
+            (self.inputs / "faces" / name).mkdir(parents=True)
+            for number in np.flatnonzero(demo.labels == demo.class_names.index(name))[:NUM_FACES]:
+                (self.inputs / "faces" / name / f"{number}.png").write_bytes(encoded(demo.images[number]))
+
+    def arguments(self, out: Path) -> list[str]:
+        return ["finetune", f"{self.inputs / 'faces'}", "--crops", "--resume", "--quiet", "--out", f"{out / 'tuned'}"]
+
+
 class Predict(Command):
     """`ferlab predict` on a folder with faces, empty images and unreadable files, with annotated copies."""
 
@@ -124,7 +142,7 @@ class PredictParquet(Predict):
     suffix = "parquet"
 
 
-COMMANDS: tuple[type[Command], ...] = (Predict, PredictParquet, Train, Compare, Sweep)
+COMMANDS: tuple[type[Command], ...] = (Predict, PredictParquet, Train, Compare, Sweep, Finetune)
 
 
 @cache

@@ -10,9 +10,9 @@ import numpy as np
 
 from tests.torture.outcomes import Outcome, Report
 
-# Keys and columns that differ between equal runs: measured times, the commit of the checkout, and a memory address that
-# Keras stores.
-CHANGING = frozenset({"seconds", "seconds_per_epoch", "commit", "shared_object_id"})
+# Keys and columns that differ between equal runs: measured times, the commit of the checkout, a memory address that
+# Keras stores, and the path of the output folder.
+CHANGING = frozenset({"seconds", "seconds_per_epoch", "commit", "shared_object_id", "artifact"})
 # Pages contain measured times in many forms; the database of a sweep, times and its own layout; locks, nothing.
 UNCOMPARED = (".html", ".md", ".svg", ".db", ".lock")
 
@@ -94,6 +94,16 @@ def _keras(path: Path) -> dict[str, Any]:
     return members | {"config.json": _comparable(json.loads(members["config.json"]))}
 
 
+def _onnx(path: Path) -> dict[str, Any]:
+    """Read the metadata of an artifact, and predict on random images: tf2onnx orders and names the weights anew each time."""
+    from ferlab.predict import Artifact
+
+    artifact = Artifact(path)
+    images = np.random.default_rng(0).integers(256, size=(32, 48, 48), dtype=np.uint8)
+    metadata = {name: value for name, value in artifact.metadata.items() if name != "sha256"}
+    return {**metadata, "probabilities": artifact.probabilities(images)}
+
+
 def _parquet(path: Path) -> Any:
     from pyarrow import parquet
 
@@ -106,5 +116,6 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".csv": _csv,
     ".npz": _arrays,
     ".keras": _keras,
+    ".onnx": _onnx,
     ".parquet": _parquet,
 }

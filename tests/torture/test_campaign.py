@@ -19,6 +19,7 @@ SKIPPED = (
     "stop-at-moment",
     "compare",
     "sweep",
+    "finetune",
     "parquet",
     "-train",
     "keras",

@@ -15,8 +15,8 @@ from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
 from ferlab.predict.table import Row, RowWriter, error_row, image_rows
 
-QUEUE_PER_THREAD = 16  # images that are decoded ahead of the classification
 BATCH = 32  # images whose faces are classified together
+QUEUE_PER_THREAD = 16  # images that are decoded ahead, while a batch is classified
 
 # A file, a URL, an image with a name, or an object that reads the bytes of an image in the thread that decodes it.
 NamedImage = TypeVar("NamedImage", bound=Path | str | ImageSource | SupportsRead)
@@ -106,7 +106,7 @@ def predict_files(
         queue: deque[tuple[NamedImage, Future[DetectedFaces]]] = deque()
         for image in images:
             queue.append((image, executor.submit(predictor.detect, image)))
-            if len(queue) >= max(QUEUE_PER_THREAD * threads, BATCH):
+            if len(queue) >= BATCH + QUEUE_PER_THREAD * threads:
                 yield from _classify(predictor, [queue.popleft() for _ in range(BATCH)])
         while queue:
             yield from _classify(predictor, [queue.popleft() for _ in range(min(BATCH, len(queue)))])
