@@ -95,7 +95,7 @@ def _keras(path: Path) -> dict[str, Any]:
 
 
 def _onnx(path: Path) -> dict[str, Any]:
-    """Read the metadata of an artifact, and predict on random images: tf2onnx orders and names the weights anew each time."""
+    """Read the metadata of an artifact, and predict on random images: tf2onnx orders the weights anew each time."""
     from ferlab.predict import Artifact
 
     artifact = Artifact(path)
