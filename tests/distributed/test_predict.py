@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-import ferlab.distributed.predict
+import ferlab.distributed.pool
 from ferlab import Dataset
 from ferlab.cli import app
 from ferlab.distributed.storage import Storage
@@ -70,7 +70,7 @@ def test_no_image_is_lost_or_predicted_twice_when_workers_die(
     command = ["predict", str(photos), "--detector", "none"]
     ray_options = ["--engine", "ray", "--shard-size", "5", "--workers", "2", "--out", str(out)]
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(ferlab.distributed.predict, "Worker", DyingWorker)
+    monkeypatch.setattr(ferlab.distributed.pool, "Worker", DyingWorker)
 
     first = CliRunner().invoke(app, [*command, *ray_options])
     assert first.exit_code == 1

@@ -2,29 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ferlab.cli.options import AddressOption, stop
-from ferlab.distributed.cluster import connected
-from ferlab.distributed.inputs import Shard, list_shards
-from ferlab.distributed.predict import MAX_ATTEMPTS, FailedShard, count_workers, predict_shards
-from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, find_job, finished_shards, start_job
-from ferlab.distributed.storage import Storage, is_local, local_path
-from ferlab.errors import OutputError
-from ferlab.files import make_folder
+from ferlab.distributed.pool import MAX_ATTEMPTS, FailedShard
+from ferlab.distributed.predict import SHARD_SIZE, predict_images
 from ferlab.formatting import counted, duration, listed
-from ferlab.locks import exclusive
-from ferlab.predict.job import Setting
 from ferlab.predict.predictor import Predictor
-from ferlab.progress import bar, console
+from ferlab.progress import console
 
-SHARD_SIZE = 1000
 SHOWN = 3  # failed shards in a message
 
 
@@ -77,114 +67,35 @@ def predict_on_ray(
     resume: bool,
     quiet: bool,
 ) -> Counter[str]:
-    """Predict on any number of images, into one table per shard in a folder.
-
-    Args:
-        sources: see `list_shards`.
-        predictor: the predictor.
-        out: path or URL of the folder.
-        options: the options for Ray.
-        min_confidence, recursive, resume, quiet: as in `ferlab predict`.
-
-    Returns:
-        The number of rows with each status.
-    """
-    start, folder = time.monotonic(), Path.cwd()
-    storage = Storage(str(folder / local_path(out)) if is_local(out) else out.rstrip("/"))
-    shard_size = options.shard_size or SHARD_SIZE
-    settings: dict[str, Setting] = {
-        **predictor.settings,
-        "min_confidence": min_confidence,
-        "images": ", ".join(sources),
-        "folder": str(folder),
-        "column": options.column,
-        "recursive": recursive,
-        "shard_size": shard_size,
-    }
+    """Call `predict_images` and print what it did. Returns the number of rows with each status."""
+    start = time.monotonic()
     try:
-        with _locked(storage):
-            shards = list_shards(sources, shard_size, column=options.column, recursive=recursive)
-            job = _existing_job(storage, settings, resume) or _new_job(storage, settings, shards, shard_size, quiet)
-            done = sum(map(job.size, finished_shards(storage)))
-            with bar("images", job.images - done, quiet) as advance:
-                statuses, failed = _predict(predictor, storage, job, folder, options, min_confidence, advance)
+        found = predict_images(
+            sources,
+            out,
+            predictor,
+            address=options.address,
+            workers=options.workers,
+            cpus_per_worker=options.cpus_per_worker or 1,
+            column=options.column,
+            shard_size=options.shard_size or SHARD_SIZE,
+            min_confidence=min_confidence,
+            recursive=recursive,
+            resume=resume,
+            quiet=quiet,
+        )
     except KeyboardInterrupt:
         stop(f"Interrupted. {out} contains the finished shards. Run the same command with --resume to continue.")
-    images = job.images - done - sum(shard.images for shard in failed)
-    more = f"; {done:,} already done" if done else ""
-    console().print(summary(images, statuses, time.monotonic() - start) + more)
-    if failed:
-        stop(_failure(storage, failed))
-    return statuses
+    more = f"; {found.already_done:,} already done" if found.already_done else ""
+    console().print(summary(found.images, found.statuses, time.monotonic() - start) + more)
+    if found.failed:
+        stop(_failure(out, found.failed))
+    return found.statuses
 
 
-@contextmanager
-def _locked(storage: Storage) -> Iterator[None]:
-    """Keep other processes out of a folder on this machine. Object stores have no locks."""
-    if not is_local(storage.location):
-        yield
-        return
-    folder = local_path(storage.location)
-    make_folder(folder)
-    with exclusive(folder, folder / ".lock", OutputError):
-        storage.remove_abandoned()
-        yield
-
-
-def _existing_job(storage: Storage, settings: Mapping[str, Setting], resume: bool) -> ShardedJob | None:
-    if resume:
-        return find_job(storage, settings)
-    if used := [name for name in storage.names() if name == JOB_FILE or PART.fullmatch(name)]:
-        raise OutputError(
-            f"{storage.location} already contains {used[0]}. Resume it with --resume, or choose another --out."
-        )
-    return None
-
-
-def _new_job(
-    storage: Storage, settings: Mapping[str, Setting], shards: Iterator[Shard], shard_size: int, quiet: bool
-) -> ShardedJob:
-    with bar("listing images", None, quiet) as advance:
-        return start_job(storage, settings, shards, shard_size, Path.cwd(), advance)
-
-
-def _predict(
-    predictor: Predictor,
-    storage: Storage,
-    job: ShardedJob,
-    folder: Path,
-    options: PredictRayOptions,
-    min_confidence: float,
-    advance: Callable[[int], None],
-) -> tuple[Counter[str], list[FailedShard]]:
-    """Predict the shards that are not finished. Returns the number of rows by status, and the shards that failed."""
-    cpus, statuses, failed = options.cpus_per_worker or 1, Counter[str](), []
-    with (
-        connected(options.address),
-        closing(
-            predict_shards(
-                predictor,
-                storage,
-                job,
-                folder=folder,
-                workers=options.workers or count_workers(cpus),
-                cpus_per_worker=cpus,
-                min_confidence=min_confidence,
-            )
-        ) as results,
-    ):
-        for result in results:
-            advance(result.images)
-            if isinstance(result, FailedShard):
-                failed.append(result)
-            else:
-                statuses.update(result.statuses)
-    return statuses, failed
-
-
-def _failure(storage: Storage, failed: Sequence[FailedShard]) -> str:
+def _failure(out: str, failed: Sequence[FailedShard]) -> str:
     images = counted(sum(shard.images for shard in failed), "image")
-    files = [f"{storage.location}/{shard.inputs}" for shard in failed[:SHOWN]]
+    files = [f"{out}/{shard.inputs}" for shard in failed[:SHOWN]]
     more = [f"{len(failed) - SHOWN:,} more files"] if len(failed) > SHOWN else []
     return (
         f"error: {images} without an outcome: their worker died {MAX_ATTEMPTS} times, perhaps for lack of memory. They "

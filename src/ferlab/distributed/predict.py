@@ -1,181 +1,156 @@
-"""`predict_shards`: predict the shards of a job with workers on a Ray cluster, and replace workers that die."""
+"""`predict_images`: predict on any number of images with Ray, into one table per shard in a folder."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ferlab.distributed.shards import ShardedJob, finished_shards, inputs_file
-from ferlab.distributed.storage import Storage
-from ferlab.distributed.worker import PredictorCopy, ShardResult, Worker
-from ferlab.errors import ClusterError, FerlabError
+from ferlab.distributed.cluster import connected
+from ferlab.distributed.inputs import Shard, list_shards
+from ferlab.distributed.pool import FailedShard, count_workers, predict_shards
+from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, find_job, finished_shards, start_job
+from ferlab.distributed.storage import Storage, is_local, local_path
+from ferlab.distributed.worker import ShardResult
+from ferlab.errors import OutputError
+from ferlab.files import make_folder
+from ferlab.locks import exclusive
+from ferlab.predict.job import Setting
 from ferlab.predict.predictor import Predictor
+from ferlab.progress import bar
 
-if TYPE_CHECKING:
-    from ray import ObjectRef
-    from ray.actor import ActorHandle
-    from ray.exceptions import RayTaskError
-
-MAX_ATTEMPTS = 3  # at a shard whose worker dies
+SHARD_SIZE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedShard:
-    """A shard that has no table, because its worker died each time.
+class RayPrediction:
+    """The result of `predict_images`.
 
     Args:
-        images: number of its images.
-        inputs: the file that lists them.
+        images: number of images that were predicted now.
+        already_done: number of images that `out` contained before.
+        statuses: number of new rows with each status: `ok`, `uncertain`, `no_face` and `error`.
+        failed: the shards without a table, whose workers died.
     """
 
     images: int
-    inputs: str
+    already_done: int
+    statuses: Counter[str]
+    failed: tuple[FailedShard, ...]
 
 
-class _Call(NamedTuple):
-    worker: "ActorHandle"
-    shard: int | None  # None while the worker starts
-
-
-def count_workers(cpus_per_worker: int) -> int:
-    """Return the number of workers for which the cluster has CPUs.
-
-    Raises:
-        ClusterError: if it has none.
-    """
-    import ray
-
-    cpus = ray.cluster_resources().get("CPU", 0)
-    if cpus < cpus_per_worker:
-        raise ClusterError(
-            f"The cluster has {cpus:g} CPUs, and a worker needs {cpus_per_worker}. Wait for its nodes, or pass "
-            "--workers if it grows on demand."
-        )
-    return int(cpus // cpus_per_worker)
-
-
-def predict_shards(
+def predict_images(
+    sources: Sequence[str],
+    out: str,
     predictor: Predictor,
-    storage: Storage,
-    job: ShardedJob,
     *,
-    folder: Path,
-    workers: int,
+    address: str | None = None,
+    workers: int | None = None,
     cpus_per_worker: int = 1,
+    column: str | None = None,
+    shard_size: int = SHARD_SIZE,
     min_confidence: float = 0.0,
-) -> Generator[ShardResult | FailedShard, None, None]:
-    """Predict the shards of a job that are not finished. Ray must be connected.
-
-    Each worker does one shard at a time. A shard whose worker or node dies is given to another worker, up to three
-    times. Workers for which the cluster has no place yet join later.
+    recursive: bool = False,
+    resume: bool = False,
+    quiet: bool = True,
+) -> RayPrediction:
+    """Predict the emotions of all faces in any number of images, with worker processes on Ray.
 
     Args:
+        sources: folders, patterns, lists and tables, as paths or URLs; see `ferlab.distributed.inputs.list_shards`.
+        out: path or URL of the output folder. All nodes must see it, and the images, under the same names.
         predictor: the predictor. The workers get a copy of it with its files.
-        storage: the output folder.
-        job: the job in it.
-        folder: where relative paths of images begin.
-        workers: number of workers.
+        address: address of a running cluster; `auto` to find it; None to start Ray on this machine.
+        workers: number of worker processes; None for as many as the cluster has CPUs for.
         cpus_per_worker: CPUs, and threads, of each worker.
+        column: the column of tables that has paths, URLs or image bytes; None if there is only one.
+        shard_size: number of images in one table of `out`.
         min_confidence: threshold, 0..1; faces below it get the status `uncertain`.
+        recursive: search subfolders.
+        resume: continue a job with the same settings in `out`: predict the shards that are not finished.
+        quiet: show no progress.
 
-    Yields:
-        The result of each shard, in the order in which they end.
+    Returns:
+        The number of images and rows, and the shards that failed.
 
     Raises:
-        ClusterError: if a node cannot read the inputs or the output folder, or no worker starts.
-        OutputError: if a table cannot be written.
+        ClusterError: if the cluster cannot be reached, or its nodes cannot read the images or `out`.
+        DataError: if the inputs cannot be listed.
+        ImageError: if there are no images.
+        MissingExtraError: if Ray is not installed.
+        OutputError: if `out` cannot be written, or contains another job.
+        KeyboardInterrupt: on Ctrl-C; finished shards are kept.
     """
-    import ray
+    folder = Path.cwd()
+    storage = Storage(str(folder / local_path(out)) if is_local(out) else out.rstrip("/"))
+    settings: dict[str, Setting] = {
+        **predictor.settings,
+        "min_confidence": min_confidence,
+        "images": ", ".join(sources),
+        "folder": str(folder),
+        "column": column,
+        "recursive": recursive,
+        "shard_size": shard_size,
+    }
+    with _locked(storage):
+        shards = list_shards(sources, shard_size, column=column, recursive=recursive)
+        job = _existing_job(storage, settings, resume) or _new_job(storage, settings, shards, shard_size, quiet)
+        done = sum(map(job.size, finished_shards(storage)))
+        with bar("images", job.images - done, quiet) as advance, connected(address):
+            results = predict_shards(
+                predictor,
+                storage,
+                job,
+                folder=folder,
+                workers=workers or count_workers(cpus_per_worker),
+                cpus_per_worker=cpus_per_worker,
+                min_confidence=min_confidence,
+            )
+            with closing(results):
+                statuses, failed = _collect(results, advance)
+    images = job.images - done - sum(shard.images for shard in failed)
+    return RayPrediction(images=images, already_done=done, statuses=statuses, failed=tuple(failed))
 
-    finished = finished_shards(storage)
-    remaining = [shard for shard in range(job.shards) if shard not in finished]
-    copy = ray.put(PredictorCopy.of(predictor))
-    worker_class: Any = ray.remote(Worker).options(num_cpus=cpus_per_worker, scheduling_strategy="SPREAD")
 
-    def start() -> "ActorHandle":
-        return worker_class.remote(
-            copy,
-            threads=cpus_per_worker,
-            storage=storage,
-            folder=folder,
-            samples=job.samples,
-            min_confidence=min_confidence,
+@contextmanager
+def _locked(storage: Storage) -> Iterator[None]:
+    """Keep other processes out of a folder on this machine. Object stores have no locks."""
+    if not is_local(storage.location):
+        yield
+        return
+    folder = local_path(storage.location)
+    make_folder(folder)
+    with exclusive(folder, folder / ".lock", OutputError):
+        storage.remove_abandoned()
+        yield
+
+
+def _existing_job(storage: Storage, settings: Mapping[str, Setting], resume: bool) -> ShardedJob | None:
+    if resume:
+        return find_job(storage, settings)
+    if used := [name for name in storage.names() if name == JOB_FILE or PART.fullmatch(name)]:
+        raise OutputError(
+            f"{storage.location} already contains {used[0]}. Resume it with --resume, or choose another --out."
         )
+    return None
 
-    yield from _Pool(job, remaining, start).run(min(workers, len(remaining)))
+
+def _new_job(
+    storage: Storage, settings: Mapping[str, Setting], shards: Iterator[Shard], shard_size: int, quiet: bool
+) -> ShardedJob:
+    with bar("listing images", None, quiet) as advance:
+        return start_job(storage, settings, shards, shard_size, Path.cwd(), advance)
 
 
-class _Pool:
-    """Runs shards on workers, one at a time each."""
-
-    def __init__(self, job: ShardedJob, shards: list[int], start: Callable[[], "ActorHandle"]) -> None:
-        self.job, self.start = job, start
-        self.waiting, self.unfinished = deque(shards), len(shards)
-        self.deaths: Counter[int | None] = Counter()  # of the workers, by shard; None: of those that were starting
-        self.calls: dict[ObjectRef, _Call] = {}
-
-    def run(self, workers: int) -> Iterator[ShardResult | FailedShard]:
-        """Yield the results in the order in which they end."""
-        import ray
-
-        try:
-            for _ in range(workers):
-                self._start_worker()
-            while self.unfinished:
-                [done], _ = ray.wait(list(self.calls), num_returns=1)
-                yield from self._end(done, self.calls.pop(done), workers)
-        finally:
-            for call in self.calls.values():
-                ray.kill(call.worker)
-
-    def _start_worker(self) -> None:
-        worker = self.start()
-        self.calls[worker.check.remote()] = _Call(worker, None)
-
-    def _end(self, done: "ObjectRef", call: _Call, workers: int) -> Iterator[ShardResult | FailedShard]:
-        """Handle the end of a call, and give the worker its next shard."""
-        import ray
-        from ray.exceptions import RayError, RayTaskError
-
-        try:
-            result = ray.get(done)
-        except RayTaskError as error:
-            raise _as_ferlab_error(error) from None
-        except RayError as error:  # the worker or its node has died, or cannot be reached
-            ray.kill(call.worker)
-            self.deaths[call.shard] += 1
-            if call.shard is None and self.deaths[None] >= MAX_ATTEMPTS * workers:
-                raise ClusterError(f"No worker process starts on the cluster: {_last_line(error)}") from None
-            yield from self._repeat(call.shard)
-            if self.waiting:
-                self._start_worker()
-            return
-        self.deaths.pop(call.shard, None)
-        if call.shard is not None:
-            self.unfinished -= 1
-            yield result
-        if self.waiting:
-            shard = self.waiting.popleft()
-            self.calls[call.worker.predict.remote(shard)] = _Call(call.worker, shard)
+def _collect(
+    results: Iterator[ShardResult | FailedShard], advance: Callable[[int], None]
+) -> tuple[Counter[str], list[FailedShard]]:
+    """Count the rows by status, and list the shards that failed."""
+    statuses, failed = Counter[str](), []
+    for result in results:
+        advance(result.images)
+        if isinstance(result, FailedShard):
+            failed.append(result)
         else:
-            ray.kill(call.worker)  # frees its CPUs
-
-    def _repeat(self, shard: int | None) -> Iterator[FailedShard]:
-        """Repeat a shard whose worker died, unless it was the last attempt."""
-        if shard is None:
-            return
-        if self.deaths[shard] < MAX_ATTEMPTS:
-            self.waiting.append(shard)
-        else:
-            self.unfinished -= 1
-            yield FailedShard(images=self.job.size(shard), inputs=inputs_file(shard))
-
-
-def _as_ferlab_error(error: "RayTaskError") -> FerlabError:
-    """Return the error that a worker raised."""
-    return error.cause if isinstance(error.cause, FerlabError) else ClusterError(f"A worker failed: {error.cause!r}")
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1].strip()
+            statuses.update(result.statuses)
+    return statuses, failed
