@@ -42,6 +42,7 @@ def main(data: Path) -> None:
             "histories": {run.path.name: [asdict(epoch) for epoch in run.history()] for run in runs},
             "environments": _distinct(run.environment() for run in runs),
             "notes": {},
+            "settings": {},
         }
         write_json(RESULTS / "comparison.json", stored)
         write_report(out, images=False)

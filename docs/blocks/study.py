@@ -13,31 +13,52 @@ from ferlab.results import Epoch
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """A published comparison, with the histories of its runs, its machines, and notes on single recipes."""
+    """A published comparison.
+
+    Args:
+        comparison: the comparison.
+        histories: the epochs of each run.
+        environments: its machines.
+        notes: what a reader must know, by recipe.
+        settings: fields that differed from today's recipe, by recipe.
+        folder: for the run folders, in the commands that repeat it.
+    """
 
     comparison: Comparison
     histories: dict[str, tuple[Epoch, ...]]
     environments: list[dict[str, Any]]
     notes: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+    folder: str
 
 
 def publications() -> list[Publication]:
     """The published comparisons, the latest first."""
-    return [latest_publication(), _publication("first_comparison.json")]
+    return [latest_publication(), first_publication()]
 
 
 def latest_publication() -> Publication:
     """The comparison of the study's architectures under equal conditions."""
-    return _publication("comparison.json")
+    return _publication("comparison.json", "runs")
 
 
-def _publication(name: str) -> Publication:
+def first_publication() -> Publication:
+    """An earlier comparison, with two of the study's own recipes."""
+    return _publication("first_comparison.json", "first")
+
+
+def _publication(name: str, folder: str) -> Publication:
     path = RESULTS / name
     stored = read(path)
     histories = {run: tuple(Epoch(**epoch) for epoch in epochs) for run, epochs in stored["histories"].items()}
     comparison = parse(Comparison, stored, path)
     return Publication(
-        comparison=comparison, histories=histories, environments=stored["environments"], notes=stored["notes"]
+        comparison=comparison,
+        histories=histories,
+        environments=stored["environments"],
+        notes=stored["notes"],
+        settings=stored["settings"],
+        folder=folder,
     )
 
 
@@ -48,7 +69,7 @@ def comparison() -> str:
 
 def twins() -> str:
     """The study's recipes beside their fair twins, and the findings."""
-    return _ranking_and_findings(_publication("first_comparison.json"))
+    return _ranking_and_findings(first_publication())
 
 
 def _ranking_and_findings(published: Publication) -> str:
@@ -82,10 +103,13 @@ def reproduction() -> str:
     """The commands that repeat the published runs, and the versions behind them."""
     parts = []
     for published in publications():
-        commands = "".join(f"{_train_command(entry)}\n" for entry in published.comparison.entries if entry.run)
+        commands = "".join(
+            f"{_train_command(entry, published)}\n" for entry in published.comparison.entries if entry.run
+        )
         notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items()]
         parts += [
             f"```bash\n{commands}```\n",
+            *(["The runs were made on several machines.\n"] if len(published.environments) > 1 else []),
             *map(_machine, published.environments),
             *(["Notes:\n", "".join(notes)] if notes else []),
         ]
@@ -101,13 +125,15 @@ def _machine(environment: dict[str, Any]) -> str:
     )
 
 
-def _train_command(entry: Entry) -> str:
-    """The command of one published run. It sets the number of epochs where the recipe has another one today."""
+def _train_command(entry: Entry, published: Publication) -> str:
+    """The command of one published run, with the fields that the recipe has changed since."""
     recipe = get_recipe(entry.recipe)
-    changed = entry.epochs != recipe.epochs and not recipe.early_stopping.patience
-    setting = f" --set epochs={entry.epochs}" if changed else ""
-    out = f"runs/{entry.recipe}-seed{entry.seed}"
-    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{setting}"
+    settings = published.settings.get(entry.recipe, {})
+    if entry.epochs != recipe.epochs and not recipe.early_stopping.patience:
+        settings = settings | {"epochs": entry.epochs}
+    changes = "".join(f" --set {name}={value}" for name, value in settings.items())
+    out = f"{published.folder}/{entry.recipe}-seed{entry.seed}"
+    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{changes}"
 
 
 def notebooks() -> str:

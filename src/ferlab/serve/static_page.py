@@ -16,6 +16,7 @@ from typing import Any
 from ferlab.errors import ArtifactError, MissingExtraError, OutputError
 from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.artifact import Artifact
+from ferlab.predict.packaged import DEFAULT_MODEL
 
 PAGE = Path(__file__).with_name("page")
 ANALYZER = 'export { openAnalyzer } from "./browser.js";\n'
@@ -25,12 +26,12 @@ PACKAGE_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-sim
 NPM_TIMEOUT = 300  # seconds
 
 
-def write_static_page(out: Path, model: str | Path = "default", detector_model: Path | None = None) -> None:
+def write_static_page(out: Path, model: str | Path = DEFAULT_MODEL, detector_model: Path | None = None) -> None:
     """Write the page, the models and ONNX Runtime into a new folder.
 
     Args:
         out: the folder. It must not exist, or be empty. It is complete or not changed.
-        model: an `.onnx` artifact, or `default` for the model in the package.
+        model: a network in the package, or an `.onnx` artifact.
         detector_model: the YuNet model file; if None, it is downloaded once.
 
     Raises:
