@@ -10,6 +10,14 @@ from typing import Any
 class FerlabError(Exception):
     """Base class of all errors. The command line prints the message without a traceback and exits with 1."""
 
+    def __reduce__(self) -> tuple[Callable[..., "FerlabError"], tuple[type["FerlabError"], str]]:
+        """Pickle the message, which is not what all subclasses are created from."""
+        return _with_message, (type(self), str(self))
+
+
+def _with_message(kind: type[FerlabError], message: str) -> FerlabError:
+    return kind.__new__(kind, message)
+
 
 class DataError(FerlabError):
     """A data source cannot be read or does not fit."""

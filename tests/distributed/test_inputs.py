@@ -1,5 +1,6 @@
 """Inputs of predictions of any size: which images are listed, in which order, and how they are divided."""
 
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -7,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from ferlab.distributed.images import read_remote
 from ferlab.distributed.inputs import ListedImages, Shard, TableRows, decode_shard, encode_shard, list_shards
 from ferlab.errors import DataError, FerlabError, ImageError
 from ferlab.images.listing import list_images
@@ -82,6 +84,7 @@ def test_remote_folders_and_patterns_are_listed_like_local_ones(photos: Path) ->
         ("memory://nothing/here", DataError, "memory://nothing/here cannot be listed"),
         ("gopher://host/a.jpg", DataError, "gopher"),
         ("two.csv", DataError, "two.csv has several columns. Choose one with --column: a, b"),
+        ("empty.csv", DataError, "empty.csv is empty. Expected a header row"),
         ("short.csv", DataError, "short.csv: row 1 has 1 cells, expected 2"),
         ("numbers.parquet", DataError, "column 'a' has int64, expected paths, URLs or image bytes"),
         ("damaged.parquet", DataError, "damaged.parquet cannot be read"),
@@ -92,6 +95,7 @@ def test_inputs_that_cannot_be_listed_are_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("two.csv").write_text("a,b\n1,2\n")
+    Path("empty.csv").write_text("")
     Path("short.csv").write_text("a,b\n1,2\n1\n")
     Path("damaged.parquet").write_bytes(b"PAR1")
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), "numbers.parquet")
@@ -99,3 +103,45 @@ def test_inputs_that_cannot_be_listed_are_named(
     with pytest.raises(error) as caught:
         list(list_shards([source], 10, column=column))
     assert message in str(caught.value)
+
+
+def test_patterns_list_files_only_and_names_may_look_like_patterns() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("a.jpg", "photo[1].jpg", "folder/b.jpg"):
+        memory.pipe(f"/patterns/{name}", b"x")
+    try:
+        assert names_of(list(list_shards(["memory://patterns/*"], 9))) == [
+            "memory:///patterns/a.jpg",
+            "memory:///patterns/photo[1].jpg",
+        ]
+        assert names_of(list(list_shards(["memory://patterns/photo[1].jpg"], 9))) == ["memory:///patterns/photo[1].jpg"]
+        with pytest.raises(DataError, match=r"patterns/\*.png cannot be listed: no file matches the pattern"):
+            list(list_shards(["memory://patterns/*.png"], 9))
+    finally:
+        memory.rm("/patterns", recursive=True)
+
+
+def test_files_in_an_archive_keep_the_name_of_the_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, content in (("faces/x.jpg", "x"), ("faces/y.jpg", "y"), ("faces/list.txt", "x.jpg\n")):
+            archive.writestr(name, content)
+    archive_url = f"file://{tmp_path}/a.zip"
+    first, second = (f"zip://faces/{name}.jpg::{archive_url}" for name in "xy")
+    for source, expected in (
+        (first, [first]),
+        (f"zip://faces::{archive_url}", [first, second]),
+        (f"zip://faces/*.jpg::{archive_url}", [first, second]),
+        (f"zip://faces/list.txt::{archive_url}", [first]),
+    ):
+        assert names_of(list(list_shards([source], 9))) == expected
+    assert read_remote(second, allow_urls=False) == b"y"
+
+
+def test_large_row_groups_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "large.parquet"
+    monkeypatch.setattr("ferlab.distributed.inputs.LARGE_GROUP", 2)
+    pyarrow.parquet.write_table(pyarrow.table({"image": [b"x"] * 3}), table)
+    assert len(list(list_shards([str(table)], 1))) == 3
+    assert "large.parquet has up to 3 rows in a row group" in caplog.text

@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 import ferlab.distributed.pool
-from ferlab import Dataset
+from ferlab import Dataset, Predictor
 from ferlab.cli import app
+from ferlab.distributed.predict import predict_images
 from ferlab.distributed.storage import Storage
 from ferlab.distributed.worker import ShardResult, Worker
+from ferlab.errors import ClusterError
 from tests.distributed.conftest import LocalCluster
 from tests.scenes import encoded
 
@@ -88,3 +90,13 @@ def test_no_image_is_lost_or_predicted_twice_when_workers_die(
     local = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "local.parquet")])
     assert local.exit_code == 0
     assert pyarrow.parquet.read_table(out).equals(pyarrow.parquet.read_table(tmp_path / "local.parquet"))
+
+
+@pytest.mark.ray
+def test_workers_for_which_no_node_has_the_cpus_are_refused(
+    cluster: LocalCluster, demo: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(demo.images[0]))
+    predictor = Predictor(detector="none")
+    with pytest.raises(ClusterError, match="No node has 2 CPUs for a worker"):  # there are two nodes with one each
+        predict_images([str(tmp_path / "a.png")], str(tmp_path / "out"), predictor, workers=1, cpus_per_worker=2)

@@ -44,3 +44,11 @@ def test_runs_are_listed_with_the_time_left_for_all(
         "[2/4] b-seed0: completed: best epoch 20, 50.00 % on validation",
         "[3/4] c-seed0: failed: no memory",
     ]
+
+
+def test_a_run_folder_that_cannot_be_read_does_not_end_the_display(tmp_path: Path) -> None:
+    broken = run_with(tmp_path / "a-seed0", 3)
+    (broken / "config.json").write_text("{")
+    with ClusterProgress([PlannedRun(path=broken, work=1.0)], first=0, quiet=True) as shown:
+        shown.update()
+        shown.end(EndedRun(path=broken, outcome="failed: config.json cannot be read", reason="damaged"))

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import fsspec
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from ferlab import Dataset, Predictor
 from ferlab.distributed.inputs import list_shards
+from ferlab.distributed.predict import _existing_job, predict_images
 from ferlab.distributed.shards import ShardedJob, find_job, finished_shards, start_job
 from ferlab.distributed.storage import Storage
 from ferlab.distributed.worker import PredictorCopy, Worker
@@ -81,6 +83,7 @@ def test_bytes_urls_and_paths_give_the_same_faces(
     places += [f"{url}/{number}.jpg" for number in (0, 1, 2)]
     (tmp_path / "list.txt").write_text("\n".join(places))
     sources = [str(tmp_path / name) for name in ("t.parquet", "hugging-face.parquet", "list.txt")]
+    predictor.allow_urls = True
     job, worker = start(tmp_path, sources, predictor, shard_size=3)
     for shard in range(job.shards):
         worker.predict(shard)
@@ -149,3 +152,52 @@ def test_remote_storage_is_written_and_listed(photos: Path) -> None:
     assert finished_shards(storage) == {3}
     with pytest.raises(FileNotFoundError):
         storage.read("_job.json")
+
+
+def test_a_worker_keeps_the_limits_of_the_predictor(
+    photos: Path, predictor: Predictor, tmp_path: Path, http_folder: tuple[Path, str]
+) -> None:
+    """URLs are not downloaded unless they are allowed, and large images are refused."""
+    served, url = http_folder
+    (served / "a.png").write_bytes((photos / "a.png").read_bytes())
+    (tmp_path / "list.txt").write_text(f"{url}/a.png\n{photos}/a.png\n")
+    predictor.max_pixels = 100
+    _, worker = start(tmp_path, [str(tmp_path / "list.txt")], predictor)
+    worker.predict(0)
+    reasons = [row["reason"] for row in pyarrow.parquet.read_table(tmp_path / "out").to_pylist()]
+    assert "not downloaded" in reasons[0]
+    assert "pixels" in reasons[1]
+
+
+def test_storage_that_shows_partial_files_is_written_under_another_name_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(f"local://{tmp_path}/out")
+    for content in (b"first", b"second"):
+        storage.write("part-000000.parquet", content)
+    assert storage.read("part-000000.parquet") == b"second"
+    assert storage.names() == ["part-000000.parquet"]
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(type(fsspec.filesystem("local")), "mv", killed)
+    with pytest.raises(OutputError, match="part-000001.parquet cannot be written: killed"):
+        storage.write("part-000001.parquet", b"third")
+    assert finished_shards(storage) == {0}
+
+
+def test_parts_of_a_job_that_is_gone_are_not_taken_for_finished(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "part-000000.parquet").write_bytes(b"of another job")
+    for resume, hint in ((True, "_job.json is missing"), (False, "Resume it with --resume")):
+        with pytest.raises(OutputError, match=f"already contains part-000000.parquet. {hint}"):
+            predict_images([str(tmp_path)], str(tmp_path / "out"), predictor, resume=resume)
+
+
+def test_a_job_is_resumed_if_its_first_image_is_gone(photos: Path, predictor: Predictor, tmp_path: Path) -> None:
+    job, worker = start(tmp_path, [str(photos)], predictor)
+    assert job.samples
+    Path(job.samples[0]).unlink()
+    resumed = _existing_job(worker.storage, job.settings, tmp_path, resume=True)
+    assert resumed and resumed.samples == []

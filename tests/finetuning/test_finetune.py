@@ -4,7 +4,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from ferlab import Split, finetune, train
@@ -12,12 +14,13 @@ from ferlab.backend import start_keras
 from ferlab.cli import app
 from ferlab.data.demo import render_random_face
 from ferlab.emotions import EMOTIONS
-from ferlab.errors import DataError, FerlabError
+from ferlab.errors import ArtifactError, DataError, FerlabError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.finetuning.finetune import FineTuning, _verdict
 from ferlab.finetuning.photos import read_photos
 from ferlab.predict import Artifact
+from ferlab.runs import RunFolder
 from tests.artifacts import linear_artifact
 from tests.finetuning.faces import other_style, write_style
 
@@ -77,6 +80,10 @@ def test_a_finished_fine_tuning_is_resumed_without_training_again(
     assert tuned.verdict in result.stdout and "fer2013 as it was" in result.stdout
     assert (out / "all_layers" / "history.jsonl").read_bytes() == history
     assert Artifact(tuned.artifact).metadata["protocol"]["started_from"] == "fer2013"
+    recipe = RunFolder(out / "all_layers").recipe()
+    changed = recipe.changed({"architecture": "fer2013 of another version"})
+    assert recipe.architecture.startswith("fer2013 "), "with the hash of the file"
+    assert changed.training_fields() != recipe.training_fields(), "it would not be resumed from another network"
 
 
 def test_the_network_of_an_artifact_is_read_back_into_keras() -> None:
@@ -157,3 +164,43 @@ def test_own_classes_start_without_a_comparison() -> None:
     assert _verdict(0.2, (-0.1, 0.5), 0.3, 10).startswith("10 test photos are too few to tell")
     assert _verdict(0.2, (0.1, 0.3), 0.01, 100).startswith("Fine-tuning made the network better")
     assert _verdict(-0.2, (-0.3, -0.1), 0.01, 100).startswith("Fine-tuning made the network worse")
+
+
+def test_skipped_photos_may_be_in_the_table_of_persons_and_leave_no_split_empty(tmp_path: Path) -> None:
+    folder = write_style(tmp_path / "photos", 6, CLASSES)
+    (folder / "happy" / "bad.png").write_bytes(b"not an image")
+    found = read_photos(folder, crops=True, skip_bad=True, persons={"happy/bad.png": "anna", "happy/000.png": "anna"})
+    assert (found.num_persons, len(found.dataset)) == (1, 18)
+    for name in ("train", "val"):
+        write_style(tmp_path / "given" / name, 5, CLASSES, seed=len(name))
+    for emotion in CLASSES:
+        (tmp_path / "given" / "test" / emotion).mkdir(parents=True)
+        (tmp_path / "given" / "test" / emotion / "bad.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match="no photo of the test folder can be used"):
+        read_photos(tmp_path / "given", crops=True, skip_bad=True)
+
+
+def test_networks_that_would_be_misread_are_refused(tmp_path: Path) -> None:
+    start_keras()
+    from ferlab.finetuning.onnx_network import read_network
+
+    kernel = helper.make_tensor("kernel", TensorProto.FLOAT, (7, 1, 3, 3), np.ones(63, np.float32))
+    nodes = [
+        helper.make_node("Transpose", ["images"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["first", "kernel"], ["maps"], dilations=[2, 2]),
+        helper.make_node("ReduceMean", ["maps"], ["logits"], axes=[2, 3], keepdims=0),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("images", ["N", 48, 48, 1]), ("probabilities", ["N", 7]))
+    ]
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], [kernel])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "dilated.onnx")
+    with pytest.raises(ArtifactError, match="dilated.onnx has a dilated Conv"):
+        read_network(tmp_path / "dilated.onnx")
+    nodes[1].ClearField("attribute")
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], [kernel])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "headless.onnx")
+    with pytest.raises(ArtifactError, match="headless.onnx has no dense layer"):
+        read_network(tmp_path / "headless.onnx")

@@ -18,6 +18,7 @@ from ferlab.recipes import get_recipe
 from ferlab.report import write_sweep
 from ferlab.runs import RunFolder
 from ferlab.search.results import Sweep
+from ferlab.search.sweep import _absolute
 from tests.test_plugins import GOOD, write
 from tests.training.test_train import wait_for
 
@@ -114,3 +115,28 @@ def start(space: Path, table: Path, out: Path) -> subprocess.Popen:
     command += ["--space", str(space), "--data", str(table), "--out", str(out), "--trials", "3", "--resume", "--quiet"]
     command += [f"--set={field}={value}" for field, value in LONGER.items()]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_killed_before_it_had_its_values_gets_the_same(
+    space: Path, small: Dataset, tmp_path: Path
+) -> None:
+    import optuna
+
+    values = []
+    for killed in (False, True):
+        out = tmp_path / f"killed-{killed}"
+        sweep("tiny_quick", small, space, out, trials=1, **CHANGES)
+        if killed:
+            optuna.load_study(study_name="ferlab", storage=f"sqlite:///{out / 'sweep.db'}").ask()
+        found = sweep("tiny_quick", small, space, out, trials=2, resume=True, **CHANGES)
+        values.append([trial.changes for trial in found.trials])
+    assert values[0] == values[1]
+    assert len(values[0]) == 2
+
+
+def test_the_study_is_opened_under_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a cluster opens it in another working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert _absolute("sqlite:///out/sweep.db") == f"sqlite:///{tmp_path}/out/sweep.db"
+    assert _absolute("postgresql://host/sweep") == "postgresql://host/sweep"

@@ -104,7 +104,7 @@ def predict(
         search_size=search_size,
         max_faces=max_faces,
         class_prior=parse_prior(class_prior),
-        allow_urls=any(map(is_url, paths)),
+        allow_urls=ray.engine == "ray" or any(map(is_url, paths)),  # lists and tables may contain URLs
     )
     if ray.engine == "ray" and out:
         counts = predict_on_ray(

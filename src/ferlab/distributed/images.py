@@ -32,12 +32,13 @@ class RemoteImage:
         return self.name
 
 
-def open_images(shard: Shard, folder: Path) -> Iterator[ImageSource | RemoteImage]:
+def open_images(shard: Shard, folder: Path, *, allow_urls: bool) -> Iterator[ImageSource | RemoteImage]:
     """Yield the images of a shard, for `predict_files`. They are named as in the shard.
 
     Args:
         shard: the shard.
         folder: where relative paths begin.
+        allow_urls: whether to download images from `http` and `https` URLs.
     """
     if isinstance(shard, TableRows):
         yield from _table_images(shard, folder)
@@ -47,16 +48,18 @@ def open_images(shard: Shard, folder: Path) -> Iterator[ImageSource | RemoteImag
             if is_local(name):
                 yield ImageSource(name=name, content=folder / local_path(name))
             else:
-                yield RemoteImage(name=name, read=executor.submit(read_remote, name).result)
+                yield RemoteImage(name=name, read=executor.submit(read_remote, name, allow_urls=allow_urls).result)
 
 
-def read_remote(url: str) -> bytes:
+def read_remote(url: str, *, allow_urls: bool) -> bytes:
     """Read a file at an `http` or `https` URL, or at another fsspec URL.
 
     Raises:
-        ImageError: if it cannot be read, or is larger than the limit.
+        ImageError: if it cannot be read, is larger than the limit, or is not allowed.
     """
     if is_url(url):
+        if not allow_urls:
+            raise ImageError(f"{url}: not downloaded. Create the predictor with allow_urls=True to allow it")
         from ferlab.images.download import download
 
         return download(url)
@@ -136,3 +139,12 @@ def check_readable(name: str, folder: Path) -> None:
         raise
     except Exception as error:  # each protocol has its own exceptions
         raise DataError(f"{name} cannot be read: {reason_of(error)}. Check the credentials and permissions.") from None
+
+
+def exists_here(name: str, folder: Path) -> bool:
+    """Return whether `check_readable` finds the file."""
+    try:
+        check_readable(name, folder)
+    except FileNotFoundError:
+        return False
+    return True

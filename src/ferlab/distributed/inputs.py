@@ -4,7 +4,9 @@ import csv
 import glob
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -21,6 +23,7 @@ from ferlab.predict.table import import_pyarrow
 TABLES = (".csv", ".parquet")
 LISTS = (".txt",)
 GLOB_CHARACTERS = "*?["
+LARGE_GROUP = 20_000  # rows of a Parquet row group
 CHUNK = 1000  # rows of a Parquet table of paths that are in memory at a time
 
 
@@ -118,7 +121,7 @@ def _split(table: TableRows, shard_size: int) -> Iterator[TableRows]:
 def _items(source: str, column: str | None, recursive: bool) -> Iterator[str | TableRows]:
     """Yield the images that a source names, and the tables with image bytes."""
     for file in _local_files(source, recursive) if is_local(source) else _remote_files(source, recursive):
-        suffix = PurePosixPath(file).suffix.lower()
+        suffix = PurePosixPath(file.partition("::")[0]).suffix.lower()
         try:
             if suffix in LISTS:
                 yield from _from_list(file)
@@ -156,19 +159,29 @@ def _remote_files(source: str, recursive: bool) -> Iterator[str]:
         yield source
         return
     system, path = open_file_system(source)
+    _, chained, outer = source.partition("::")  # such as zip://faces/a.jpg::s3://bucket/a.zip
     try:
-        if any(character in path for character in GLOB_CHARACTERS):
-            found: Iterator[str] | list[str] = sorted(system.glob(path))
-        else:
-            found = _remote_images(system, path, recursive) if system.isdir(path) else [path]
-            if isinstance(found, list):
-                system.info(path)  # raises the reason if it is not there
-        yield from map(system.unstrip_protocol, found)
+        for name in _remote_names(system, path, recursive):
+            url = system.unstrip_protocol(name)
+            yield f"{url}{chained}{outer}" if protocol_of(url) == protocol_of(source) else url  # a cache is left out
     except Exception as error:  # each protocol has its own exceptions
         raise DataError(
             f"{source} cannot be listed: {reason_of(error)}. Check its name, and the credentials for "
             f"{protocol_of(source)}."
         ) from None
+
+
+def _remote_names(system: Any, path: str, recursive: bool) -> Iterator[str]:
+    if any(character in path for character in GLOB_CHARACTERS) and not system.isfile(path):
+        found = system.glob(path, detail=True)
+        if not found:
+            raise FileNotFoundError("no file matches the pattern")
+        yield from sorted(name for name, entry in found.items() if entry["type"] == "file")
+    elif system.isdir(path):
+        yield from _remote_images(system, path, recursive)
+    else:
+        system.info(path)  # raises the reason if it is not there
+        yield path
 
 
 def _remote_images(system: Any, folder: str, recursive: bool) -> Iterator[str]:
@@ -184,20 +197,29 @@ def _remote_images(system: Any, folder: str, recursive: bool) -> Iterator[str]:
             yield name
 
 
-def open_location(location: str) -> IO[bytes]:
-    """Open a file, at a path or an fsspec URL, for reading.
+@contextmanager
+def open_location(location: str) -> Iterator[IO[bytes]]:
+    """Open a file, at a path or an fsspec URL, for reading, and close it at the end.
 
     Raises:
         Exception: the one of the protocol; OSError for a path.
     """
     if is_local(location):
-        return open_regular(local_path(location))
+        with open_regular(local_path(location)) as file:
+            yield file
+        return
     system, path = open_file_system(location)
-    return system.open(path, "rb")
+    with system.open(path, "rb") as file:
+        yield file
 
 
-def _text_lines(file: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(open_location(file), encoding=ENCODING, errors="surrogateescape", newline="")
+@contextmanager
+def _text_lines(file: str) -> Iterator[io.TextIOWrapper]:
+    with (
+        open_location(file) as opened,
+        io.TextIOWrapper(opened, encoding=ENCODING, errors="surrogateescape", newline="") as lines,
+    ):
+        yield lines
 
 
 def _from_list(file: str) -> Iterator[str]:
@@ -212,7 +234,8 @@ def _from_csv(file: str, column: str | None) -> Iterator[str]:
     beside = _beside(file)
     with _text_lines(file) as lines:
         rows = read_rows(lines)
-        names = next(rows, [])
+        if not (names := next(rows, [])):
+            raise DataError(f"{file} is empty. Expected a header row with the names of the columns.")
         index = names.index(_column(file, names, column))
         try:
             for number, row in enumerate(row for row in rows if row):
@@ -230,6 +253,7 @@ def _from_parquet(file: str, column: str | None) -> Iterator[str | TableRows]:
         chosen = _column(file, table.schema_arrow.names, column)
         kind = table.schema_arrow.field(chosen).type
         if _is_bytes(kind):
+            _warn_of_large_groups(file, table.metadata)
             yield TableRows(table=file, column=chosen, start=0, rows=table.metadata.num_rows)
             return
         if not _is_text(kind):
@@ -239,6 +263,17 @@ def _from_parquet(file: str, column: str | None) -> Iterator[str | TableRows]:
             for name in batch.column(0).to_pylist():
                 yield beside(name) if name else row_name(file, number)
                 number += 1
+
+
+def _warn_of_large_groups(file: str, metadata: Any) -> None:
+    largest = max((metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)), default=0)
+    if largest > LARGE_GROUP:
+        logging.getLogger("ferlab").warning(
+            "%s has up to %s rows in a row group. Each shard reads its row group from the start, which takes long. "
+            "Write the table with about 1,000 rows in each group.",
+            file,
+            f"{largest:,}",
+        )
 
 
 def _is_bytes(kind: Any) -> bool:
@@ -267,12 +302,14 @@ def _column(file: str, names: Sequence[str], chosen: str | None) -> str:
 
 def _beside(file: str) -> Callable[[str], str]:
     """Return a function that completes relative paths, which begin at the folder of a file."""
-    folder = file.rpartition("/")[0] if not is_local(file) else str(local_path(file).parent)
+    inner, chained, outer = file.partition("::")
 
     def complete(name: str) -> str:
         if not is_local(name) or Path(name).is_absolute():
             return name
-        return str(Path(folder) / local_path(name)) if is_local(file) else f"{folder}/{name}"
+        if is_local(file):
+            return str(local_path(file).parent / local_path(name))
+        return f"{inner.rpartition('/')[0]}/{name}{chained}{outer}"
 
     return complete
 

@@ -39,20 +39,11 @@ class _Call(NamedTuple):
 
 
 def count_workers(cpus_per_worker: int) -> int:
-    """Return the number of workers for which the cluster has CPUs.
-
-    Raises:
-        ClusterError: if it has none.
-    """
+    """Return the number of workers for which the nodes of the cluster have CPUs."""
     import ray
 
-    cpus = ray.cluster_resources().get("CPU", 0)
-    if cpus < cpus_per_worker:
-        raise ClusterError(
-            f"The cluster has {cpus:g} CPUs, and a worker needs {cpus_per_worker}. Wait for its nodes, or pass "
-            "--workers if it grows on demand."
-        )
-    return int(cpus // cpus_per_worker)
+    cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    return sum(int(number // cpus_per_worker) for number in cpus)
 
 
 def predict_shards(
@@ -146,7 +137,9 @@ class _Pool:
             ray.kill(call.worker)
             self.deaths[call.shard] += 1
             if call.shard is None and self.deaths[None] >= MAX_ATTEMPTS * workers:
-                raise ClusterError(f"No worker process starts on the cluster: {_last_line(error)}") from None
+                if not self.calls:
+                    raise ClusterError(f"No worker process starts on the cluster: {_last_line(error)}") from None
+                return  # the other workers go on
             yield from self._repeat(call.shard)
             if self.waiting:
                 self._start_worker()

@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ferlab.distributed.cluster import connected
+from ferlab.distributed.images import exists_here
 from ferlab.distributed.inputs import Shard, list_shards
 from ferlab.distributed.pool import FailedShard, count_workers, predict_shards
 from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, find_job, finished_shards, start_job
 from ferlab.distributed.storage import Storage, is_local, local_path
 from ferlab.distributed.worker import ShardResult
-from ferlab.errors import OutputError
+from ferlab.errors import ClusterError, OutputError
 from ferlab.files import make_folder
+from ferlab.formatting import counted
 from ferlab.locks import exclusive
 from ferlab.predict.job import Setting
 from ferlab.predict.predictor import Predictor
@@ -94,15 +96,21 @@ def predict_images(
     }
     with _locked(storage):
         shards = list_shards(sources, shard_size, column=column, recursive=recursive)
-        job = _existing_job(storage, settings, resume) or _new_job(storage, settings, shards, shard_size, quiet)
+        job = _existing_job(storage, settings, folder, resume) or _new_job(storage, settings, shards, shard_size, quiet)
         done = sum(map(job.size, finished_shards(storage)))
         with bar("images", job.images - done, quiet) as advance, connected(address):
+            fitting = count_workers(cpus_per_worker)
+            if not fitting and not (workers and address):
+                raise ClusterError(
+                    f"No node has {counted(cpus_per_worker, 'CPU')} for a worker. Choose fewer with --cpus-per-worker. "
+                    "If the cluster grows on demand, pass --workers."
+                )
             results = predict_shards(
                 predictor,
                 storage,
                 job,
                 folder=folder,
-                workers=workers or count_workers(cpus_per_worker),
+                workers=workers or fitting,
                 cpus_per_worker=cpus_per_worker,
                 min_confidence=min_confidence,
             )
@@ -125,13 +133,13 @@ def _locked(storage: Storage) -> Iterator[None]:
         yield
 
 
-def _existing_job(storage: Storage, settings: Mapping[str, Setting], resume: bool) -> ShardedJob | None:
-    if resume:
-        return find_job(storage, settings)
+def _existing_job(storage: Storage, settings: Mapping[str, Setting], folder: Path, resume: bool) -> ShardedJob | None:
+    """Find the job to resume. Images that are gone are no longer samples of its inputs."""
+    if resume and (job := find_job(storage, settings)):
+        return replace(job, samples=[name for name in job.samples if exists_here(name, folder)])
     if used := [name for name in storage.names() if name == JOB_FILE or PART.fullmatch(name)]:
-        raise OutputError(
-            f"{storage.location} already contains {used[0]}. Resume it with --resume, or choose another --out."
-        )
+        hint = f"{JOB_FILE} is missing. Choose" if resume else "Resume it with --resume, or choose"
+        raise OutputError(f"{storage.location} already contains {used[0]}. {hint} another --out.")
     return None
 
 

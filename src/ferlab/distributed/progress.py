@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ferlab.engine import EndedRun, PlannedRun
+from ferlab.errors import RunError
 from ferlab.formatting import duration
 from ferlab.progress import PLAIN_INTERVAL, console, live_bars
 from ferlab.runs import RunFolder
@@ -71,9 +72,12 @@ class ClusterProgress:
 
     def _read(self, path: Path) -> None:
         run = RunFolder(path)
-        if not run.exists():
+        try:
+            if not run.exists():
+                return
+            epochs, planned = len(run.history()), run.recipe().epochs
+        except RunError:  # the run itself fails with it
             return
-        epochs, planned = len(run.history()), run.recipe().epochs
         self.shares[path] = min(epochs / planned, 0.999)  # it ends with `end`
         if path not in self.lines:
             self.lines[path] = self.bars.add_task(path.name, total=planned)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ferlab.errors import DataError, MissingExtraError, OutputError, reason_of
 from ferlab.files import remove_abandoned, write_atomically
 
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory")  # no partial files
 PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]*)(?:://|::)", re.IGNORECASE)  # `::` chains two, as in zip::s3://bucket/a.zip
 
 
@@ -73,8 +75,12 @@ class Storage:
             write_atomically(local_path(self.location) / name, lambda file: file.write(content))
             return
         system, root = open_file_system(self.location)
+        target = f"{root.rstrip('/')}/{name}"
         try:
-            system.pipe_file(f"{root.rstrip('/')}/{name}", content)  # object stores show a file when it is complete
+            if protocol_of(self.location) in OBJECT_STORES:
+                system.pipe_file(target, content)
+            else:
+                _write_and_rename(system, target, content)
         except Exception as error:
             raise OutputError(f"{self.location}/{name} cannot be written: {reason_of(error)}.") from None
 
@@ -117,3 +123,14 @@ class Storage:
         """Remove temporary files of processes that were killed. Object stores have none."""
         if is_local(self.location):
             remove_abandoned(local_path(self.location))
+
+
+def _write_and_rename(system: Any, target: str, content: bytes) -> None:
+    """Write a file under another name first. A killed process leaves that one behind, and readers ignore it."""
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/_{uuid.uuid4().hex}-{name}"
+    system.makedirs(folder, exist_ok=True)
+    system.pipe_file(temporary, content)
+    if system.exists(target):  # a repeated shard, with the same content
+        system.rm_file(target)
+    system.mv(temporary, target)

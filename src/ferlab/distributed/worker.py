@@ -11,11 +11,11 @@ from pathlib import Path
 from ferlab.distributed.images import check_readable, open_images
 from ferlab.distributed.shards import JOB_FILE, part_file, read_shard
 from ferlab.distributed.storage import Storage
-from ferlab.errors import ClusterError, DataError, OutputError
+from ferlab.errors import ClusterError, FerlabError
 from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.batch import outcome_rows, predict_files
 from ferlab.predict.predictor import Predictor
-from ferlab.predict.table import Row, columns, write_parquet
+from ferlab.predict.table import Row, columns, import_pyarrow, write_parquet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class PredictorCopy:
         model: its content.
         detector: name of the detector.
         detector_model: content of its model file, if it has one.
-        search_size, max_faces, class_prior: as in `Predictor`.
+        search_size, max_faces, class_prior, allow_urls, max_pixels: as in `Predictor`.
     """
 
     model_name: str
@@ -37,6 +37,8 @@ class PredictorCopy:
     search_size: int
     max_faces: int | None
     class_prior: Mapping[str, float] | None
+    allow_urls: bool
+    max_pixels: int
 
     @classmethod
     def of(cls, predictor: Predictor) -> "PredictorCopy":
@@ -50,6 +52,8 @@ class PredictorCopy:
             search_size=predictor.search_size,
             max_faces=predictor.max_faces,
             class_prior=predictor.class_prior,
+            allow_urls=predictor.allow_urls,
+            max_pixels=predictor.max_pixels,
         )
 
     def open(self, threads: int) -> Predictor:
@@ -67,6 +71,8 @@ class PredictorCopy:
                 threads=threads,
                 max_faces=self.max_faces,
                 class_prior=self.class_prior,
+                allow_urls=self.allow_urls,
+                max_pixels=self.max_pixels,
             )
             predictor.detector  # noqa: B018  # opened while its file exists
         return predictor
@@ -112,13 +118,14 @@ class Worker:
         self.predictor = predictor.open(threads)
 
     def check(self) -> None:
-        """Check that this node sees the inputs and the output folder of the job.
+        """Check that this node has what the job needs: its packages, the inputs and the output folder.
 
         Raises:
             ClusterError: if it does not.
         """
         name = f"{self.storage.location}/{JOB_FILE}"
         try:
+            import_pyarrow()
             self.storage.read(JOB_FILE)
             for name in self.samples:
                 check_readable(name, self.folder)
@@ -127,7 +134,7 @@ class Worker:
                 f"The node {platform.node()} does not see {name}. Use storage that all nodes see under the same name, "
                 "such as a shared folder or an object store."
             ) from None
-        except (DataError, OutputError) as error:
+        except FerlabError as error:
             raise ClusterError(f"The node {platform.node()}: {error}") from None
 
     def predict(self, shard: int) -> ShardResult:
@@ -143,7 +150,7 @@ class Worker:
         statuses: Counter[str] = Counter()
 
         def rows() -> Iterator[Row]:
-            opened = open_images(images, self.folder)
+            opened = open_images(images, self.folder, allow_urls=self.predictor.allow_urls)
             for image, result in predict_files(self.predictor, opened, threads=self.threads):
                 found = outcome_rows(str(image), result, self.min_confidence)
                 statuses.update(row["status"] for row in found)

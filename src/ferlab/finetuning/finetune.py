@@ -160,7 +160,7 @@ def _train(start: "Start", photos: Photos, out: Path, seed: int, resume: bool, q
     names, runs = photos.dataset.class_names, []
     build = partial(start.network, names, frozen=True)
     for recipe in (LAST_LAYER, ALL_LAYERS):
-        named = replace(recipe, architecture=start.model.name)
+        named = replace(recipe, architecture=start.identity)
         progress = TrainingProgress(named, quiet)
         run = train_recipe(named, photos.dataset, out / recipe.name, seed, resume, progress, build)
         result = run.result()

@@ -69,13 +69,15 @@ def read_network(path: Path) -> keras.Model:
         if node.op_type == "Softmax":
             logits = values[node.input[0]]
             assert isinstance(logits, Value)
-            return keras.Model(images, _with_dense_end(images, logits.tensor))
+            return keras.Model(images, _with_dense_end(path, images, logits.tensor))
         if node.op_type not in OPERATIONS:
             raise ArtifactError(
                 f"{path} contains the operation {node.op_type}, which cannot be read back into Keras. Pass the run "
                 "folder that it was exported from."
             )
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        if any(step != 1 for step in attributes.get("dilations", ())):
+            raise ArtifactError(f"{path} has a dilated {node.op_type}, which cannot be read back into Keras.")
         values[node.output[0]] = OPERATIONS[node.op_type](attributes, *(values[name] for name in node.input if name))
     raise ArtifactError(f"{path} does not end in a softmax. Pass the run folder that it was exported from.")
 
@@ -96,15 +98,17 @@ def _with_biases(graph: "onnx.GraphProto") -> "list[onnx.NodeProto]":
     return kept
 
 
-def _with_dense_end(images: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+def _with_dense_end(path: Path, images: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Let the network end in its last dense layer, whose weights take up the temperature that divides its outputs."""
     model = keras.Model(images, logits)
-    head = next(layer for layer in reversed(model.layers) if isinstance(layer, layers.Dense))
+    head = next((layer for layer in reversed(model.layers) if isinstance(layer, layers.Dense)), None)
+    if head is None:
+        raise ArtifactError(f"{path} has no dense layer, so it cannot be fine-tuned.")
     probe = np.random.default_rng(0).uniform(0, 255, (4, 48, 48, 1)).astype(np.float32)
     before, after = (np.asarray(keras.Model(images, output)(probe)) for output in (head.output, logits))
     factor = float((before * after).sum() / (before * before).sum())
     if not np.allclose(factor * before, after, rtol=1e-3, atol=1e-3):
-        raise ArtifactError("The network does not end in a dense layer, so it cannot be fine-tuned.")
+        raise ArtifactError(f"{path} does not end in a dense layer, so it cannot be fine-tuned.")
     head.set_weights([factor * weight for weight in head.get_weights()])
     return head.output
 

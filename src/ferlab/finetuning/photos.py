@@ -81,7 +81,8 @@ def read_photos(
 def _persons(dataset: Dataset, in_folders: bool, persons: Mapping[str, str]) -> list[str]:
     """Return the person in each image; empty if unknown."""
     names = dataset.names.astype(str).tolist()
-    if unknown := sorted(set(persons) - set(names)):
+    skipped = {item.name for item in dataset.skipped}
+    if unknown := sorted(set(persons) - set(names) - skipped):
         raise DataError(f"{dataset.source} has no image '{unknown[0]}'. Its names look like '{names[0]}'.")
     return [persons.get(name, PurePosixPath(name).parent.name if in_folders else "") for name in names]
 
@@ -126,7 +127,10 @@ def _divide(dataset: Dataset, groups: np.ndarray, wanted: Sequence[Split]) -> Da
 
 
 def _check(dataset: Dataset, groups: np.ndarray) -> None:
-    """Reject images or persons that are in two splits, and classes that cannot be learned."""
+    """Reject images or persons that are in two splits, splits without photos, and classes that cannot be learned."""
+    for split in Split:
+        if not np.any(dataset.splits == split):
+            raise DataError(f"{dataset.source}: no photo of the {split.label} folder can be used. Add photos to it.")
     for first, second in ((Split.TRAIN, Split.VALIDATION), (Split.TRAIN, Split.TEST), (Split.VALIDATION, Split.TEST)):
         shared = np.intersect1d(groups[dataset.splits == first], groups[dataset.splits == second])
         if len(shared):

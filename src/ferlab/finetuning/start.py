@@ -1,5 +1,6 @@
 """The network that a fine-tuning starts from: the layers before the last one, and the weights of the last one."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +8,16 @@ import keras
 import numpy as np
 from keras import layers
 
-from ferlab.errors import FerlabError
+from ferlab.errors import ArtifactError, FerlabError
+from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import TrainedModel, open_model
 from ferlab.finetuning.onnx_network import read_network
+from ferlab.models import predict_logits
 
 DROPOUT = 0.2
+HASH_LENGTH = 12  # characters
+PROBES = 16  # images with which a network that was read back is checked
+MAX_PROBE_ERROR = 0.1  # mean difference of probabilities; the rounding of 8 bits makes about 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +37,12 @@ class Start:
     backbone: keras.Model
     kernel: np.ndarray
     bias: np.ndarray
+
+    @property
+    def identity(self) -> str:
+        """The name of the model, with the hash of its file."""
+        content = self.model.path.read_bytes()
+        return f"{Path(self.model.name).name} {hashlib.sha256(content).hexdigest()[:HASH_LENGTH]}"
 
     def network(self, class_names: tuple[str, ...], *, frozen: bool) -> keras.Model:
         """Build a network for other classes.
@@ -100,7 +112,7 @@ def open_start(model: str | Path) -> Start:
         raise FerlabError(f"{model} cannot be trained. Pass its run folder, or export it as .onnx.")
     if opened.provenance.class_names is None:
         raise FerlabError(f"{model} does not contain its class names. Pass its run folder or an exported file.")
-    network = read_network(opened.path) if opened.artifact else opened.keras_model
+    network = _read_back(opened) if opened.artifact else opened.keras_model
     head = next((layer for layer in reversed(network.layers) if isinstance(layer, layers.Dense)), None)
     if head is None or head.output is not network.output:
         raise FerlabError(f"{model} does not end in a dense layer, so it cannot be fine-tuned.")
@@ -112,3 +124,20 @@ def open_start(model: str | Path) -> Start:
         kernel=kernel,
         bias=bias[0] if bias else np.zeros(kernel.shape[1], np.float32),
     )
+
+
+def _read_back(model: TrainedModel) -> keras.Model:
+    """Read the network of an artifact, and check that it predicts as the artifact does.
+
+    Raises:
+        ArtifactError: if it cannot be read, or predicts otherwise.
+    """
+    network = read_network(model.path)
+    images = np.random.default_rng(0).integers(256, size=(PROBES, 48, 48), dtype=np.uint8)
+    difference = float(np.abs(softmax(predict_logits(network, images)) - model(images)).mean())
+    if not difference <= MAX_PROBE_ERROR:
+        raise ArtifactError(
+            f"{model.path} cannot be read back into Keras: the network predicts otherwise, by {difference:.3f} on "
+            "average. Pass the run folder that it was exported from."
+        )
+    return network

@@ -148,6 +148,7 @@ class Predictor:
             "detector": detector,
             "search_size": self.search_size,
             "max_faces": self.max_faces,
+            "max_pixels": self.max_pixels,
             "class_prior": ", ".join(f"{name} {share:g}" for name, share in (self.class_prior or {}).items()) or None,
         }
 

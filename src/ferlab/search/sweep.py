@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ferlab.backend import start_keras
 from ferlab.data import Dataset, Split
 from ferlab.engine import EndedRun, Engine, LocalEngine, PlannedRun
@@ -34,6 +36,7 @@ from ferlab.training.train import train_recipe
 if TYPE_CHECKING:
     import optuna
 
+SQLITE = "sqlite:///"
 STUDY = "ferlab"  # name of the study in its database
 SETTINGS = "ferlab"  # attribute of the study that holds what all its trials share
 BEST_RECIPE = "best_recipe.py"
@@ -100,7 +103,7 @@ def sweep(
     ranges = read_space(space, chosen)
     make_folder(out / "runs")
     remove_abandoned(out)
-    opened = _open_study(study or f"sqlite:///{out / 'sweep.db'}", chosen)
+    opened = _open_study(_absolute(study or f"{SQLITE}{out / 'sweep.db'}"), chosen)
     search = Search(opened, chosen, data, ranges, out, seed, trials)
     search.check_settings()
     planned = search.planned()
@@ -109,6 +112,11 @@ def sweep(
     if outcomes.interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def _absolute(url: str) -> str:
+    """Make the path of an SQLite database absolute, so that the workers of a cluster open the same file."""
+    return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url.startswith(SQLITE) else url
 
 
 def _open_study(url: str, recipe: Recipe) -> "optuna.Study":
@@ -256,20 +264,22 @@ class Search:
         return None
 
     def _new(self, held: ExitStack) -> "optuna.Trial | None":
-        """Create a trial, and lock it. Its values depend on the earlier trials and the seed alone."""
-        import optuna
-
+        """Create a trial, and lock it."""
         number = len(self.study.get_trials(deepcopy=False))
         if number >= self.wanted:
             return None
-        self.study.sampler = optuna.samplers.TPESampler(seed=1000 * self.seed + number)
         held.enter_context(self._lock(number))
         trial = self.study.ask()
         self._suggest(trial)
         return trial
 
     def _suggest(self, trial: "optuna.Trial") -> None:
-        for field, dimension in self.space.items():
+        """Choose the values that the trial does not have yet. They depend on the earlier trials and the seed alone."""
+        import optuna
+
+        for index, (field, dimension) in enumerate(self.space.items()):
+            seed = np.random.SeedSequence([self.seed, trial.number, index]).generate_state(1)[0]
+            self.study.sampler = optuna.samplers.TPESampler(seed=int(seed))
             dimension.suggest(trial, field)
 
     def _path(self, number: int) -> Path:
