@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ def read_rows(file: IO[str], max_characters: int | None = None) -> Iterator[list
         max_characters: limit for the whole table; None for no limit.
 
     Raises:
-        csv.Error: if a quote is not closed, or a row or the table is longer than its limit.
+        csv.Error: if a row or the table is longer than its limit.
     """
     in_row = in_table = 0
 
@@ -64,6 +64,27 @@ def _as_dict(columns: list[str], row: list[str], number: int) -> dict[str, str]:
     if len(row) != len(columns):
         raise ValueError(f"row {number} has {len(row)} cells, expected {len(columns)}")
     return dict(zip(columns, row, strict=True))
+
+
+class TableWriter:
+    """Writes rows with `\n` at their ends, for `read_rows`.
+
+    `csv.writer` does not quote `\r` with this ending before Python 3.13, and readers take it for the end of a row.
+
+    Args:
+        file: the output file.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._line = file, io.StringIO()
+        self._writer = csv.writer(self._line, lineterminator="\r\n")
+
+    def write(self, cells: Iterable[object]) -> None:
+        """Write a row."""
+        self._line.seek(0)
+        self._line.truncate()
+        self._writer.writerow(cells)
+        self._file.write(self._line.getvalue().removesuffix("\r\n") + "\n")
 
 
 def guarded(text: str) -> str:

@@ -3,6 +3,7 @@
 MEBIBYTE = 2**20
 
 MAX_PIXELS = 80_000_000  # of an image; phone cameras reach 50 million, and Pillow warns above 89 million
+MAX_PATH = 1_000  # characters, of a zip member
 PIXELS_IN_MEMORY = 2 * MAX_PIXELS  # of all images that threads decode at the same time; about 8 bytes each
 MAX_IMAGE_BYTES = 512 * MEBIBYTE  # of an image file that is read as a whole, such as a zip member
 MAX_ROW = 1_000_000  # characters of a CSV row; one of FER2013 has about 9,000

@@ -96,13 +96,14 @@ def test_the_images_of_every_layout_are_matched_with_their_rows(tmp_path: Path) 
     names = [
         "row 7", "row 32298", f"train/sad/{by_row[12]}.jpg", f"test/happy/{by_row[28_710]}.png",
         "train/surprise/Training_52789098.jpg", "train/neutral/Training_52789098.jpg",
+        "train/Angry/Training_8475486.png", "Train/SURPRISE/Training_8475486.jpg",
     ]  # fmt: skip
-    splits = [Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALIDATION, Split.TRAIN, Split.TRAIN]
-    data = dataset(textured(np.random.default_rng(0), 6), [0] * 6, splits)
+    splits = [Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALIDATION, *[Split.TRAIN] * 4]
+    data = dataset(textured(np.random.default_rng(0), 8), [0] * 8, splits)
     object.__setattr__(data, "names", np.array(names))
     joined = with_votes(data, table(tmp_path / "votes.csv"))
     assert joined.votes is not None
-    assert joined.votes[:, 0].tolist() == [row % 11 for row in (7, 32_298, 12, 28_710, 2_164, 15_838)]
+    assert joined.votes[:, 0].tolist() == [row % 11 for row in (7, 32_298, 12, 28_710, 2_164, 15_838, 24_067, 27_820)]
     assert joined.take(Split.TEST).votes.tolist() == joined.votes[[1]].tolist()  # type: ignore[union-attr]
 
 

@@ -15,6 +15,7 @@ from ferlab import Dataset, Split, load_dataset
 from ferlab.data import formats
 from ferlab.data.archive import open_data
 from ferlab.emotions import EMOTIONS
+from ferlab.errors import DataError
 from tests.data.builders import FILES, contents, image, own_images, table, write_folder, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fer2013.zip"
@@ -145,3 +146,16 @@ def test_the_real_zip_loads_with_little_memory() -> None:
     assert training == "[3995, 436, 4097, 7215, 4830, 3171, 4965]"
     assert validation == "[467, 56, 496, 895, 653, 415, 607]"
     assert int(kilobytes) < 600e3
+
+
+def test_images_beside_the_folder_of_fer2013_and_long_names_are_reported(tmp_path: Path) -> None:
+    inside = {f"archive/{name}": content for name, content in contents().items()}
+    outside = {"train/happy/Training_1.png": contents()["train/happy/Training_1.png"]}
+    path = write_zip(tmp_path / "fer2013.zip", inside | outside)
+    with pytest.raises(DataError, match="train/happy/Training_1.png: the image is not in archive/"):
+        load_dataset(path, use_cache=False)
+    loaded = load_dataset(path, skip_bad=True, use_cache=False)
+    assert (len(loaded), len(set(loaded.names.tolist())), len(loaded.skipped)) == (4, 4, 1)
+    path = write_zip(tmp_path / "long.zip", contents() | {f"train/happy/Training_{'5' * 2000}.png": b"x"})
+    with pytest.raises(DataError, match="longer than 1,000 characters"):
+        load_dataset(path, use_cache=False)

@@ -99,3 +99,10 @@ def test_what_cannot_be_listed_is_named(photos: Path, locked_folder: Callable[[P
     assert locked in list_images([photos], recursive=True)
     with pytest.raises(ImageError, match="locked: Permission denied"):
         list_images([locked])
+
+
+def test_annotated_copies_get_names_that_differ_also_with_an_appended_suffix(tmp_path: Path) -> None:
+    """The copy of `a.bmp` is `a.bmp.jpg`."""
+    for name in ("a.bmp", "a.bmp.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [str(target) for target in list_images([tmp_path]).values()] == ["a.bmp", "a.bmp-2.jpg"]

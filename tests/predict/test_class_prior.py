@@ -14,6 +14,7 @@ from ferlab.cli import app
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError
 from ferlab.predict import Artifact
+from ferlab.predict.class_prior import prior_factors
 from tests.artifacts import linear_artifact
 
 SHARES = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4)
@@ -78,3 +79,8 @@ def test_a_model_without_the_shares_of_its_classes_is_refused(tmp_path: Path, sm
     ):
         with pytest.raises(ArtifactError, match="does not say how frequent its classes were in training"):
             refused()
+
+
+def test_the_class_without_training_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="trained without 'b'"):
+        prior_factors("model", ("a", "b", "c"), (0.0, 0.0, 1.0), {"a": 0, "b": 1, "c": 1})

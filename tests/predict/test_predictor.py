@@ -277,3 +277,10 @@ def test_the_search_size_determines_which_faces_are_found(tmp_path: Path) -> Non
     small, large = (Predictor(detector_model=tmp_path / "model.onnx", search_size=size) for size in (640, 2560))
     assert not small.predict(image).faces
     assert sorted(face.box for face in large.predict(image)) == [(320, 64, CELL, CELL), (1600, 1280, CELL, CELL)]
+
+
+def test_another_detector_shares_the_model_and_the_limit_of_memory(predictor: Predictor, demo: Dataset) -> None:
+    other = predictor.with_detector("none")
+    assert (other.artifact, other._budget) == (predictor.artifact, predictor._budget)
+    assert (predictor.detector.name, other.detector.name) != ("none", "none")
+    assert len(other.predict(demo.images[0]).faces) == 1

@@ -317,3 +317,15 @@ def test_human_readable_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert first == "...f/a/very/long/path/to/the/end.jpg  face 1   happy       75 %  10,20 30x40"
     assert "face 1   uncertain   75 %" in second
     assert third.split() == ["broken.jpg", "error", "broken.jpg:", "truncated"]
+
+
+def test_a_carriage_return_in_a_file_name_does_not_end_a_row(path: Path) -> None:
+    names = ["1\rb.png", "2\nb.png", '"3".png']
+    with open_writer(path, None, CLASSES, job_of(path, resume=False)) as writer:
+        for name in names:
+            writer.write(image_rows(name, [FACE]))
+    assert [row["source"] for row in rows_of(path)] == names
+    with open_writer(path, None, CLASSES, job_of(path, *names, "b.png")) as writer:
+        assert writer.done == set(names[:-1]), "the last image of a job is repeated"
+        writer.write(image_rows("b.png", [FACE]))
+    assert [row["source"] for row in rows_of(path)] == [*names[:-1], "b.png"]

@@ -5,6 +5,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -209,3 +210,23 @@ def test_a_file_can_be_closed_at_any_time(video: Path) -> None:
         frames = opened.frames()
         assert next(frames).number == 0
     assert len(list(frames)) < 29  # those that were ready
+
+
+def test_a_frame_that_a_file_states_to_be_extremely_wide_is_refused(tmp_path: Path) -> None:
+    """A file of 2 kB would need gigabytes."""
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 1280, 960, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(100, 1)
+        for packet in (
+            *stream.encode(av.VideoFrame.from_ndarray(np.zeros((960, 1280, 3), np.uint8))),
+            *stream.encode(),
+        ):
+            container.mux(packet)
+    with (
+        VideoFile(path) as video,
+        pytest.raises(VideoError, match=r"wide.mp4: frame 0 has 128000x960 pixels, more than"),
+    ):
+        for frame in video.frames():
+            assert frame.pixels is None

@@ -74,3 +74,14 @@ except OutputError as error:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "noise.mp4 cannot be written: File too large. Free space" in output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("height", "width", "written"), [(1, 1, (2, 2)), (64, 20_000, (52, 16_384))])
+def test_sides_that_h264_does_not_allow_are_scaled(
+    height: int, width: int, written: tuple[int, int], tmp_path: Path
+) -> None:
+    with VideoWriter(tmp_path / "sides.mp4") as writer:
+        writer.write(gray(height, width), 0)
+    with VideoFile(tmp_path / "sides.mp4") as opened:
+        [frame] = opened.frames()
+    assert frame.pixels.shape[:2] == written

@@ -1,6 +1,5 @@
 """Write an audit as audit.json, audit.csv and audit.html."""
 
-import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from ferlab.audit.audit import REASONS, Audit, Suspicion
 from ferlab.audit.near_duplicates import THRESHOLD
-from ferlab.csv_files import guarded
+from ferlab.csv_files import TableWriter, guarded
 from ferlab.data import Split
 from ferlab.files import write_text
 from ferlab.formatting import percent
@@ -68,15 +67,16 @@ def write_audit(found: Audit, folder: str | Path, *, images: bool = True) -> Pat
 
 def _table(found: Audit) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = TableWriter(text)
+    writer.write(COLUMNS)
     for item in found.suspicions:
         row: dict[str, Any] = {"reason": item.reason, "suggested": item.suggested, "score": round(item.score, 4)}
         row |= _described(found, item.index)
         if item.partner is not None:
             row |= {f"partner_{key}": value for key, value in _described(found, item.partner).items()}
             row["partner"] = row.pop("partner_name")
-        writer.writerow({key: guarded(value) if isinstance(value, str) else value for key, value in row.items()})
+        cells = (row.get(name, "") for name in COLUMNS)
+        writer.write(guarded(cell) if isinstance(cell, str) else cell for cell in cells)
     return text.getvalue()
 
 

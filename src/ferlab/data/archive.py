@@ -15,7 +15,7 @@ from ferlab.data.reading import READING_ERRORS, BadItems, open_archive
 from ferlab.errors import DataError, ImageError, reason_of
 from ferlab.files import exists, read_file, shown
 from ferlab.images.listing import is_hidden, is_image, walk
-from ferlab.limits import MAX_IMAGE_BYTES
+from ferlab.limits import MAX_IMAGE_BYTES, MAX_PATH
 from ferlab.results import Skipped
 from ferlab.zip_files import read_member
 
@@ -97,6 +97,9 @@ def _list_zip(path: Path, archive: zipfile.ZipFile) -> Source:
         if ".." in member.parts or member.is_absolute():
             reason = "the path of this zip member points outside the archive"
             problems.append(Skipped(name=info.filename, reason=reason))
+        elif len(info.filename) > MAX_PATH:  # an array of names gives all of them the length of the longest
+            reason = f"the path of this zip member is longer than {MAX_PATH:,} characters"
+            problems.append(Skipped(name=f"{info.filename[:100]}...", reason=reason))
         elif any(map(is_hidden, member.parts)):
             continue
         elif info.is_dir():

@@ -26,10 +26,10 @@ INDEX = Path(__file__).with_name("kaggle_rows.npz")
 
 # Two file names occur in two class folders each.
 DUPLICATE_NAMES = {
-    "neutral/Training_52789098.jpg": 15_838,
-    "surprise/Training_52789098.jpg": 2_164,
-    "angry/Training_8475486.jpg": 24_067,
-    "surprise/Training_8475486.jpg": 27_820,
+    "neutral/Training_52789098": 15_838,
+    "surprise/Training_52789098": 2_164,
+    "angry/Training_8475486": 24_067,
+    "surprise/Training_8475486": 27_820,
 }
 
 
@@ -110,7 +110,7 @@ def _numbers(row: dict[str, str], number: int, path: Path) -> list[int]:
 def _row_of(name: str, source: str) -> int:
     """Find the row of `fer2013.csv` of an image by its name: `row 17`, or a path of the Kaggle layout."""
     path = PurePosixPath(name)
-    row = DUPLICATE_NAMES.get(f"{path.parent.name}/{path.name}", kaggle_rows().get(path.stem))
+    row = DUPLICATE_NAMES.get(f"{path.parent.name.lower()}/{path.stem}", kaggle_rows().get(path.stem))
     if row is None and name.startswith("row ") and name[4:].isdecimal() and int(name[4:]) < NUM_IMAGES:
         row = int(name[4:])
     if row is None:

@@ -37,7 +37,7 @@ def load(source: Source, bad: BadItems) -> Dataset:
     for folder in source.empty_folders:
         if folder.parent.parent == root and folder.parent.name.lower() in FOLDERS:
             bad.report(str(folder.relative_to(root)), "this class folder contains no images")
-    images = _images(source, root)
+    images = _images(source, root, bad)
     dataset = read_members(images, bad, place=_place, decode=decode_face, class_names=EMOTIONS)
     if not len(dataset):
         raise DataError(f"{bad.source}: no image could be read. The Kaggle layout is {LAYOUT}.")
@@ -71,10 +71,13 @@ def _is_official(path: PurePosixPath) -> bool:
     return class_folder.lower() in EMOTIONS and _prefix(name) in FOLDERS.get(split_folder.lower(), ())
 
 
-def _images(source: Source, root: PurePosixPath) -> Iterator[Member]:
-    """Yield the images, with their path in `root`."""
+def _images(source: Source, root: PurePosixPath, bad: BadItems) -> Iterator[Member]:
+    """Yield the images in `root`, with their path in it."""
     for path, read in source.images:
-        yield path.relative_to(root) if root.parts and root in path.parents else path, read
+        if path.is_relative_to(root):
+            yield path.relative_to(root), read
+        else:
+            bad.report(str(path), f"the image is not in {root}/, which contains FER2013")
 
 
 def _place(path: PurePosixPath) -> tuple[int, Split]:

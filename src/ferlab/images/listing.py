@@ -171,12 +171,16 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def _make_unique(targets: Mapping[Path, Path]) -> dict[Path, Path]:
-    """Number relative paths that occur more than once: `a.jpg`, `a-2.jpg`."""
+    """Number relative paths that occur more than once: `a.jpg`, `a-2.jpg`. An annotated copy may append a suffix."""
     unique, taken = dict(targets), set[Path]()
     for file, target in targets.items():
         number = 2
-        while unique[file] in taken:
+        while not taken.isdisjoint(names := _possible_names(unique[file])):
             unique[file] = target.with_stem(f"{target.stem}-{number}")
             number += 1
-        taken.add(unique[file])
+        taken |= names
     return unique
+
+
+def _possible_names(target: Path) -> set[Path]:
+    return {target, *(target.with_name(f"{target.name}{suffix}") for suffix in (".jpg", ".png"))}

@@ -102,7 +102,8 @@ def predict_files(
     """
     predictor.detector  # noqa: B018  # report a missing detector once, not once per image
     threads = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as executor:
+    executor = ThreadPoolExecutor(threads)
+    try:
         queue: deque[tuple[NamedImage, Future[DetectedFaces]]] = deque()
         for image in images:
             queue.append((image, executor.submit(predictor.detect, image)))
@@ -110,6 +111,8 @@ def predict_files(
                 yield from _classify(predictor, [queue.popleft() for _ in range(BATCH)])
         while queue:
             yield from _classify(predictor, [queue.popleft() for _ in range(min(BATCH, len(queue)))])
+    finally:
+        executor.shutdown(cancel_futures=True)  # after Ctrl-C, do not read what is queued
 
 
 def _classify(

@@ -44,8 +44,8 @@ def prior_factors(
     if not np.isfinite(wanted).all() or (wanted < 0).any() or not wanted.sum():
         raise ArtifactError("The shares of a class prior must be numbers of 0 or more, and not all 0.")
     trained = np.array(class_shares)
-    if ((trained == 0) & (wanted > 0)).any():
-        raise ArtifactError(f"{model} was trained without '{class_names[int(trained.argmin())]}'. Set its share to 0.")
+    if (unknown := (trained == 0) & (wanted > 0)).any():
+        raise ArtifactError(f"{model} was trained without '{class_names[int(unknown.argmax())]}'. Set its share to 0.")
     return (wanted / wanted.sum() / np.where(trained, trained, 1)).astype(np.float32)
 
 

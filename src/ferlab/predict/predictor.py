@@ -104,6 +104,13 @@ class Predictor:
         self._lock = threading.Lock()
         self._budget = PixelBudget()
 
+    def with_detector(self, detector: str) -> "Predictor":
+        """Return a predictor with another face detector, which shares the model and the limit of memory."""
+        other = object.__new__(type(self))
+        other.__dict__ |= self.__dict__
+        other._detector_name, other._detector, other._lock = detector, None, threading.Lock()
+        return other
+
     def _prior_factors(self, class_prior: Mapping[str, float]) -> np.ndarray:
         shares = self.artifact.metadata["class_shares"]
         return prior_factors(self.artifact.path.name, self.artifact.class_names, shares, class_prior)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from ferlab.csv_files import guarded, read_rows, unguarded
+from ferlab.csv_files import TableWriter, guarded, read_rows, unguarded
 from ferlab.errors import MissingExtraError, OutputError
 from ferlab.files import make_folder, remove_abandoned, temporary_path, write_atomically
 from ferlab.formatting import printable
@@ -109,7 +109,12 @@ class RowWriter(ABC):
             self.job.check()
             self._keep_complete_sources(path, self.job)
         elif path.exists():
-            raise OutputError(f"{path} already exists. Resume it with --resume, or choose another --out.")
+            hint = (
+                "Resume it with --resume, or choose another --out."
+                if self.job
+                else "Remove it, or choose another --out."
+            )
+            raise OutputError(f"{path} already exists. {hint}")
         else:
             self._empty = True
             if self.job:
@@ -210,10 +215,12 @@ class CsvWriter(RowWriter):
     """
 
     def _write_header(self) -> None:
-        csv.writer(self.file, lineterminator="\n").writerow(self.names)
+        TableWriter(self.file).write(self.names)
 
     def _write(self, rows: Iterable[Row]) -> None:
-        csv.DictWriter(self.file, self.names, lineterminator="\n").writerows(map(self._guarded, rows))
+        writer = TableWriter(self.file)
+        for row in map(self._guarded, rows):
+            writer.write(row.get(name) for name in self.names)
 
     def _read(self, file: IO[str]) -> Iterator[Row]:
         rows = read_rows(file)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.errors import MissingExtraError, VideoError
+from ferlab.errors import MissingExtraError, VideoError, reason_of
 from ferlab.images.decode import read_image
+from ferlab.limits import MAX_PIXELS
 from ferlab.predict.read_ahead import ThreadedSource, call_in_thread
 from ferlab.predict.video_source import Frame
 
@@ -65,10 +66,24 @@ class VideoFile(ThreadedSource):
                     number=number,
                     seconds=clock.seconds(time.monotonic() if without_times else frame.time),
                     duration=duration or clock.interval,
-                    load=partial(pixels_of, frame, aspect),
+                    load=partial(self._pixels, number, frame, aspect),
                 )
         finally:
             container.close()
+
+    def _pixels(self, number: int, frame: Any, aspect: float) -> np.ndarray:
+        """Convert a frame, which may be much wider than it is stored."""
+        import av
+
+        width, height = round(frame.width * aspect), frame.height
+        if width * height > MAX_PIXELS:
+            raise VideoError(
+                f"{self.name}: frame {number} has {width}x{height} pixels, more than the limit of {MAX_PIXELS:,}."
+            )
+        try:
+            return pixels_of(frame, aspect)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(f"{self.name}: frame {number} cannot be converted: {reason_of(error)}.") from None
 
     def _decode(self, container: Any) -> Iterator[Any]:
         """Yield the frames as PyAV returns them. Corrupt packets are counted and skipped."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ferlab.errors import OutputError
+from ferlab.errors import OutputError, reason_of
 from ferlab.files import make_folder, remove_abandoned, temporary_path
 from ferlab.predict.video_file import import_av
 
 TIME_BASE = Fraction(1, 90_000)  # seconds; a common multiple of the usual frame rates
+MAX_SIDE = 16_384  # pixels in H.264; larger frames are scaled
 NOMINAL_RATE = 30  # frames per second, a hint for the encoder; each frame has its own time
 OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}  # without B-frames, the last packet is the last frame
 
@@ -56,7 +57,7 @@ class VideoWriter:
             else:
                 with suppress(Exception):  # the first error is the one to report
                     self._container.close()
-        except OSError as failure:
+        except (OSError, import_av().error.FFmpegError) as failure:
             raise self._write_error(failure) from None
         finally:
             self._temporary.unlink(missing_ok=True)
@@ -74,23 +75,25 @@ class VideoWriter:
         """
         try:
             self._write(pixels, seconds)
-        except OSError as error:
+        except (OSError, import_av().error.FFmpegError) as error:
             raise self._write_error(error) from None
 
     def extend(self, seconds: float) -> None:
         """Show the last frame until a time, in seconds."""
         self._end = max(self._end, round(seconds / TIME_BASE))
 
-    def _write_error(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path} cannot be written: {error.strerror}. Free space, or choose another --out.")
+    def _write_error(self, error: Exception) -> OutputError:
+        return OutputError(f"{self.path} cannot be written: {reason_of(error)}. Free space, or choose another --out.")
 
     def _write(self, pixels: np.ndarray, seconds: float) -> None:
         import av
         from PIL import Image, ImageOps
 
-        pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # yuv420p needs even sides
-        if self._stream is None:
-            self._add_stream(pixels.shape[1], pixels.shape[0])
+        height, width = (max(1, side // 2 * 2) for side in pixels.shape[:2])
+        pixels = pixels[:height, :width]
+        if self._stream is None:  # with even sides, for yuv420p
+            scale = min(1.0, MAX_SIDE / max(height, width))
+            self._add_stream(*(max(2, int(scale * side) // 2 * 2) for side in (width, height)))
         size = (self._stream.width, self._stream.height)
         if (pixels.shape[1], pixels.shape[0]) != size:
             pixels = np.asarray(ImageOps.pad(Image.fromarray(pixels), size))

@@ -46,5 +46,9 @@ def check_origin(headers: Headers, settings: ServeSettings) -> None:
     origin = headers.get("origin")
     if origin is None or origin in settings.origins or "*" in settings.origins:
         return
-    if urlsplit(origin).netloc != headers.get("host"):
+    try:
+        own = urlsplit(origin).netloc == headers.get("host")
+    except ValueError:  # such as http://[
+        own = False
+    if not own:
         raise Refusal(403, "Pages of this origin may not use the server. Start it with --cors and the origin.")

@@ -131,11 +131,10 @@ class Engine:
 
 def _open_predictors(settings: ServeSettings) -> dict[str, Predictor]:
     """Open the model with each available detector, by its name. `auto` is the default one."""
-    open_predictor = partial(Predictor, settings.model, threads=1, max_pixels=settings.max_pixels)
-    default = open_predictor()
+    default = Predictor(settings.model, threads=1, max_pixels=settings.max_pixels)
     predictors = {"auto": default, default.detector.name: default}
     for name in OTHER_DETECTORS:
-        predictor = open_predictor(detector=name)
+        predictor = default.with_detector(name)
         try:
             predictors.setdefault(predictor.detector.name, predictor)
         except DetectorError:  # OpenCV 5 has no Haar cascades

@@ -119,12 +119,14 @@ class CountRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, started = 500, time.perf_counter()
+        status, started, seconds = 500, time.perf_counter(), 0.0
 
         async def send_noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
+            else:
+                seconds = time.perf_counter() - started  # the middleware around this one may linger
             await send(message)
 
         try:
@@ -132,4 +134,4 @@ class CountRequests:
         finally:
             path = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(path, str(status)).inc()
-            self._metrics.seconds.labels(path).observe(time.perf_counter() - started)
+            self._metrics.seconds.labels(path).observe(seconds or time.perf_counter() - started)

@@ -3,12 +3,12 @@
 import asyncio
 import base64
 import binascii
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import python_multipart
-from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +16,6 @@ from starlette.requests import ClientDisconnect, Request
 from ferlab.formatting import printable
 from ferlab.serve.refusals import Refusal
 from ferlab.serve.settings import ServeSettings
-from ferlab.serve.wire import PredictBody
 
 FIELD = "files"
 MAX_NAME = 200  # characters of a file name that are kept
@@ -162,13 +161,16 @@ def _too_many(max_files: int) -> Refusal:
 
 def _from_json(body: bytes, max_files: int) -> list[Upload]:
     try:
-        texts = PredictBody.model_validate_json(body).images
-    except ValidationError as error:
-        [first, *_] = error.errors(include_input=False, include_context=False)
-        status = 400 if first["type"] == "json_invalid" else 422
-        raise Refusal(status, f"{first['msg']}. {HOW}") from None
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, f"The body is not valid JSON. {HOW}") from None
+    texts = content.get("images") if isinstance(content, dict) and len(content) == 1 else None
+    if not isinstance(texts, list) or not texts:
+        raise Refusal(422, f"The JSON must have the key 'images' alone, with a list of base64 texts. {HOW}")
     if len(texts) > max_files:
         raise _too_many(max_files)
+    if wrong := [number for number, text in enumerate(texts, start=1) if not isinstance(text, str)]:
+        raise Refusal(422, f"Image {wrong[0]} is not a base64 text. {HOW}")
     return [Upload(name=f"image {number}", content=_decoded(text)) for number, text in enumerate(texts, start=1)]
 
 
