@@ -293,6 +293,11 @@ class RunFolder:
         write_text(self.path / "history.jsonl", text)
         self._read["history"] = tuple(epochs)
 
+    def forget(self) -> None:
+        """Remove the config and the environment of a run that never began."""
+        for name in ("config.json", "environment.json"):
+            (self.path / name).unlink(missing_ok=True)
+
     def _once(self, name: str, read: Callable[[], Value]) -> Value:
         if name not in self._read:
             self._read[name] = read()

@@ -12,10 +12,10 @@ import pytest
 
 from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.comparison.compare import compare_runs
+from ferlab.comparison.compare import _find, compare_runs
 from ferlab.comparison.results import Comparison, Entry, read_comparison
 from ferlab.emotions import Target
-from ferlab.errors import RunError, UnknownNameError
+from ferlab.errors import RecipeError, RunError, UnknownNameError
 from ferlab.recipes import get_recipe
 from ferlab.runs import RunFolder
 from tests.comparisons import write_run
@@ -219,3 +219,43 @@ def test_copies_with_different_labels_are_one_group(demo: Dataset, tmp_path: Pat
     assert len(np.unique(predictions.keys)) == len(test)
     _, sizes = np.unique(predictions.copies, return_counts=True)
     assert (len(sizes), set(sizes.tolist())) == (len(test) / 2, {2})
+
+
+def test_runs_on_other_training_images_are_not_seeds_of_one_recipe(demo: Dataset, tmp_path: Path) -> None:
+    fewer = demo.where((demo.splits != Split.TRAIN) | (np.arange(len(demo)) % 2 == 0))
+    runs = [
+        write_run(tmp_path / name, data, "fair_newmodel", seed, 0.6)
+        for name, data, seed in (("full", demo, 0), ("full1", demo, 1), ("clean", fewer, 0))
+    ]
+    comparison = compare_runs(runs, tmp_path / "out")
+    assert {row.recipe: row.seeds for row in comparison.ranking if not row.is_baseline} == {
+        "fair_newmodel (full)": 2,
+        "fair_newmodel (clean)": 1,
+    }
+
+
+def test_recipes_without_a_name_of_their_own_are_refused(small: Dataset, tmp_path: Path) -> None:
+    recipe = get_recipe("fair_newmodel")
+    with pytest.raises(RecipeError, match="Two different recipes have the name 'fair_newmodel'"):
+        compare([recipe, recipe.changed({"learning_rate": 0.5})], small, tmp_path / "out")
+    with pytest.raises(RecipeError, match="A recipe has no name"):
+        compare([replace(recipe, name="")], small, tmp_path / "out")
+    assert _find([recipe, recipe, "fair_newmodel"]) == [recipe]
+
+
+def test_a_finished_run_is_compared_whatever_happens_to_its_maps(small: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "runs" / "fair_newmodel-seed0", small, "fair_newmodel", 0, 0.6))
+    np.savez(run.path / "explanations.npz", maps=np.zeros(3))  # of another version
+    comparison = compare(["fair_newmodel"], small, tmp_path, resume=True, epochs=4)
+    assert (comparison.entries[0].status, comparison.entries[0].reason) == ("completed", None)
+    assert comparison.entries[0].test is not None
+
+
+def test_a_result_that_cannot_be_read_is_a_failed_entry(small: Dataset, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "fair_newmodel-seed0", small, "fair_newmodel", 0, 0.6)
+    write_run(tmp_path / "runs" / "fair_newmodel-seed1", small, "fair_newmodel", 1, 0.6)
+    (run / "result.json").write_text('{"schema": 99}')
+    comparison = compare(["fair_newmodel"], small, tmp_path, seeds=2, resume=True, epochs=4)
+    failed, completed = comparison.entries[:2]
+    assert (failed.status, completed.status) == ("failed", "completed")
+    assert "result.json" in (failed.reason or "")

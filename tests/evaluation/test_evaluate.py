@@ -12,9 +12,9 @@ from ferlab import Dataset, Split, evaluate, train
 from ferlab.data.exclude import exclude_images
 from ferlab.data.splits import split_off
 from ferlab.errors import DataError, FerlabError, MissingExtraError, RunError
-from ferlab.evaluation.evaluate import read_groups, views
-from ferlab.evaluation.metrics import log_loss, log_softmax
-from ferlab.evaluation.trained_model import open_model
+from ferlab.evaluation.evaluate import _same_data, read_groups, views
+from ferlab.evaluation.metrics import accuracy_by_group, log_loss, log_softmax
+from ferlab.evaluation.trained_model import Provenance, open_model
 from ferlab.json_files import read_result, write_result
 from ferlab.models import build_model
 from ferlab.results import Evaluation
@@ -227,3 +227,26 @@ def test_code_in_a_model_file_is_not_run(small: Dataset, tmp_path: Path) -> None
     keras.Model(inputs, outputs).save(tmp_path / "lambda.keras")
     with pytest.raises(FerlabError, match="cannot be loaded"):
         evaluate(tmp_path / "lambda.keras", small)
+
+
+def test_scores_on_other_images_are_not_written_into_the_run_folder(demo: Dataset, tmp_path: Path) -> None:
+    """Also if the run had no test split, and the data has nothing else."""
+    known = Provenance(fingerprints={"train": "a", "validation": "b"})
+    assert _same_data(replace(known, fingerprints=dict(demo.fingerprints)), demo)
+    assert not _same_data(known, demo.take(Split.TEST))
+    assert not _same_data(known, demo)
+
+
+def test_classes_without_probabilities_cannot_be_written_as_probabilities(demo: Dataset, tmp_path: Path) -> None:
+    part = demo.take(Split.VALIDATION)
+    rows = "".join(f"{name},happy\n" for name in part.names.tolist())
+    (tmp_path / "classes.csv").write_text(f"name,class\n{rows}")
+    with pytest.raises(DataError, match="contains classes without probabilities"):
+        evaluate(tmp_path / "classes.csv", demo, write=tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_groups_of_equal_accuracy_are_two_groups() -> None:
+    gap = accuracy_by_group(np.array([True, True]), np.arange(2), np.array(["a", "b"])).largest_gap
+    assert gap is not None
+    assert {gap.higher, gap.lower} == {"a", "b"}

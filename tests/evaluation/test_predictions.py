@@ -171,3 +171,9 @@ def test_an_unusable_option_raises_before_the_model_is_scored(
     images = load_unlabeled(write_folder(tmp_path / "flat", {"0.png": png(0)}))
     with pytest.raises(DataError, match=r"\.csv or \.npz"):
         predict_unlabeled(linear, images, tmp_path / "p.txt")
+
+
+def test_small_probabilities_stay_above_zero_in_16_bits(tmp_path: Path) -> None:
+    """A probability of 0 for the right class would make the log loss of all images meaningless."""
+    write_predictions(tmp_path / "p.npz", np.array(["a"]), np.array([[1 - 1e-9, 1e-9]]), ("x", "y"))
+    assert 0 < read_predictions(tmp_path / "p.npz").probabilities.min() < 1e-7

@@ -307,3 +307,14 @@ def test_distillation_without_teachers_raises(small: Dataset, tmp_path: Path) ->
     with pytest.raises(RecipeError, match="--set teachers=DIR,DIR"):
         train("fair_newmodel", small, tmp_path / "run", distillation=0.5)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "value"), [("fair_newmodel", "dropout", 2.0), ("fair_mobilenetv2", "input_size", 24)]
+)
+def test_a_model_that_cannot_be_built_is_named_and_leaves_no_run(
+    small: Dataset, tmp_path: Path, recipe: str, field: str, value: float
+) -> None:
+    with pytest.raises(RecipeError, match=f"cannot be built with .*model.{field}={value}"):
+        train(recipe, small, tmp_path / "run", **{f"model.{field}": value})
+    assert not RunFolder(tmp_path / "run").exists()

@@ -132,18 +132,23 @@ class DataOptions:
             models: models that are used on it. Images of FER2013 have the target that these learned, unless `target` is
                 given.
         """
-        target, contempt = self.target, self.contempt
+        target, contempt, ferplus = self.target, self.contempt, self.ferplus
         if target is None and models:
             target, contempt = _learned_target(models)
-            if target == Target.FER2013 or source == "demo" or (target and is_own_images(source)):
+            if self.contempt and not contempt:
+                raise typer.BadParameter("needs --target ferplus.", param_hint="--contempt")
+            other_images = source == "demo" or is_own_images(source)
+            if target == Target.FER2013 or other_images:
                 target, contempt = None, False  # the labels of the source
+            if other_images:
+                ferplus = None  # for other images of the same command
         dataset = load_dataset(
             source,
             skip_bad=self.skip_bad,
             use_cache=self.cache,
             faces=self.faces,
             exclude=self.exclude,
-            ferplus=self.ferplus,
+            ferplus=ferplus,
             target=target,
             contempt=contempt,
         )

@@ -18,7 +18,7 @@ from ferlab.comparison.results import Comparison, Entry, RankedRecipe
 from ferlab.comparison.statistics import differences, rank, with_ties
 from ferlab.data import Dataset, Split
 from ferlab.engine import EndedRun, Engine, LocalEngine, PlannedRun
-from ferlab.errors import FerlabError, RunError
+from ferlab.errors import FerlabError, RecipeError, RunError, reason_of
 from ferlab.evaluation.evaluate import evaluate
 from ferlab.explanation.explain import explain_split
 from ferlab.files import make_folder, remove_abandoned, write_text
@@ -89,6 +89,7 @@ def compare(
     Raises:
         DataError: if no model can learn from the dataset.
         ProtocolError: if a recipe would select its best epoch on the test split, or there is no split to select it on.
+        RecipeError: if a recipe has no name, or two different ones have the same.
         UnknownNameError: if there is no such recipe.
         RunError: if `out` already contains a comparison and `resume` is off, or another process writes to it.
         KeyboardInterrupt: on Ctrl-C, after the finished runs were written.
@@ -105,8 +106,9 @@ def compare(
     jobs = tuple((recipe, seed) for recipe in chosen for seed in range(seeds))
     with exclusive(out, out / ".lock", RunError):
         remove_abandoned(out)
-        _check_disk(jobs, out, quiet)
-        return _train_and_rank(Trainings(jobs, dataset, out), engine or LocalEngine(), quiet)
+        trainings = Trainings(jobs, dataset, out)
+        _check_disk(trainings, quiet)
+        return _train_and_rank(trainings, engine or LocalEngine(), quiet)
 
 
 @dataclass(frozen=True)
@@ -178,24 +180,33 @@ def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
     found = []
     for recipe in DEFAULT_RECIPES if recipes is None else recipes:
         found += [recipe] if isinstance(recipe, Recipe) else find_recipes([recipe])
-    return list({recipe.name: recipe for recipe in found}.values())
+    named: dict[str, Recipe] = {}
+    for recipe in found:
+        if not recipe.name or named.setdefault(recipe.name, recipe) != recipe:
+            problem = f"Two different recipes have the name '{recipe.name}'" if recipe.name else "A recipe has no name"
+            raise RecipeError(f"{problem}. Give each its own, with dataclasses.replace(recipe, name=...).")
+    return list(named.values())
 
 
 def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
     return recipe.changed(QUICK if quick else {}).changed(changes)
 
 
-def _check_disk(jobs: Sequence[tuple[Recipe, int]], out: Path, quiet: bool) -> None:
-    """Check, before anything is trained, that there is enough disk space.
+def _check_disk(trainings: Trainings, quiet: bool) -> None:
+    """Check, before anything is trained, that there is enough disk space for what is not there yet.
 
     Raises:
         FerlabError: if there is not.
     """
-    needed = sum(estimate_disk_bytes(recipe) for recipe, _ in jobs)
+    out, needed = trainings.out, 0
+    for number, (recipe, _) in enumerate(trainings.jobs):
+        folder = trainings.path(number)
+        if not (folder / "result.json").is_file():
+            there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            needed += max(0, estimate_disk_bytes(recipe) - there)
     if not quiet:
-        console().print(f"{len(jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+        console().print(f"{len(trainings.jobs)} runs: {needed / 1e6:,.0f} MB of disk space in {out}")
+    free = shutil.disk_usage(out).free
     if free < needed:
         raise FerlabError(
             f"{out} has {free / 1e6:,.0f} MB free, but {needed / 1e6:,.0f} MB are needed. Choose another --out."
@@ -207,13 +218,13 @@ def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> 
 
     A model without a suitable feature map, which a plugin may define, has no maps.
     """
-    if run.explanations():
-        return
     split = Split.VALIDATION if dataset.has(Split.VALIDATION) else Split.TEST
     try:
+        if run.explanations():
+            return
         found = explain_split(run.path, dataset, split, images_per_class=EXPLAINED_PER_CLASS)
-    except FerlabError as error:
-        progress.print(f"no Grad-CAM maps: {error}")
+    except Exception as error:  # the run itself is finished and scored
+        progress.print(f"no Grad-CAM maps: {reason_of(error)}")
         return
     correlation = np.nan if found.rank_correlation is None else found.rank_correlation
     run.write_explanations(
@@ -228,7 +239,10 @@ def _explain(run: RunFolder, dataset: Dataset, progress: ComparisonProgress) -> 
 
 
 def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> Entry:
-    result = run.result() or Result(status="interrupted", recipe=recipe.name, seed=seed)
+    try:
+        result = run.result() or Result(status="interrupted", recipe=recipe.name, seed=seed)
+    except RunError as error:
+        result = Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed)
     status = "failed" if reason else result.status
     finished = status in ("completed", "stopped early")
     return Entry(
@@ -237,7 +251,7 @@ def _entry(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path
         architecture=recipe.architecture,
         seed=seed,
         status=status,
-        reason=reason or _stop_reason(recipe, status),
+        reason=reason or result.reason or _stop_reason(recipe, status),
         run=Path(os.path.relpath(run.path.resolve(), out.resolve())).as_posix(),
         parameters=result.parameters,
         trainable_parameters=result.trainable_parameters,
@@ -265,7 +279,8 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
     """Compare finished runs from any folders.
 
     Args:
-        runs: run folders. Runs of one recipe that differ in its fields are named after their folders.
+        runs: run folders. Runs of one recipe that differ in its fields or training images are named after their
+            folders.
         out: folder of the comparison.
 
     Returns:
@@ -288,8 +303,9 @@ def compare_runs(runs: Iterable[str | Path], out: str | Path) -> Comparison:
         _check_comparable(folders[0], run, ranked_on)
     named, data = _named(folders), folders[0].dataset()
     make_folder(out)
-    entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in named]
-    return _conclude([*entries, majority_entry(data)], data, ranked_on, out)
+    with exclusive(out, out / ".lock", RunError):
+        entries = [_entry(recipe, run.seed(), run.num_training_images(), run, out, None) for recipe, run in named]
+        return _conclude([*entries, majority_entry(data)], data, ranked_on, out)
 
 
 def _common_split(folders: Sequence[RunFolder]) -> SplitName:
@@ -302,22 +318,26 @@ def _common_split(folders: Sequence[RunFolder]) -> SplitName:
 
 
 def _named(folders: list[RunFolder]) -> list[tuple[Recipe, RunFolder]]:
-    """Name the recipes of runs. Recipes of the same name with different fields are named after their first folders.
+    """Name the recipes of runs. Those of one name with other fields or training images are named after their folders.
 
     Raises:
-        RunError: if two runs have the same recipe and seed.
+        RunError: if two runs have the same recipe, training images and seed.
     """
+
+    def variant(recipe: Recipe, run: RunFolder) -> tuple[dict[str, Any], str]:
+        return recipe.training_fields(), run.fingerprints()["train"]
+
     recipes, paths = [run.recipe() for run in folders], [run.path.resolve() for run in folders]
     parent = os.path.commonpath([path.parent for path in paths])
     firsts: dict[str, list[tuple[Any, str]]] = {}  # name of the recipe -> its variants: fields and first folder
-    for recipe, path in zip(recipes, paths, strict=True):
-        variants, fields = firsts.setdefault(recipe.name, []), recipe.training_fields()
+    for recipe, run, path in zip(recipes, folders, paths, strict=True):
+        variants, fields = firsts.setdefault(recipe.name, []), variant(recipe, run)
         if not any(fields == known for known, _ in variants):
             variants.append((fields, Path(os.path.relpath(path, parent)).as_posix()))
     seen: dict[tuple[str, int], RunFolder] = {}
     named = []
     for recipe, run in zip(recipes, folders, strict=True):
-        variants, fields = firsts[recipe.name], recipe.training_fields()
+        variants, fields = firsts[recipe.name], variant(recipe, run)
         folder = next(folder for known, folder in variants if known == fields)
         name = f"{recipe.name} ({folder})" if len(variants) > 1 else recipe.name
         twin = seen.setdefault((name, run.seed()), run)

@@ -136,7 +136,7 @@ def _standing(row: RankedRecipe, entry: Entry, predicted: PredictedSplit) -> Sta
         name=row.recipe,
         accuracy=row.accuracy,
         interval=row.interval,
-        leak_free_accuracy=metrics.leak_free.accuracy if metrics.leak_free else None,
+        leak_free_accuracy=metrics.leak_free.accuracy if metrics.leak_free and not metrics.leak_free_reason else None,
         balanced_accuracy=metrics.balanced_accuracy,
         macro_f1=metrics.macro_f1,
         log_loss=metrics.log_loss if predicted.has_probabilities else None,

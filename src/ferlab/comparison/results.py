@@ -57,8 +57,8 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Recipe and seed, for sentences."""
-        return f"{self.recipe} (seed {self.seed})"
+        """Recipe and seed, for sentences; a baseline has no seed."""
+        return self.recipe if self.seed is None else f"{self.recipe} (seed {self.seed})"
 
     def metrics(self, split: str) -> SplitMetrics | None:
         """Return the metrics on the validation or test split."""

@@ -102,6 +102,8 @@ def evaluate(
     if predicted.run and split != Split.VALIDATION:
         metrics = dataclasses.replace(metrics, calibrated=_calibrated(predicted.run, part, probabilities))
     recorded = _same_data(provenance, dataset) and _record(predicted.run, split, metrics, part, probabilities)
+    if write and not predicted.has_probabilities:
+        raise DataError(f"{model} contains classes without probabilities, so --write-predictions has none to write.")
     if write:
         write_predictions(write, part.names, probabilities, part.class_names)
     evaluation = Evaluation(
@@ -188,7 +190,7 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
     if opened.run:
-        _reject_other_split(opened.run, dataset, split)
+        reject_other_split(opened.run, dataset, split)
     started = time.perf_counter()
     probabilities = opened(part.images)
     return PredictedSplit(
@@ -240,20 +242,23 @@ def _record(
     """Write the metrics into the run folder, if there is one."""
     if run is None:
         return False
-    run.write_predictions(split.label, Predictions.on(part, probabilities))
-    if split != Split.TRAIN:
-        run.write_result(run.trained_result().with_metrics(split.label, metrics))
+    with run.lock():
+        current = RunFolder(run.path)  # another evaluation may have ended meanwhile
+        current.write_predictions(split.label, Predictions.on(part, probabilities))
+        if split != Split.TRAIN:
+            current.write_result(current.trained_result().with_metrics(split.label, metrics))
     return True
 
 
 def _same_data(provenance: Provenance, dataset: Dataset) -> bool:
-    """Return whether the splits that both have are the same, with the same target as far as both are known."""
+    """Return whether both have a split, and all that both have are the same; so is the target as far as it is known."""
     known, own = provenance.fingerprints, dataset.fingerprints
     same_target = None in (provenance.target, dataset.target) or provenance.target == dataset.target
-    return same_target and all(known.get(name, fingerprint) == fingerprint for name, fingerprint in own.items())
+    shared = known.keys() & own.keys()
+    return same_target and bool(shared) and all(known[name] == own[name] for name in shared)
 
 
-def _reject_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
+def reject_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
     """Reject a random split that differs from the run's: images that it was trained on would be scored.
 
     One more image changes the whole random split. Images are excluded after the split, so exclusions do not change it.

@@ -255,7 +255,7 @@ def accuracy_by_group(correct: np.ndarray, copies: np.ndarray, groups: np.ndarra
 def _largest_gap(by_name: dict[str, AccuracyEstimate]) -> AccuracyGap:
     known = {name: (row.accuracy, row.accuracy_interval) for name, row in by_name.items()}
     shares = {name: share for name, (share, _) in known.items() if share is not None}
-    higher, lower = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    lower, *_, higher = sorted(shares, key=shares.__getitem__)
     halves = [(interval[1] - interval[0]) / 2 for name in (higher, lower) if (interval := known[name][1])]
     difference, half = shares[higher] - shares[lower], math.hypot(*halves)
     return AccuracyGap(

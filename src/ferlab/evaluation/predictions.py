@@ -23,6 +23,7 @@ from ferlab.files import shown, write_atomically, write_text
 SUFFIXES = (".csv", ".npz")
 CLASS_COLUMNS = ("class", "emotion", "label")
 NAME_COLUMNS = ("name", "source")  # `ferlab predict` writes `source`
+SMALLEST_HALF = float(np.finfo(np.float16).smallest_subnormal)
 SUM_TOLERANCE = 0.01  # of the probabilities of an image: enough for float16
 
 
@@ -147,6 +148,8 @@ def _read_npz(path: Path) -> PredictionFile:
     try:
         names, class_names = arrays["names"].astype(str), arrays["class_names"].astype(str)
         probabilities = arrays["probabilities"].astype(np.float64)
+        if arrays["probabilities"].dtype == np.float16:  # which rounds smaller shares to 0, an infinite log loss
+            probabilities = np.maximum(probabilities, SMALLEST_HALF)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: names and class_names must be text, and probabilities numbers: {error}.") from None
     if names.ndim != 1 or class_names.ndim != 1 or probabilities.shape != (names.size, class_names.size):

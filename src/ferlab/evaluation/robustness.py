@@ -18,6 +18,7 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import render_random_face
 from ferlab.emotions import Target
+from ferlab.evaluation.evaluate import reject_other_split
 from ferlab.evaluation.metrics import accuracy
 from ferlab.evaluation.trained_model import Classifier, open_model
 from ferlab.images import degrade
@@ -191,7 +192,8 @@ def robustness(
         quiet: show no progress bar.
 
     Raises:
-        DataError: if the split is empty.
+        DataError: if the split is empty, or the random split of `dataset` differs from the one that the run was trained
+            with.
         FerlabError: if the file is not a model, or has different classes.
         RunError: if the folder does not contain a finished run.
     """
@@ -199,6 +201,8 @@ def robustness(
     part = dataset.require(split)
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
+    if opened.run:
+        reject_other_split(opened.run, dataset, split)
     measurements = 1 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values())
     with bar("robustness", measurements * len(part), quiet) as advance:
         clean = _accuracy(opened, part, np.copy, advance)

@@ -85,7 +85,7 @@ def _split(model: "keras.Model") -> tuple[str, "keras.Model", "keras.Model"]:
         ) from error
     first = next((place for place, (layer, _) in enumerate(outputs) if _is_convolution(layer)), len(outputs))
     for layer, output in reversed(outputs[first:]):
-        shape = tuple(output.shape)
+        shape = tuple(getattr(output, "shape", ()))  # a layer may have several outputs
         padded = isinstance(layer, keras.layers.ZeroPadding2D)  # its border would shift the map
         if len(shape) == 4 and min(shape[1] or 0, shape[2] or 0) >= MIN_SIDE and not padded:
             try:

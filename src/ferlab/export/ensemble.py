@@ -241,7 +241,8 @@ def cross_validated(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) 
     from sklearn.model_selection import GroupKFold
 
     found = np.empty(logits.shape[1:])
-    for others, held_out in GroupKFold(FOLDS).split(labels, groups=groups):
+    folds = min(FOLDS, len(np.unique(groups)))
+    for others, held_out in GroupKFold(folds).split(labels, groups=groups):
         found[held_out] = Mixture.fit(logits[:, others], labels[others]).calibrated_logits(logits[:, held_out])
     return found
 

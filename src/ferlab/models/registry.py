@@ -10,12 +10,12 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ferlab.errors import PluginError, UnknownNameError
+from ferlab.errors import PluginError, RecipeError, UnknownNameError, reason_of
 
 if TYPE_CHECKING:
     import keras
@@ -71,11 +71,23 @@ def build_model(name: str, num_classes: int = 7, **options: Any) -> "keras.Model
     Raises:
         UnknownNameError: if the architecture or an option does not exist.
         PluginError: if a plugin's architecture cannot be built or breaks the contract.
+        RecipeError: if the value of an option is not possible.
     """
     builder = _builder_with(name, options)
     if is_from_plugin(builder):
         return _build_plugin_model(builder, num_classes, options)
-    return builder(num_classes, **options)
+    with _rejecting_options(name, options):
+        return builder(num_classes, **options)
+
+
+@contextlib.contextmanager
+def _rejecting_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Turn errors of Keras into one that names the options."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        given = ", ".join(f"model.{option}={value}" for option, value in options.items()) or "these options"
+        raise RecipeError(f"{name} cannot be built with {given}: {reason_of(error)}.") from error
 
 
 def build_without_pretrained_weights(name: str, num_classes: int = 7, **options: Any) -> "keras.Model":
@@ -93,7 +105,10 @@ def build_trainable(name: str, num_classes: int = 7, **options: Any) -> "keras.M
     """
     builder = _builder_with(name, options)
     trainable = getattr(sys.modules[builder.__module__], f"{TRAINABLE_PREFIX}{name}", None)
-    return trainable(num_classes, **options) if trainable else build_model(name, num_classes, **options)
+    if not trainable:
+        return build_model(name, num_classes, **options)
+    with _rejecting_options(name, options):
+        return trainable(num_classes, **options)
 
 
 def set_trained_weights(model: "keras.Model", trained: "keras.Model") -> None:

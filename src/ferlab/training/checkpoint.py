@@ -113,7 +113,7 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = round(time.perf_counter() - self.started, 3)
         entry = Epoch(epoch=epoch + 1, **measured, learning_rate=rate, seconds=seconds)
         self.history.append(entry)
-        self.stopped = bool(self.model.stop_training)
+        self.stopped = bool(self.model.stop_training) and len(self.history) < self.params["epochs"]
         write_arrays(self.run.state_file, self._state())
         self.run.remove_other_best_files(best_epoch(self.history).epoch)
         self.run.write_history(self.history)

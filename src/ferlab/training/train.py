@@ -16,7 +16,7 @@ import numpy as np
 from ferlab import backend as backends
 from ferlab.backend import Devices
 from ferlab.data import Dataset, Split
-from ferlab.errors import RecipeError, RunError, TrainingError
+from ferlab.errors import RecipeError, RunError, TrainingError, UnknownNameError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import TrainedModel
@@ -106,7 +106,7 @@ def train(
     Raises:
         DataError: if there are no training images.
         ProtocolError: if the recipe would select its best epoch on the test split, or a teacher was selected on it.
-        RecipeError: if the recipe distills without teachers.
+        RecipeError: if the recipe distills without teachers, or its model cannot be built.
         RunError: if a teacher was trained on different images, or `out` contains another run, is in use, or cannot be
             written.
         TrainingError: if the loss is not finite. The last checkpoint is kept.
@@ -137,7 +137,7 @@ def train_recipe(
         _check_same_run(run, recipe, dataset, seed, resume)
         return run
     _check_batch_size(recipe, backends.count_devices(devices))
-    job = replace(_resolve(run, recipe, dataset, seed), build=build, devices=devices)
+    job, new = replace(_resolve(run, recipe, dataset, seed), build=build, devices=devices), not run.exists()
     with run.lock():
         _begin(job, resume)
         try:
@@ -145,6 +145,10 @@ def train_recipe(
         except TrainingError as error:
             failed = Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed, target=dataset.target)
             run.write_result(failed)
+            raise
+        except (RecipeError, UnknownNameError):  # the model cannot be built
+            if new:
+                run.forget()
             raise
     return run
 
