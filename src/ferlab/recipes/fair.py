@@ -56,7 +56,8 @@ def fair_resnet50() -> Recipe:
 
 def fair_vgg16() -> Recipe:
     """VGG16 without its dense layers, from scratch."""
-    return _fair("vgg16", 3e-3, "VGG16 from scratch, all layers trained")
+    recipe = _fair("vgg16", 3e-3, "VGG16 from scratch, all layers trained")
+    return replace(recipe, expected_accuracy=0.6606, expected_source="PublicTest, one seed: docs/log.md")
 
 
 def fair_mobilenetv2_imagenet() -> Recipe:
