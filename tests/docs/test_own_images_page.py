@@ -60,8 +60,8 @@ def test_the_commands_of_the_page_run(demo: Dataset, tmp_path: Path, monkeypatch
     recorded = json.loads((tmp_path / "runs" / "images" / "environment.json").read_text())["dataset"]
     assert (recorded["class_names"], recorded["notes"]) == (list(CLASSES), [note])
     assert [line.split()[0] for line in scored.stdout.splitlines()[-3:]] == list(CLASSES)
-    comparison = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
+    comparison = json.loads((tmp_path / "comparison-images" / "comparison.json").read_text())
     assert [entry["status"] for entry in comparison["entries"]] == ["completed"] * 4
     assert comparison["dataset"]["class_names"] == list(CLASSES)
     assert all(len(entry["test"]["confusion"]) == 3 for entry in comparison["entries"])
-    assert "fair_newmodel" in (tmp_path / "comparison" / "report.html").read_text()
+    assert "fair_newmodel" in (tmp_path / "comparison-images" / "report.html").read_text()

@@ -1,6 +1,7 @@
 """The command line. Results go to standard output, progress and messages to standard error."""
 
 import errno
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -74,6 +75,18 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line. An expected error is one line on standard error, with exit code 1."""
+    try:
+        _run()
+    except SystemExit as ended:
+        reading = sys.modules.get("ferlab.predict.read_ahead")
+        if reading and reading.still_reading():  # FFmpeg may crash when Python ends under its thread
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
+        raise
+
+
+def _run() -> None:
     try:
         app()
     except FerlabError as error:

@@ -111,11 +111,7 @@ def predict(
             paths, predictor, out, ray, min_confidence=min_confidence, recursive=recursive, resume=resume, quiet=quiet
         )
     else:
-        settings = {
-            **predictor.settings,
-            "min_confidence": min_confidence,
-            "annotate": str(annotate) if annotate else None,
-        }
+        settings = {**predictor.settings, "min_confidence": min_confidence}
         job = _job(out, settings, images, resume, retry_errors) if out else None
         counts = _predict_here(images, predictor, job, file_format, annotate, min_confidence, quiet)
     if strict and counts["error"]:

@@ -16,6 +16,12 @@ T = TypeVar("T")
 CAPACITY = 4  # items that are read before they are needed
 POLL_INTERVAL = 0.2  # seconds; Windows delivers Ctrl-C only between two waits
 MAX_WAIT_AT_STOP = 0.5  # seconds
+THREAD_NAME = "ferlab reader"
+
+
+def still_reading() -> bool:
+    """Return whether a thread waits inside a library, although its generator was stopped."""
+    return any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 class ReadAhead(Generic[T]):
@@ -41,7 +47,8 @@ class ReadAhead(Generic[T]):
         self._error: BaseException | None = None
         self._stopped = self._finished = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, daemon=True)  # it may wait for a device that never answers
+        # A daemon, because it may wait for a device that never answers.
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
