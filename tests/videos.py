@@ -149,3 +149,17 @@ def _rtp_packets(content: bytes) -> Iterator[bytes]:
         header = struct.pack(">BBHII", 0x80, 96 | is_slice << 7, number, time, 1)
         yield b"$\0" + struct.pack(">H", len(header) + len(unit)) + header + unit
         time += is_slice * 90_000 // RATE
+
+
+def write_wide_video(path: Path) -> Path:
+    """Write a video of 1280x960 pixels that states that each pixel is 100 times as wide as it is high."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 1280, 960, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(100, 1)
+        frame = av.VideoFrame.from_ndarray(np.zeros((960, 1280, 3), np.uint8))
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    return path

@@ -68,3 +68,12 @@ def test_names_must_differ_and_one_system_is_no_ranking(demo: Dataset, systems: 
     twin.write_bytes(systems[0].read_bytes())
     with pytest.raises(FerlabError, match="are both called 'good'"):
         make_leaderboard([systems[0], twin], demo, "test")
+
+
+def test_no_accuracy_without_copies_is_claimed_for_unknown_training_images(
+    demo: Dataset, systems: list[Path], tmp_path: Path
+) -> None:
+    """The copies of the scored images in them are unknown."""
+    linear_artifact(tmp_path / "elsewhere.onnx", fingerprints={"train": "of other images"})
+    board = make_leaderboard([systems[0], tmp_path / "elsewhere.onnx"], demo, "test")
+    assert {row.name: row.leak_free_accuracy is None for row in board.standings} == {"good": False, "elsewhere": True}

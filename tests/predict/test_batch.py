@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from ferlab.errors import DetectorError, FerlabError, OutputError
 from ferlab.images.listing import list_images
 from ferlab.images.yunet import MODEL_VARIABLE
 from ferlab.predict import Prediction
-from ferlab.predict.batch import predict_files, write_predictions
+from ferlab.predict.batch import BATCH, predict_files, write_predictions
 from ferlab.predict.table import open_writer
 from tests.artifacts import linear_artifact
 from tests.images.test_decode import png_of_size
@@ -242,3 +243,20 @@ def test_the_fallback_of_auto_is_logged_once(
     results = list(predict_files(Predictor(tmp_path / "linear.onnx"), [photos / "a.png"] * 8, threads=3))
     assert {len(result) for _, result in results if isinstance(result, Prediction)} == {2}
     assert caplog.text.count("could not be downloaded") == 1
+
+
+def test_queued_images_are_not_read_after_an_interruption(predictor: Predictor, demo: Dataset) -> None:
+    content, reads, go_on = encoded(demo.images[0]), [], threading.Event()
+
+    class Image:
+        def read(self) -> bytes:
+            reads.append(1)
+            if len(reads) > BATCH:
+                go_on.wait(60)
+            return content
+
+    results = predict_files(predictor, [Image() for _ in range(200)], threads=1)
+    next(results)
+    threading.Timer(0.5, go_on.set).start()
+    results.close()
+    assert len(reads) <= BATCH + 1, "the one that is being read is finished"

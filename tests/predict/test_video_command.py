@@ -9,7 +9,7 @@ from ferlab.cli import app
 from ferlab.errors import OutputError, VideoError
 from ferlab.predict.video_file import VideoFile
 from tests.predict.test_table import rows_of
-from tests.videos import noise, write_video_file
+from tests.videos import noise, write_video_file, write_wide_video
 
 
 def invoke(*words: str | Path, exit_code: int = 0) -> tuple[str, str]:
@@ -46,12 +46,14 @@ def test_several_videos_share_one_table_and_have_an_annotated_copy_each(folder: 
 
 def test_a_video_that_cannot_be_read_is_a_row_and_does_not_stop_the_others(folder: Path) -> None:
     Path("text.mp4").write_text("not a video")
-    _, message = invoke("a.mp4", "text.mp4", "none.mp4", "b.mkv", "--out", "faces.csv", exit_code=1)
+    write_wide_video(Path("wide.mp4"))
+    _, message = invoke("a.mp4", "text.mp4", "none.mp4", "wide.mp4", "b.mkv", "--out", "faces.csv", exit_code=1)
     statuses = [(row["source"], row["status"]) for row in rows_of(Path("faces.csv"))]
     assert statuses == [
         *[("a.mp4", "ok")] * 3,
         ("text.mp4", "error"),
         ("none.mp4", "error"),
+        ("wide.mp4", "error"),
         *[("b.mkv", "ok")] * 5,
     ]
     assert "error: text.mp4: Invalid data found" in message

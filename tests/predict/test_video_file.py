@@ -5,7 +5,6 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -14,7 +13,7 @@ from ferlab.predict.video_file import FrameClock, VideoFile, orient
 from ferlab.predict.video_input import open_video
 from ferlab.predict.video_source import Frame
 from tests.predict.conftest import VIDEO_FPS
-from tests.videos import RATE, add_stream, encode, noise, set_display_matrix, write_video_file
+from tests.videos import RATE, add_stream, encode, noise, set_display_matrix, write_video_file, write_wide_video
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -214,16 +213,7 @@ def test_a_file_can_be_closed_at_any_time(video: Path) -> None:
 
 def test_a_frame_that_a_file_states_to_be_extremely_wide_is_refused(tmp_path: Path) -> None:
     """A file of 2 kB would need gigabytes."""
-    path = tmp_path / "wide.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 1280, 960, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(100, 1)
-        for packet in (
-            *stream.encode(av.VideoFrame.from_ndarray(np.zeros((960, 1280, 3), np.uint8))),
-            *stream.encode(),
-        ):
-            container.mux(packet)
+    path = write_wide_video(tmp_path / "wide.mp4")
     with (
         VideoFile(path) as video,
         pytest.raises(VideoError, match=r"wide.mp4: frame 0 has 128000x960 pixels, more than"),

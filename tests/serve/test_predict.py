@@ -1,5 +1,6 @@
 """`POST /v1/predict` and the other routes, on a running service."""
 
+import asyncio
 import base64
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,13 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.types import Message, Receive, Scope, Send
 
 from ferlab import Predictor
 from ferlab.predict.prediction import Prediction
 from ferlab.serve import engine
+from ferlab.serve.metrics import Metrics
+from ferlab.serve.middleware import CountRequests
 from tests.scenes import MEDIA, YUNET
 from tests.serve.service import photo, running
 
@@ -174,3 +178,20 @@ def test_only_given_origins_may_read_answers(detector: Path) -> None:
         for origin, allowed in (("https://app.example", "https://app.example"), ("https://evil.example", None)):
             answer = requests.get(f"{url}/v1/model", headers={"Origin": origin}, timeout=60)
             assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+
+
+def test_the_latency_of_a_request_ends_with_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What surrounds it may still receive the rest of a refused upload."""
+    now, metrics = 0.0, Metrics()
+    monkeypatch.setattr("ferlab.serve.middleware.time.perf_counter", lambda: now)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 413})
+        await send({"type": "http.response.body"})
+
+    async def lingering(message: Message) -> None:
+        nonlocal now
+        now += 1 if message["type"] == "http.response.start" else 30
+
+    asyncio.run(CountRequests(app, metrics)({"type": "http"}, None, lingering))  # type: ignore[arg-type]
+    assert 'ferlab_request_seconds_sum{path="other"} 1.0' in metrics.text().decode()

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from ferlab.serve.access import check_origin
+from ferlab.serve.refusals import Refusal
+from ferlab.serve.settings import ServeSettings
 from tests.serve.service import photo, running
 
 TOKEN = "a token with enough letters".replace(" ", "-")
@@ -123,3 +127,8 @@ def test_the_number_of_streams_is_limited(detector: Path) -> None:
             pass
         with open_stream(url) as stream:
             assert next(answers(stream, photo()))["faces"] == []
+
+
+def test_an_origin_that_is_no_address_is_refused() -> None:
+    with pytest.raises(Refusal, match="Pages of this origin"):
+        check_origin(Headers({"origin": "http://[", "host": "localhost"}), ServeSettings())

@@ -79,7 +79,7 @@ def main() -> None:
         _run()
     except SystemExit as ended:
         reading = sys.modules.get("ferlab.predict.read_ahead")
-        if reading and reading.still_reading():  # FFmpeg may crash when Python ends under its thread
+        if reading and reading.still_reading():  # a thread in FFmpeg while Python ends: it crashed once
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))

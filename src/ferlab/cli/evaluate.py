@@ -88,7 +88,8 @@ def evaluate(
     if is_unlabeled(data):
         _predict_unlabeled(model, data, reading, write_predictions, json_, parse_prior(class_prior))
         return
-    dataset = reading.load(data, model, against)
+    votes = None if train_data and is_own_images(data) else reading.ferplus  # otherwise they are for --train-data
+    dataset = dataclasses.replace(reading, ferplus=votes).load(data, model, against)
     evaluation = ferlab.evaluate(
         model,
         dataset,

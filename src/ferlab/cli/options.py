@@ -132,23 +132,20 @@ class DataOptions:
             models: models that are used on it. Images of FER2013 have the target that these learned, unless `target` is
                 given.
         """
-        target, contempt, ferplus = self.target, self.contempt, self.ferplus
+        target, contempt = self.target, self.contempt
         if target is None and models:
             target, contempt = _learned_target(models)
             if self.contempt and not contempt:
                 raise typer.BadParameter("needs --target ferplus.", param_hint="--contempt")
-            other_images = source == "demo" or is_own_images(source)
-            if target == Target.FER2013 or other_images:
+            if target == Target.FER2013 or source == "demo" or (target and is_own_images(source)):
                 target, contempt = None, False  # the labels of the source
-            if other_images:
-                ferplus = None  # for other images of the same command
         dataset = load_dataset(
             source,
             skip_bad=self.skip_bad,
             use_cache=self.cache,
             faces=self.faces,
             exclude=self.exclude,
-            ferplus=ferplus,
+            ferplus=self.ferplus,
             target=target,
             contempt=contempt,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ferlab.distributed.cluster import connected
 from ferlab.distributed.images import exists_here
-from ferlab.distributed.inputs import Shard, list_shards
+from ferlab.distributed.inputs import list_shards
 from ferlab.distributed.pool import FailedShard, count_workers, predict_shards
 from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, find_job, finished_shards, start_job
 from ferlab.distributed.storage import Storage, is_local, local_path
@@ -96,7 +96,9 @@ def predict_images(
     }
     with _locked(storage):
         shards = list_shards(sources, shard_size, column=column, recursive=recursive)
-        job = _existing_job(storage, settings, folder, resume) or _new_job(storage, settings, shards, shard_size, quiet)
+        if (job := _existing_job(storage, settings, folder, resume)) is None:
+            with bar("listing images", None, quiet) as advance:
+                job = start_job(storage, settings, shards, shard_size, folder, advance)
         done = sum(map(job.size, finished_shards(storage)))
         with bar("images", job.images - done, quiet) as advance, connected(address):
             fitting = count_workers(cpus_per_worker)
@@ -141,13 +143,6 @@ def _existing_job(storage: Storage, settings: Mapping[str, Setting], folder: Pat
         hint = f"{JOB_FILE} is missing. Choose" if resume else "Resume it with --resume, or choose"
         raise OutputError(f"{storage.location} already contains {used[0]}. {hint} another --out.")
     return None
-
-
-def _new_job(
-    storage: Storage, settings: Mapping[str, Setting], shards: Iterator[Shard], shard_size: int, quiet: bool
-) -> ShardedJob:
-    with bar("listing images", None, quiet) as advance:
-        return start_job(storage, settings, shards, shard_size, Path.cwd(), advance)
 
 
 def _collect(

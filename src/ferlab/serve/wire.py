@@ -86,7 +86,7 @@ class ErrorResponse(BaseModel):
 
 
 class PredictBody(BaseModel):
-    """The JSON that `POST /v1/predict` accepts."""
+    """The JSON that `POST /v1/predict` accepts, for its documentation. `uploads.py` checks it within limits."""
 
     model_config = ConfigDict(extra="forbid")
     images: list[str] = Field(description="Image files, each as base64 text.", min_length=1)
