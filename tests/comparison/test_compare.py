@@ -12,7 +12,7 @@ import pytest
 
 from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.comparison.compare import _find, compare_runs
+from ferlab.comparison.compare import _find, _prepared, compare_runs
 from ferlab.comparison.results import Comparison, Entry, read_comparison
 from ferlab.emotions import Target
 from ferlab.errors import RecipeError, RunError, UnknownNameError
@@ -259,3 +259,13 @@ def test_a_result_that_cannot_be_read_is_a_failed_entry(small: Dataset, tmp_path
     failed, completed = comparison.entries[:2]
     assert (failed.status, completed.status) == ("failed", "completed")
     assert "result.json" in (failed.reason or "")
+
+
+def test_quick_trainings_have_learning_rates_for_few_images() -> None:
+    """With that of the recipe, VGG16 stays at chance on the synthetic faces."""
+    recipe = get_recipe("fair_vgg16")
+    assert _prepared(recipe, True, {}).learning_rate == 1e-3 < recipe.learning_rate
+    assert _prepared(recipe, True, {"learning_rate": 0.5}).learning_rate == 0.5
+    assert _prepared(recipe, False, {}) == recipe
+    mobilenet = get_recipe("fair_mobilenetv2")
+    assert _prepared(mobilenet, True, {}).learning_rate == mobilenet.learning_rate

@@ -48,6 +48,7 @@ QUICK: dict[str, Any] = {
     "label_smoothing": 0.0,
     "weight_decay": 0.0,
 }
+QUICK_RATES = {"fair_newmodel": 3e-3, "fair_vgg16": 1e-3}  # those of the recipes are for many more images
 
 CSV_COLUMNS = (
     "recipe", "group", "architecture", "seed", "status", "parameters", "trainable_parameters", "multiply_adds",
@@ -189,7 +190,9 @@ def _find(recipes: Iterable[str | Recipe] | None) -> list[Recipe]:
 
 
 def _prepared(recipe: Recipe, quick: bool, changes: Mapping[str, Any]) -> Recipe:
-    return recipe.changed(QUICK if quick else {}).changed(changes)
+    if quick:
+        recipe = recipe.changed(QUICK | {"learning_rate": QUICK_RATES.get(recipe.name, recipe.learning_rate)})
+    return recipe.changed(changes)
 
 
 def _check_disk(trainings: Trainings, quiet: bool) -> None:
