@@ -121,6 +121,17 @@ def test_a_report_names_the_target(small: Dataset, tmp_path: Path) -> None:
     assert "--ferplus fer2013new.csv --target ferplus --set epochs=4" in text
 
 
+def test_commands_read_the_data_in_the_same_way(small: Dataset, tmp_path: Path) -> None:
+    notes = (
+        "faces: the largest face in each image was cropped, found with YuNet",
+        "excluded: 3 images listed in my list.txt",
+    )
+    run = write_run(tmp_path / "run", replace(small, notes=notes), "fernet_s", 0, 0.6)
+    compare_runs([run], tmp_path / "out")
+    write_report(tmp_path / "out")
+    assert "--seed 0 --faces --exclude 'my list.txt' --set" in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_html_and_markdown_have_the_same_content(folder: Path) -> None:
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     comparison = read_comparison(folder)

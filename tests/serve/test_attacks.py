@@ -231,3 +231,4 @@ def test_unexpected_failures_stay_in_the_log(service: str, monkeypatch: pytest.M
         500,
         {"error": "Internal error. It is in the log of the server."},
     )
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]

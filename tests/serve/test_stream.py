@@ -129,6 +129,11 @@ def test_the_number_of_streams_is_limited(detector: Path) -> None:
             assert next(answers(stream, photo()))["faces"] == []
 
 
+def test_one_address_cannot_open_all_streams(detector: Path) -> None:
+    with running(detector, max_streams_per_client=1) as url, open_stream(url):
+        assert refused_with(url) == (429, "More than 1 streams at once from your address. Wait until one has ended.")
+
+
 def test_an_origin_that_is_no_address_is_refused() -> None:
     with pytest.raises(Refusal, match="Pages of this origin"):
         check_origin(Headers({"origin": "http://[", "host": "localhost"}), ServeSettings())

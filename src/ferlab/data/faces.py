@@ -13,6 +13,7 @@ from ferlab.images.detectors import open_detector
 from ferlab.images.find import find_faces
 from ferlab.images.yunet import YuNet, yunet_file
 
+FACES_NOTE = "faces: "  # start of the note that records cropped faces
 DETECTOR_NAMES = {"yunet": "YuNet", "haar": "OpenCV's Haar cascade"}
 
 
@@ -48,7 +49,7 @@ class Cropper:
         if self.detector.whole_image:
             return ()
         name = DETECTOR_NAMES.get(self.detector.name, self.detector.name)
-        return (f"faces: the largest face in each image was cropped, found with {name}",)
+        return (f"{FACES_NOTE}the largest face in each image was cropped, found with {name}",)
 
     def crop(self, content: bytes) -> np.ndarray:
         """Return the face crop of an image file, `(48, 48)` uint8, gray.

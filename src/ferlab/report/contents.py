@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
+from ferlab.data.exclude import EXCLUDED_NOTE
+from ferlab.data.faces import FACES_NOTE
 from ferlab.emotions import CONTEMPT, Target
 from ferlab.errors import FerlabError
 from ferlab.recipes import get_recipe
@@ -154,6 +156,7 @@ def _command(run: RunFolder) -> str:
     if run.dataset().target == Target.FERPLUS:
         words += ["--ferplus", "fer2013new.csv", "--target", Target.FERPLUS]
         words += ["--contempt"] if CONTEMPT in run.dataset().class_names else []
+    words += _reading_options(run.dataset().notes)
     try:
         original = get_recipe(recipe.name)
     except FerlabError:
@@ -163,3 +166,14 @@ def _command(run: RunFolder) -> str:
         text = ",".join(value) if isinstance(value, tuple) else value
         words += ["--set", f"{key}={text}"] if usual.get(key) != value else []
     return shlex.join(words)
+
+
+def _reading_options(notes: tuple[str, ...]) -> list[str]:
+    """Return the options that read the data as the notes about it say."""
+    words = []
+    for note in notes:
+        if note.startswith(FACES_NOTE):
+            words += ["--faces"]
+        elif note.startswith(EXCLUDED_NOTE):
+            words += ["--exclude", note.rpartition(" listed in ")[2]]
+    return words

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
 
 import ferlab
 from ferlab.serve.access import SUBPROTOCOL, check_origin, check_token
@@ -20,8 +21,8 @@ from ferlab.serve.api_page import api_page, api_page_policy
 from ferlab.serve.card import model_card
 from ferlab.serve.engine import Engine
 from ferlab.serve.metrics import Metrics
-from ferlab.serve.middleware import CountRequests, Harden, Linger
-from ferlab.serve.refusals import Admission, Refusal, busy
+from ferlab.serve.middleware import HEADERS, CountRequests, Harden, Linger
+from ferlab.serve.refusals import Places, Refusal, busy
 from ferlab.serve.settings import ServeSettings
 from ferlab.serve.stream import Stream
 from ferlab.serve.uploads import FIELD, read_uploads
@@ -55,7 +56,8 @@ class Service:
     settings: ServeSettings
     metrics: Metrics
     engine: Engine
-    admission: Admission
+    requests: Places
+    streams: Places
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -67,7 +69,11 @@ def create_app(settings: ServeSettings) -> FastAPI:
     """
     metrics = Metrics()
     service = Service(
-        settings=settings, metrics=metrics, engine=Engine(settings, metrics), admission=Admission(settings)
+        settings=settings,
+        metrics=metrics,
+        engine=Engine(settings, metrics),
+        requests=Places(settings.max_requests, settings.max_requests_per_client, "requests"),
+        streams=Places(settings.max_streams, settings.max_streams_per_client, "streams"),
     )
 
     @asynccontextmanager
@@ -101,8 +107,12 @@ def create_app(settings: ServeSettings) -> FastAPI:
     return app
 
 
-def _service(request: Request | WebSocket) -> Service:
-    return request.app.state.service
+def _service(connection: HTTPConnection) -> Service:
+    return connection.app.state.service
+
+
+def _client(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -123,7 +133,9 @@ def _on_invalid_value(_: Request, error: Any) -> Response:
 
 
 def _on_unexpected(_: Request, __: Any) -> Response:
-    return _error(500, "Internal error. It is in the log of the server.")
+    return _error(
+        500, "Internal error. It is in the log of the server.", HEADERS
+    )  # Starlette answers outside of Harden
 
 
 @router.post(
@@ -145,8 +157,7 @@ async def predict(
     """
     service = _service(request)
     check_token(request.headers, service.settings)
-    client = request.client.host if request.client else ""
-    with service.admission.request(client), service.metrics.in_flight.track_inprogress():
+    with service.requests.take(_client(request)), service.metrics.in_flight.track_inprogress():
         uploads = await read_uploads(request, service.settings)
         started = time.perf_counter()
         results = await service.engine.predict(uploads, detector=detector, max_faces=max_faces)
@@ -167,7 +178,7 @@ async def stream(websocket: WebSocket, min_confidence: MinConfidence = 0.0) -> N
     try:
         check_origin(websocket.headers, service.settings)
         check_token(websocket.headers, service.settings, offered)
-        with service.admission.stream(), service.metrics.streams.track_inprogress():
+        with service.streams.take(_client(websocket)), service.metrics.streams.track_inprogress():
             await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
             await Stream(websocket, service.engine, service.metrics, min_confidence).run()
     except Refusal as refusal:

@@ -1,10 +1,8 @@
-"""`Refusal`: a request that is refused, with one line that says what to do. `Admission`: how many run at once."""
+"""`Refusal`: a request that is refused, with one line that says what to do. `Places`: how many run at once."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from ferlab.serve.settings import ServeSettings
 
 RETRY_AFTER = 2  # seconds
 
@@ -34,45 +32,36 @@ def busy() -> Refusal:
     return Refusal(503, f"The service is busy. Try again in {RETRY_AFTER} seconds.")
 
 
-class Admission:
-    """Limits how many predictions and streams run at the same time."""
+class Places:
+    """Limits how many requests, or streams, run at the same time.
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self._settings = settings
-        self._by_client: Counter[str] = Counter()
-        self._streams = 0
+    Args:
+        total: how many in all.
+        per_client: how many from one address.
+        what: what is limited, for the message.
+    """
+
+    def __init__(self, total: int, per_client: int, what: str) -> None:
+        self._total, self._per_client, self._what = total, per_client, what
+        self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def request(self, client: str) -> Iterator[None]:
-        """Count a request while it lasts.
+    def take(self, client: str) -> Iterator[None]:
+        """Take a place while a request or stream lasts.
 
         Raises:
-            Refusal: if there are too many already.
+            Refusal: if there is none left.
         """
-        if self._by_client[client] >= self._settings.max_requests_per_client:
-            limit = self._settings.max_requests_per_client
-            raise Refusal(429, f"More than {limit} requests at once from your address. Wait for answers first.")
-        if self._by_client.total() >= self._settings.max_requests:
+        if self._taken[client] >= self._per_client:
+            raise Refusal(
+                429, f"More than {self._per_client} {self._what} at once from your address. Wait until one has ended."
+            )
+        if self._taken.total() >= self._total:
             raise busy()
-        self._by_client[client] += 1
+        self._taken[client] += 1
         try:
             yield
         finally:
-            self._by_client[client] -= 1
-            if not self._by_client[client]:
-                del self._by_client[client]
-
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Count a stream while it is open.
-
-        Raises:
-            Refusal: if too many are open already.
-        """
-        if self._streams >= self._settings.max_streams:
-            raise busy()
-        self._streams += 1
-        try:
-            yield
-        finally:
-            self._streams -= 1
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]

@@ -25,6 +25,7 @@ class ServeSettings:
         max_requests: predictions that are received or answered at the same time.
         max_requests_per_client: the same, from one address.
         max_streams: open WebSocket streams.
+        max_streams_per_client: the same, from one address.
         header_timeout: seconds in which the headers of a request must arrive.
         idle_timeout: seconds in which the next part of an upload must arrive.
         upload_timeout: seconds in which a whole upload must arrive.
@@ -42,6 +43,7 @@ class ServeSettings:
     max_requests: int = 128
     max_requests_per_client: int = 64
     max_streams: int = 64
+    max_streams_per_client: int = 32
     header_timeout: float = 10.0
     idle_timeout: float = 10.0
     upload_timeout: float = 120.0
