@@ -19,11 +19,12 @@ import typer
 from blocks import BLOCKS
 from blocks.common import table
 from blocks.leaderboard import measured_leaderboard, measured_systems
-from blocks.robustness import measured_robustness
+from blocks.model_card import measured_robustness
 from blocks.study import latest_publication, recipe_names
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
+from ferlab.predict.packaged import NETWORKS
 from ferlab.recipes import get_recipe
 from ferlab.recipes.model_stats import FILE as MODEL_STATS
 from ferlab.recipes.model_stats import count_model_stats
@@ -131,9 +132,10 @@ def write_answer_chart() -> None:
 
 
 def write_robustness_images() -> None:
-    """Plot the robustness of the model in the package, and write the contact sheet of the corruptions."""
-    plot = render_robustness(measured_robustness())
-    (ROOT / "docs" / "how-to" / "robustness.svg").write_text(plot, encoding="utf-8")
+    """Plot the robustness of each network in the package, and write the contact sheet of the corruptions."""
+    for card in NETWORKS:
+        plot = render_robustness(measured_robustness(card))
+        (ROOT / "docs" / "models" / f"{card.name}-robustness.svg").write_text(plot, encoding="utf-8")
     write_sheet(ROOT / "docs" / "how-to" / "robustness.png")
 
 
@@ -148,7 +150,7 @@ def main() -> None:
     checking = "--check" in sys.argv[1:]
     if not checking:
         write_model_stats()  # first: the pages show them
-    pages = [ROOT / "README.md", ROOT / "MODEL_CARD.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
     documents = {page: filled(page) for page in pages} | {ROOT / "docs" / "cli.md": cli_page()}
     documents[ROOT / "docs" / "data-errors.md"] = data_errors_page()
     documents[ROOT / "docs" / "supported-inputs.md"] = supported_inputs_page()

@@ -5,15 +5,17 @@ blocks of a page or a subject.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from blocks.code import data_info, source_tree
 from blocks.leaderboard import answer, leaderboard
-from blocks.model_card import model_accuracy, model_classes, model_confusions, model_facts, other_faces, peers
+from blocks.model_card import card_blocks, kept_accuracy, network_names, networks, other_faces, peers, web_recalls
 from blocks.prediction import prediction_speed, prediction_stages, search_size, turned_faces
-from blocks.robustness import corruptions, robustness_table
+from blocks.robustness import corruptions
 from blocks.security import torture
 from blocks.service import service_load, service_throughput
 from blocks.study import comparison, deviations, notebooks, reproduction, twins, uncompared
+from ferlab.emotions import Target
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "answer": answer,
@@ -21,18 +23,17 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "corruptions": corruptions,
     "data-info": data_info,
     "deviations": deviations,
-    "leaderboard": leaderboard,
-    "model-accuracy": model_accuracy,
-    "model-classes": model_classes,
-    "model-confusions": model_confusions,
-    "model-facts": model_facts,
+    "leaderboard": partial(leaderboard, Target.FER2013),
+    "leaderboard-ferplus": partial(leaderboard, Target.FERPLUS),
+    "network-names": network_names,
+    "networks": networks,
     "notebooks": notebooks,
     "other-faces": other_faces,
     "peers": peers,
     "prediction-speed": prediction_speed,
     "prediction-stages": prediction_stages,
     "reproduction": reproduction,
-    "robustness": robustness_table,
+    "robustness": kept_accuracy,
     "search-size": search_size,
     "service-load": service_load,
     "service-throughput": service_throughput,
@@ -41,4 +42,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "turned-faces": turned_faces,
     "twins": twins,
     "uncompared": uncompared,
+    "web-recalls": web_recalls,
+    **card_blocks(),
 }

@@ -9,14 +9,15 @@ from blocks.study import publications
 from ferlab.comparison.compare import DEFAULT_RECIPES
 from ferlab.comparison.leaderboard import Leaderboard
 from ferlab.comparison.results import Comparison, RankedRecipe
+from ferlab.emotions import Target
 from ferlab.formatting import listed
 from ferlab.json_files import read_result
 from ferlab.recipes import get_recipe
 
 
-def measured_leaderboard() -> Leaderboard:
-    """The leaderboard of all systems whose predictions are in `results/public_predictions/`."""
-    return read_result(Leaderboard, RESULTS / "public_predictions" / "leaderboard.json")
+def measured_leaderboard(target: Target = Target.FER2013) -> Leaderboard:
+    """The leaderboard of systems whose predictions are in `results/public_predictions/`, on one target."""
+    return read_result(Leaderboard, RESULTS / "public_predictions" / f"leaderboard_{target}.json")
 
 
 def about_systems() -> dict[str, dict[str, Any]]:
@@ -24,11 +25,11 @@ def about_systems() -> dict[str, dict[str, Any]]:
     return read(RESULTS / "public_predictions" / "systems.json")
 
 
-def leaderboard() -> str:
-    """The leaderboard, and what each system is."""
+def leaderboard(target: Target) -> str:
+    """The leaderboard on one target, and what each system is."""
     header = ["", "system", "accuracy, %", "95 % interval", "not significantly different from"]
     header += ["without copies, %", "balanced accuracy, %", "macro F1"]
-    standings = measured_leaderboard().standings
+    standings = measured_leaderboard(target).standings
     rows = [
         [
             row.rank,

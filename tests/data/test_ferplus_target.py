@@ -81,6 +81,7 @@ def test_scored_images_need_a_majority_and_omitted_images_are_counted() -> None:
         ("sad", Split.VALIDATION),
         ("sad", Split.TEST),
     ]
+    assert found.omitted == set(data.names) - set(found.names)
     assert found.target == found.summary().target == Target.FERPLUS
     assert found.notes == (
         "FER+: 8 images are omitted (2 without a majority, 2 with an unknown emotion, 2 without a face, "

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, evaluate
 from ferlab.cli import app
+from ferlab.data.exclude import exclude_images
 from ferlab.data.unlabeled import load_unlabeled
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.evaluate import predict_unlabeled
@@ -52,6 +53,21 @@ def test_the_order_of_rows_and_the_folders_of_names_do_not_matter(small: Dataset
     write_predictions(tmp_path / "p.csv", names[order], probabilities[order], part.class_names)
     expected = np.mean(probabilities.argmax(axis=1) == part.labels)
     assert evaluate(tmp_path / "p.csv", foldered).accuracy == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("folders", [True, False])
+def test_predictions_for_omitted_images_are_ignored(small: Dataset, tmp_path: Path, folders: bool) -> None:
+    """A file with all images can be scored on a target that omits some, and after an exclusion."""
+    foldered = replace(small, names=np.array([f"test/x/{number}.png" for number in range(len(small))]))
+    part = foldered.take(Split.VALIDATION)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(7), len(part))
+    names = part.names if folders else np.array([Path(name).name for name in part.names])
+    write_predictions(tmp_path / "p.csv", names, probabilities, part.class_names)
+    (tmp_path / "exclude.txt").write_text(f"{part.names[0]}\n{part.names[5]}\n")
+    kept = np.delete(np.arange(len(part)), [0, 5])
+    expected = np.mean(probabilities[kept].argmax(axis=1) == part.labels[kept])
+    scored = evaluate(tmp_path / "p.csv", exclude_images(foldered, tmp_path / "exclude.txt"))
+    assert (scored.images, scored.accuracy) == (len(kept), pytest.approx(expected))
 
 
 def test_classes_alone_give_accuracy_and_no_calibration(small: Dataset, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_tflite_file_is_an_artifact_as_well(demo: Dataset, tmp_path: Path) -> 
 
 def test_networks_in_the_package_are_opened_by_name() -> None:
     opened = open_model("default")
-    assert (opened.name, opened.path, find_model("fer2013")) == ("default", packaged_file("fer2013"), opened.path)
+    assert (opened.name, opened.path, find_model("fast")) == ("default", packaged_file("fast"), opened.path)
     assert (opened.provenance.class_names, opened.provenance.selected_on) == (EMOTIONS, ("validation",))
     np.testing.assert_allclose(opened(IMAGES).sum(axis=1), 1, rtol=1e-5)
 

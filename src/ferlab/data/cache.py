@@ -80,7 +80,10 @@ def _dataset(arrays: Mapping[str, np.ndarray], source: str) -> Dataset:
     """
     meta = json.loads(str(arrays["meta"]))
     dataset = Dataset(
-        **{name: arrays[name] for name in ARRAYS},
+        images=arrays["images"],
+        labels=arrays["labels"],
+        splits=arrays["splits"],
+        names=arrays["names"],
         class_names=tuple(map(str, meta["class_names"])),
         source=source,
         skipped=tuple(Skipped(**item) for item in meta["skipped"]),

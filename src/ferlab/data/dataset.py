@@ -45,6 +45,8 @@ class Dataset:
         class_names: K class names in the order of the labels.
         source: the source as the user wrote it.
         skipped: items that could not be read and were skipped.
+        omitted: names of images that were read but do not count, because the user excluded them or the target has no
+            label for them.
         votes: votes of the FER+ annotators, `(N, 10)` uint8, in the order of `ferlab.data.ferplus.VOTES`; None unless
             they were joined.
         target: what the labels of FER2013's images are; None for other images, whose labels are those of their source.
@@ -58,6 +60,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     skipped: tuple[Skipped, ...] = field(default=())
+    omitted: frozenset[str] = field(default=frozenset())
     notes: tuple[str, ...] = field(default=())
     votes: np.ndarray | None = None
     target: Target | None = None
@@ -79,6 +82,11 @@ class Dataset:
             names=self.names[mask],
             votes=None if self.votes is None else self.votes[mask],
         )
+
+    def omit(self, mask: np.ndarray, note: str) -> "Dataset":
+        """Return the dataset without the images for which `mask` `(N,)` is true, and with a note that says so."""
+        omitted = self.omitted.union(self.names[mask].tolist())
+        return replace(self.where(~mask), omitted=omitted, notes=(*self.notes, note))
 
     def has(self, split: Split) -> bool:
         """Return whether the split has any images."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of images: {reason_of(error)}.") from None
     positions = {str(name): index for index, name in enumerate(dataset.names)}
-    kept = np.ones(len(dataset), bool)
+    listed = np.zeros(len(dataset), bool)
     for number, line in enumerate(lines, start=1):
         name = _name_in(line, positions)
         if name is None:
@@ -44,9 +43,8 @@ def exclude_images(dataset: Dataset, path: str | Path) -> Dataset:
                 f"{path}, line {number}: {dataset.source} has no image {shown(name)!r}. A list is only valid for the "
                 "source it was made from. Write a new one with: ferlab audit SOURCE --write-exclude FILE"
             )
-        kept[positions[name]] = False
-    note = f"{EXCLUDED_NOTE}{np.sum(~kept):,} images listed in {Path(path).name}"
-    return replace(dataset.where(kept), notes=(*dataset.notes, note))
+        listed[positions[name]] = True
+    return dataset.omit(listed, f"{EXCLUDED_NOTE}{np.sum(listed):,} images listed in {Path(path).name}")
 
 
 def line_of(name: str) -> str:

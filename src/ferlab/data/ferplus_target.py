@@ -59,7 +59,7 @@ def with_ferplus_target(dataset: Dataset, *, contempt: bool = False) -> Dataset:
     counts = Counter(strongest[labels == NONE].tolist())
     reasons = ", ".join(f"{counts[column]:,} {reason}" for column, reason in REASONS.items() if counts[column])
     note = f"FER+: {sum(counts.values()):,} images are omitted{f' ({reasons})' if reasons else ''}"
-    return replace(labeled.where(labels != NONE), notes=(*dataset.notes, note))
+    return labeled.omit(labels == NONE, note)
 
 
 def _label(column: int, class_names: tuple[str, ...]) -> int:

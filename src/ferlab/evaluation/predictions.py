@@ -48,6 +48,8 @@ class PredictionFile:
     def aligned(self, part: Dataset) -> np.ndarray:
         """Return the probabilities `(N, K)` in the order of a dataset's images and classes.
 
+        Predictions for images that the dataset omits are ignored.
+
         Raises:
             DataError: if the classes differ, or names are unknown, missing or not unique.
         """
@@ -73,14 +75,14 @@ def _class_index(path: Path, name: str, class_names: Sequence[str]) -> int:
 
 def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
     """Find the position in the file of each image of a dataset."""
-    wanted = part.names.astype(str).tolist()
-    short = [PurePosixPath(name).name for name in wanted]
+    wanted, omitted = part.names.astype(str).tolist(), set(part.omitted)
+    short = _last_parts(wanted)
     if not set(names) & set(wanted) and len(set(short)) == len(short):
-        wanted, names = short, [PurePosixPath(name).name for name in names]
+        wanted, names, omitted = short, _last_parts(names), set(_last_parts(omitted))
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(f"{path}: there are {count} predictions for the image '{name}'. Keep one of them.")
-    if unknown := sorted(set(names) - set(wanted)):
+    if unknown := sorted(set(names) - set(wanted) - omitted):
         raise DataError(
             f"{path}: the image '{unknown[0]}' is not in this split of {part.source} ({len(unknown):,} names are "
             f"unknown). Its names look like '{wanted[0]}'. Name the split that was predicted with --split."
@@ -92,6 +94,10 @@ def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
         )
     position = {name: index for index, name in enumerate(names)}
     return np.array([position[name] for name in wanted])
+
+
+def _last_parts(names: Iterable[str]) -> list[str]:
+    return [PurePosixPath(name).name for name in names]
 
 
 def is_prediction_file(path: str | Path) -> bool:

@@ -26,7 +26,16 @@ class NetworkCard:
         return Path(__file__).with_name(f"{self.name}.onnx")
 
 
-NETWORKS = (NetworkCard(name="fer2013", summary="FerNet s, trained on the labels of FER2013", target=Target.FER2013),)
+NETWORKS = (
+    NetworkCard(
+        name="fast", summary="FerNet s, trained on the votes of FER+, for photos and video", target=Target.FERPLUS
+    ),
+    NetworkCard(
+        name="fer2013",
+        summary="FerNet s, trained on the labels of FER2013, to compare with other models",
+        target=Target.FER2013,
+    ),
+)
 DEFAULT_MODEL = NETWORKS[0].name
 NAMES = ", ".join(f"'{card.name}'" for card in NETWORKS)  # for messages
 ALIAS = "default"  # for the default network, whichever it is
@@ -37,7 +46,7 @@ def packaged_file(model: str | Path) -> Path | None:
 
     Example:
         >>> packaged_file("default").name
-        'fer2013.onnx'
+        'fast.onnx'
         >>> packaged_file("other")
     """
     name = DEFAULT_MODEL if str(model) == ALIAS else str(model)

@@ -67,13 +67,13 @@ def fernet_s_quick() -> Recipe:
 
 
 def fernet_s_distilled() -> Recipe:
-    """FerNet for a CPU, mirrored and distilled from other FerNets: the model in the package.
+    """FerNet for a CPU, mirrored and distilled from other FerNets: the network `fer2013` in the package.
 
     Teachers see the same augmented and mixed images (https://arxiv.org/abs/2106.05237). Pass them with
     `--set teachers=DIR,DIR`.
     """
     return replace(
-        _fernet("s", "FerNet for a CPU, distilled from trained models: the model in the package"),
+        _fernet("s", "FerNet for a CPU, distilled from trained models: the network fer2013 in the package"),
         model={"size": "s", "mirrored": True},
         epochs=100,
         clean_epochs=16,
@@ -96,8 +96,8 @@ def _for_photos(size: str, summary: str) -> Recipe:
 
 
 def fernet_fast() -> Recipe:
-    """FerNet s for photos, to be trained on the votes of FER+."""
-    return _for_photos("s", "FerNet s for photos, for --target ferplus; not measured yet")
+    """FerNet s for photos, to be trained on the votes of FER+: the network `fast` in the package."""
+    return _for_photos("s", "FerNet s for photos, for --target ferplus: the network fast in the package")
 
 
 def fernet_accurate() -> Recipe:
