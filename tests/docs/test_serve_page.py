@@ -112,7 +112,7 @@ def test_the_limits_are_those_of_the_service() -> None:
     for row in (
         f"| images per request; images in the queue | {settings.max_files}; {settings.max_queue} |",
         f"| requests at once; from one address | {settings.max_requests}; {settings.max_requests_per_client} |",
-        f"| streams at once | {settings.max_streams} |",
+        f"| streams at once; from one address | {settings.max_streams}; {settings.max_streams_per_client} |",
         f"| next part of an upload; whole upload | {settings.idle_timeout:g} s; {settings.upload_timeout:g} s |",
         f"more than {MAX_HEADERS} headers",
     ):

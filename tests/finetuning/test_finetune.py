@@ -44,8 +44,8 @@ def others() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def tuned(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> FineTuning:
-    """The network in the package, fine-tuned on the photos."""
-    return finetune(photos, tmp_path_factory.mktemp("tuned"), crops=True)
+    """A network in the package, fine-tuned on the photos. (The default one recognizes all of them as it is.)"""
+    return finetune(photos, tmp_path_factory.mktemp("tuned"), model="fer2013", crops=True)
 
 
 def test_it_beats_the_network_as_it_was_and_training_from_scratch(
@@ -74,8 +74,9 @@ def test_a_finished_fine_tuning_is_resumed_without_training_again(
     out = Path(tuned.artifact).parent
     history = (out / "all_layers" / "history.jsonl").read_bytes()
     with pytest.raises(FerlabError, match="already contains a run"):
-        finetune(photos, out, crops=True)
-    result = CliRunner().invoke(app, ["finetune", str(photos), "--out", str(out), "--crops", "--resume", "--quiet"])
+        finetune(photos, out, model="fer2013", crops=True)
+    command = ["finetune", str(photos), "--from", "fer2013", "--out", str(out), "--crops", "--resume", "--quiet"]
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert tuned.verdict in result.stdout and "fer2013 as it was" in result.stdout
     assert (out / "all_layers" / "history.jsonl").read_bytes() == history

@@ -32,6 +32,7 @@ from tests.serve.browser import bright_cells, needs_chromium, opened, saved_rows
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
 ORIENTATION = 274  # tag of EXIF
+LOOSE = 0.1  # of probabilities near one half, where the pixels of a crop differ by a gray level or two
 LEFT_SIDE_UP = 6  # the photo of a phone that is held upright
 
 
@@ -94,7 +95,7 @@ def assert_same(rows: list[dict[str, str]], expected: list[dict], loose: set[str
         assert position(row) == pytest.approx(position(same), abs=2 if is_loose else 0), photo
         assert float(row["detection_score"]) == pytest.approx(same["detection_score"], abs=1e-2 if is_loose else 1e-3)
         for name in ("confidence", *EMOTIONS):
-            assert float(row[name]) == pytest.approx(same[name], abs=0.03 if is_loose else tolerance), photo
+            assert float(row[name]) == pytest.approx(same[name], abs=LOOSE if is_loose else tolerance), photo
         if not is_loose:
             values = [str(same[name] or "") for name in ("face", "emotion", "status")]
             assert [row["face"], row["emotion"], row["status"]] == values, photo
