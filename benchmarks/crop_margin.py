@@ -29,7 +29,7 @@ def main() -> None:
     """Parse the arguments, measure, print, and write the result and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="FER2013, as a ferlab source")
-    parser.add_argument("--model", default="default", help="artifact (default: the default network in the package)")
+    parser.add_argument("--model", default="default", help="artifact (default: the default network)")
     parser.add_argument("--detector", default="yunet", choices=("yunet", "haar"))
     parser.add_argument("--out", type=Path, help="output JSON file")
     parser.add_argument("--plot", type=Path, help="output SVG file of the curve")

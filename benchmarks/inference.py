@@ -33,7 +33,7 @@ PRODUCT = 2048  # rows and columns of the matrices in the product
 def main() -> None:
     """Parse the arguments, alternate between all sides, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help=".onnx artifact (default: the default network in the package)")
+    parser.add_argument("--model", default="default", help=".onnx artifact (default: the default network)")
     parser.add_argument("--repeats", type=int, default=5, help="repetitions (default: 5)")
     parser.add_argument("--single", type=int, default=200, help="single faces per repetition (default: 200)")
     parser.add_argument("--json", type=Path, help="output JSON file")
