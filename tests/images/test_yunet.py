@@ -99,7 +99,7 @@ def test_turned_photographs_keep_faces_and_emotions(name: str, quarter_turns: in
         assert mean_distance(moved, same.landmarks) < 0.1 * max(face.box[2:])
         box = face.box[2:] if quarter_turns == 2 else face.box[:1:-1]
         np.testing.assert_allclose(same.box[2:], box, rtol=0.15)
-        if face.confidence > 0.5:
+        if face.confidence > 0.6:  # a face between two emotions may change
             assert same.emotion == face.emotion
 
 

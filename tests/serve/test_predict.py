@@ -146,6 +146,7 @@ def test_model_card_says_what_the_repository_says(service: str) -> None:
     assert (card["schema"], card["name"], len(card["class_names"])) == (1, "fernet_fast", 7)
     assert 0.8 < card["accuracy"]["validation"] < 0.95
     assert card["license"]["code and weights"] == "Apache-2.0"
+    assert any("models trained on FER+ miss" in limit for limit in card["limits"])
     written = re.sub(r"\s+", " ", (ROOT / "docs" / "models" / "index.md").read_text(encoding="utf-8"))
     for sentence in ("A facial expression is not a feeling", "How accuracy depends on them was not tested"):
         assert sentence in written

@@ -156,7 +156,7 @@ def test_photographs_give_the_faces_of_python(tmp_path: Path) -> None:
     expected = predicted_in_python(predictor, photos)
     rows = predicted_in_browser(tmp_path / "page", photos)
     loose = {path.name for path in photos if path.suffix == ".jpg" and max(read_image(path).size) >= 1280}
-    assert_same(rows, expected, loose, tolerance=0.01)  # one gray level of a crop moves 8-bit activations
+    assert_same(rows, expected, loose, tolerance=0.03)  # one gray level of a crop moves 8-bit activations
 
 
 def test_without_npm_nothing_is_written(detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ FORMATS: dict[Format, ModuleType] = {"onnx": onnx, "litert": litert}
 LICENSES = {
     "code and weights": "Apache-2.0",
     "data": "those of its training images; FER2013's: for research, under the terms of "
-    "https://www.kaggle.com/datasets/msambare/fer2013",
+    "https://www.kaggle.com/datasets/msambare/fer2013; the votes of FER+: MIT",
 }
 NO_HASH = "0" * 64
 

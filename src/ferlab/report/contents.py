@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
-from ferlab.data.exclude import EXCLUDED_NOTE
+from ferlab.data.exclude import EXCLUDED_NOTE, OLD_EXCLUDED_NOTE
 from ferlab.data.faces import FACES_NOTE
 from ferlab.emotions import CONTEMPT, Target
 from ferlab.errors import FerlabError
@@ -174,6 +174,6 @@ def _reading_options(notes: tuple[str, ...]) -> list[str]:
     for note in notes:
         if note.startswith(FACES_NOTE):
             words += ["--faces"]
-        elif note.startswith(EXCLUDED_NOTE):
+        elif note.startswith((EXCLUDED_NOTE, OLD_EXCLUDED_NOTE)):
             words += ["--exclude", note.rpartition(" listed in ")[2]]
     return words

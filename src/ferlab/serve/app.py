@@ -133,9 +133,9 @@ def _on_invalid_value(_: Request, error: Any) -> Response:
 
 
 def _on_unexpected(_: Request, __: Any) -> Response:
-    return _error(
-        500, "Internal error. It is in the log of the server.", HEADERS
-    )  # Starlette answers outside of Harden
+    # Starlette answers outside of `Harden`.
+    headers = HEADERS | {"Cache-Control": "no-store"}
+    return _error(500, "Internal error. It is in the log of the server.", headers)
 
 
 @router.post(

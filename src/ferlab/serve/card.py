@@ -1,5 +1,6 @@
 """The model card of the service: what the model is, what it is for, and where it fails."""
 
+from ferlab.emotions import Target
 from ferlab.predict.artifact import Artifact
 from ferlab.serve.wire import ModelResponse
 
@@ -11,10 +12,19 @@ INTENDED_USE = (
     "European Union, systems that infer the emotions of people at work or in education are prohibited, except for "
     "medical or safety reasons."
 )
+TARGET_LIMITS = {
+    Target.FER2013: (
+        "Noisy labels: the majority of ten people agrees with the label of FER2013 on 62 % of its test images.",
+        "Ordinary faces: on faces from the press and from movies, models trained on the labels of FER2013 are weaker "
+        "than on its own images, and predict many neutral faces as angry or sad.",
+    ),
+    Target.FERPLUS: (
+        "Labels: the majority of ten people. Images without a majority were not scored.",
+        "Ordinary faces: on faces from the press and from movies, models trained on FER+ miss many sad and surprised "
+        "faces, and most faces of disgust and fear.",
+    ),
+}
 LIMITS = (
-    "Noisy labels: the majority of ten people agrees with the label of FER2013 on 62 % of its test images.",
-    "Ordinary faces: on faces from the press and from movies, models trained on FER2013 are weaker than on its own "
-    "images, and predict many neutral faces as angry or sad.",
     "Frontal faces: profile views were not tested.",
     "Unknown groups: FER2013 does not record age, skin tone or origin. How accuracy depends on them was not tested.",
 )
@@ -29,6 +39,6 @@ def model_card(artifact: Artifact) -> ModelResponse:
         min_confidence=MIN_CONFIDENCE,
         accuracy=metadata["accuracy"],
         intended_use=INTENDED_USE,
-        limits=list(LIMITS),
+        limits=[*TARGET_LIMITS.get(metadata.get("target", Target.FER2013), ()), *LIMITS],
         license=metadata["licenses"],
     )
