@@ -152,8 +152,6 @@ def classes(card: NetworkCard) -> str:
 
 def _share(part: int, whole: int) -> str:
     """A share with its 95 % interval, in percent."""
-    if not whole:
-        return "–"
     bounds = binomtest(part, whole).proportion_ci(method="wilson")
     return f"{percent(part / whole)} ({interval([bounds.low, bounds.high])})"
 

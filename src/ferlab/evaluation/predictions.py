@@ -78,9 +78,8 @@ def _positions(path: Path, names: list[str], part: Dataset) -> np.ndarray:
     wanted, omitted = part.names.astype(str).tolist(), set(part.omitted)
     short = _last_parts(wanted)
     if not set(names) & set(wanted) and len(set(short)) == len(short):
-        wanted, names, omitted = short, _last_parts(names), set(_last_parts(omitted)) - set(short)
-    counts = Counter(name for name in names if name not in omitted)
-    name, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+        wanted, names, omitted = short, _last_parts(names), set(_last_parts(omitted))
+    name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(f"{path}: there are {count} predictions for the image '{name}'. Keep one of them.")
     if unknown := sorted(set(names) - set(wanted) - omitted):

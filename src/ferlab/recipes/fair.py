@@ -5,8 +5,8 @@ model, epochs selected on PublicTest. All models see the images at 48 pixels. Th
 global average pooling and one dense layer.
 
 The learning rates of the recipes from scratch come from small searches, described in docs/log.md. The `_imagenet`
-recipes start from ImageNet weights, with common rates: for MobileNetV2, the same search finds a rate with which a full
-training is worse than one from scratch. They use images from outside FER2013, so they are separate recipes.
+recipes start from ImageNet weights, with common rates: for MobileNetV2, the same search finds a rate that is too
+high for a full training. They use images from outside FER2013, so they are separate recipes.
 """
 
 from dataclasses import replace
