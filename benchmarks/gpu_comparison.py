@@ -3,9 +3,9 @@
     python benchmarks/gpu_comparison.py fair_newmodel fair_resnet50 --data fer2013.zip --seeds 3 --minutes 9 --out gpu
 
 Small networks leave most of a GPU idle, so several trainings share it, each in a process of its own. The first seed of
-every recipe comes first: it compiles the training step, and the other seeds take that from the cache. Trainings that
-still run when the time is up are interrupted after their current step and keep their best epoch; those that have not
-begun are left out. Both are reported. Wherever it was interrupted, the same command continues.
+a recipe compiles the training step; the others start after its first epoch, and take the step from the cache. Trainings
+that still run when the time is up are interrupted after their current step and keep their best epoch; those that have
+not begun are left out. Both are reported. Wherever it was interrupted, the same command continues.
 
 `--out` holds one run folder per training. `--unlabeled` adds predictions for images without labels to each, and
 `--pack FILE.zip` collects everything but the models and checkpoints, for a machine from which little can be copied.
@@ -52,7 +52,8 @@ def main() -> None:
     options = parse()
     deadline = time.monotonic() + 60 * options.minutes - FINISHING_SECONDS
     recipes = [recipe.name for recipe in find_recipes(options.recipes)]
-    waiting = [Training(recipe=name, seed=seed) for seed in range(options.seeds) for name in recipes]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    waiting = [Training(recipe=name, seed=seed) for seed in seeds for name in recipes]
     options.out.mkdir(parents=True, exist_ok=True)
     work_through(waiting, options, deadline)
     report(waiting, options.out)
@@ -65,7 +66,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("recipes", nargs="+", help="recipes or groups")
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ferplus", metavar="fer2013new.csv", help="train on the votes of FER+")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=9.0, help="time limit of everything")
     parser.add_argument("--processes", type=int, default=6, help="trainings that share the GPU")
     parser.add_argument("--set", action="append", default=[], metavar="[RECIPE:]KEY=VALUE", help="change recipe fields")
@@ -76,16 +79,14 @@ def parse() -> argparse.Namespace:
 
 def work_through(waiting: list[Training], options: argparse.Namespace, deadline: float) -> None:
     """Keep as many trainings running as there are processes, until all are done or the time is up."""
-    queue, running = iter(waiting), dict[Training, subprocess.Popen]()
-    exhausted = False
-    while running or not exhausted:
-        while not exhausted and len(running) < options.processes and time.monotonic() < deadline:
-            training = next(queue, None)
-            exhausted = training is None
-            if training:
-                running[training] = start(training, options)
+    waiting, running = list(waiting), dict[Training, subprocess.Popen]()
+    while running or waiting:
+        ready = [training for training in waiting if compiled(training, options)]
+        for training in ready[: max(0, options.processes - len(running))]:
+            waiting.remove(training)
+            running[training] = start(training, options)
         if time.monotonic() >= deadline:
-            exhausted = True
+            waiting.clear()
             for process in running.values():
                 process.send_signal(signal.SIGINT)
             for process in running.values():
@@ -95,12 +96,18 @@ def work_through(waiting: list[Training], options: argparse.Namespace, deadline:
         time.sleep(0.2)
 
 
+def compiled(training: Training, options: argparse.Namespace) -> bool:
+    """Whether the training step is in the cache, or this training is the one that compiles it."""
+    first = Training(recipe=training.recipe, seed=options.first_seed)
+    return training == first or bool(RunFolder(options.out / first.name).history())
+
+
 def start(training: Training, options: argparse.Namespace) -> subprocess.Popen:
     """Start a training in a process of its own, which is this file with `--worker`."""
     job = {
         "recipe": training.recipe,
         "seed": training.seed,
-        "data": options.data,
+        "data": {"source": options.data, "ferplus": options.ferplus, "target": "ferplus" if options.ferplus else None},
         "out": str(options.out / training.name),
         "changes": dict(change.split("=", 1) for change in changes(training.recipe, options.set)),
         "unlabeled": options.unlabeled,
@@ -108,6 +115,7 @@ def start(training: Training, options: argparse.Namespace) -> subprocess.Popen:
     environment = os.environ | {
         "KERAS_BACKEND": "jax",
         "JAX_COMPILATION_CACHE_DIR": str(options.out.resolve() / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the processes share the memory of the GPU
     }
     with (options.out / f"{training.name}.log").open("a") as log:
@@ -117,7 +125,7 @@ def start(training: Training, options: argparse.Namespace) -> subprocess.Popen:
 
 def work(job: dict[str, Any]) -> None:
     """Train, and predict. After Ctrl-C the best epoch is saved and predicts."""
-    dataset = load_dataset(job["data"])
+    dataset = load_dataset(**job["data"])
     run = train(
         job["recipe"], dataset, job["out"], seed=job["seed"], resume=True, backend="jax", quiet=False, **job["changes"]
     )

@@ -1,4 +1,4 @@
-"""Compare the runs in `results/runs`, and write `results/comparison.json` and the report in `docs/comparison/`.
+"""Compare the published runs, and write the results files and the reports in the documentation.
 
     python docs/comparison.py fer2013.zip
 
@@ -8,7 +8,7 @@ The run folders hold no predictions: those are in `results/public_predictions/`,
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +22,71 @@ from ferlab.json_files import to_json, write_json
 from ferlab.results import Environment
 from ferlab.runs import Predictions, RunFolder
 
-REPORT = ROOT / "docs" / "comparison"
-TITLE = """# The comparison on FER2013
-
+NOTE = """
 !!! note
     This is the report of `ferlab report`, without images of FER2013, whose terms forbid publishing them. The machines
     were busy with other work, so the times are not measurements. The [log](../log.md) has the details.
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A comparison to publish.
+
+    Args:
+        title: title of its report.
+        suffix: of `results/runs` and `results/comparison`, and of its folder of predictions.
+        report: folder of its report in the documentation.
+        notes: what a reader must know, by recipe.
+    """
+
+    title: str
+    suffix: str
+    report: str
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+PUBLISHED = (
+    Published(title="The comparison on FER2013, 20 passes", suffix="", report="comparison"),
+    Published(
+        title="The comparison on FER2013, 40 passes",
+        suffix="_40_passes",
+        report="comparison-40-passes",
+        notes={"fair_vgg16_imagenet": "ImageNet weights, reconstruction"},
+    ),
+)
+
+
 def main(data: Path) -> None:
-    """Write the comparison and its report."""
+    """Write the comparisons and their reports."""
     part = load_dataset(data).take(Split.VALIDATION)
+    for published in PUBLISHED:
+        _write(published, part)
+
+
+def _write(published: Published, part: Dataset) -> None:
+    """Write one comparison and its report."""
+    sources = sorted((RESULTS / f"runs{published.suffix}").iterdir())
+    predictions = RESULTS / "public_predictions" / published.suffix.removeprefix("_")
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        runs = [_complete(path, part, out / "runs" / path.name) for path in sorted((RESULTS / "runs").iterdir())]
+        runs = [_complete(path, predictions, part, out / "runs" / path.name) for path in sources]
         comparison = compare_runs([run.path for run in runs], out)
         stored = to_json(comparison) | {
             "histories": {run.path.name: [asdict(epoch) for epoch in run.history()] for run in runs},
             "environments": _distinct(run.environment() for run in runs),
-            "notes": {},
+            "notes": published.notes,
             "settings": {},
         }
-        write_json(RESULTS / "comparison.json", stored)
+        write_json(RESULTS / f"comparison{published.suffix}.json", stored)
         write_report(out, images=False)
-        _publish(out)
+        _publish(out, ROOT / "docs" / published.report, published.title)
 
 
-def _complete(source: Path, part: Dataset, target: Path) -> RunFolder:
+def _complete(source: Path, predictions: Path, part: Dataset, target: Path) -> RunFolder:
     """Copy a run folder, and add its predictions on PublicTest."""
     shutil.copytree(source, target)
-    probabilities = read_predictions(RESULTS / "public_predictions" / f"{source.name}.npz").aligned(part)
+    probabilities = read_predictions(predictions / f"{source.name}.npz").aligned(part)
     run = RunFolder(target)
     run.write_predictions("validation", Predictions.on(part, probabilities))
     return run
@@ -65,12 +99,12 @@ def _distinct(environments: Iterable[Environment]) -> list[dict[str, Any]]:
     return [one for number, one in enumerate(found) if one not in found[:number]]
 
 
-def _publish(out: Path) -> None:
-    """Replace the report in the documentation."""
-    shutil.rmtree(REPORT, ignore_errors=True)
-    shutil.copytree(out / "report-files", REPORT / "report-files")
+def _publish(out: Path, report: Path, title: str) -> None:
+    """Replace a report in the documentation."""
+    shutil.rmtree(report, ignore_errors=True)
+    shutil.copytree(out / "report-files", report / "report-files")
     _, _, text = (out / "report.md").read_text(encoding="utf-8").partition("\n")
-    write_text(REPORT / "report.md", TITLE + text)
+    write_text(report / "report.md", f"# {title}\n{NOTE}{text}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from blocks import BLOCKS
 from blocks.common import table
 from blocks.leaderboard import measured_leaderboard, measured_systems
 from blocks.model_card import measured_robustness
-from blocks.study import latest_publication, recipe_names
+from blocks.study import complete_publication, recipe_names
 
 from ferlab.cli import app
 from ferlab.evaluation.robustness import write_sheet
@@ -98,7 +98,7 @@ def write_learning_curves() -> None:
     """Plot the validation accuracy of every run of the latest comparison over its epochs."""
     values = [
         {"recipe": recipe, "seed": seed, "epoch": epoch.epoch, "accuracy": 100 * epoch.val_accuracy}
-        for run, history in latest_publication().histories.items()
+        for run, history in complete_publication().histories.items()
         for recipe, seed in [run.rsplit("-seed", 1)]
         for epoch in history
     ]

@@ -14,7 +14,15 @@ from blocks.prediction import prediction_speed, prediction_stages, search_size, 
 from blocks.robustness import corruptions
 from blocks.security import torture
 from blocks.service import service_load, service_throughput
-from blocks.study import comparison, deviations, notebooks, reproduction, twins, uncompared
+from blocks.study import (
+    comparison,
+    deviations,
+    longest_comparison,
+    notebooks,
+    reproduction,
+    twins,
+    uncompared,
+)
 from ferlab.emotions import Target
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -23,6 +31,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "corruptions": corruptions,
     "data-info": data_info,
     "deviations": deviations,
+    "comparison-40-passes": longest_comparison,
     "leaderboard": partial(leaderboard, Target.FER2013),
     "leaderboard-ferplus": partial(leaderboard, Target.FERPLUS),
     "network-names": network_names,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blocks.common import RESULTS, interval, percent, read, table
+from blocks.common import FULL_TRAINING, RESULTS, interval, percent, read, table
 from blocks.study import publications
 from ferlab.comparison.compare import DEFAULT_RECIPES
 from ferlab.comparison.leaderboard import Leaderboard
@@ -60,29 +60,31 @@ class Measured:
 
 
 def measured_systems() -> list[Measured]:
-    """The systems of the leaderboard and the fair recipes of the published comparisons, best first."""
-    about = about_systems()
-    systems = [
-        Measured(
-            name=row.name.removesuffix("-seed0"),
-            **about[row.name],
-            accuracy=row.accuracy,
-            interval=row.interval,
-        )
-        for row in measured_leaderboard().standings
-    ]
+    """The fair recipes of the published comparisons and the systems of the leaderboard, best first.
+
+    Of several comparisons of a recipe, the longest counts.
+    """
+    systems: dict[str, Measured] = {}
     for published in publications():
-        names = {system.name for system in systems}
-        rows = [row for row in published.comparison.ranking if row.group == "fair" and row.recipe not in names]
-        systems += [_measured(published.comparison, row) for row in rows]
-    return sorted(systems, key=lambda system: -system.accuracy)
+        for row in published.comparison.ranking:
+            if row.group == "fair" and row.recipe not in systems:
+                systems[row.recipe] = _measured(published.comparison, row)
+    for row in measured_leaderboard().standings:
+        name = row.name.removesuffix("-seed0")
+        if name not in systems:
+            about = about_systems()[row.name]
+            systems[name] = Measured(name=name, **about, accuracy=row.accuracy, interval=row.interval)
+    return sorted(systems.values(), key=lambda system: -system.accuracy)
 
 
 def _measured(comparison: Comparison, row: RankedRecipe) -> Measured:
+    entry = comparison.scored(row.recipe)[0]
+    passes = round((entry.image_passes or 0) / FULL_TRAINING)
+    seeds = f"mean of {row.seeds} seeds" if row.seeds > 1 else "one seed"
     return Measured(
         name=row.recipe,
-        about=get_recipe(row.recipe).summary,
-        multiply_adds=comparison.scored(row.recipe)[0].multiply_adds or 0,
+        about=f"{get_recipe(row.recipe).summary}; {passes} passes over Training, {seeds}",
+        multiply_adds=entry.multiply_adds or 0,
         accuracy=row.accuracy,
         interval=row.interval,
     )

@@ -33,12 +33,17 @@ class Publication:
 
 
 def publications() -> list[Publication]:
-    """The published comparisons, the latest first."""
-    return [latest_publication(), first_publication()]
+    """The published comparisons, the longest trainings first."""
+    return [longest_publication(), complete_publication(), first_publication()]
 
 
-def latest_publication() -> Publication:
-    """The comparison of the study's architectures under equal conditions."""
+def longest_publication() -> Publication:
+    """The comparison with the most passes and several seeds."""
+    return _publication("comparison_40_passes.json", "runs-40-passes")
+
+
+def complete_publication() -> Publication:
+    """The comparison of all of the study's architectures under equal conditions."""
     return _publication("comparison.json", "runs")
 
 
@@ -64,7 +69,12 @@ def _publication(name: str, folder: str) -> Publication:
 
 def comparison() -> str:
     """The study's architectures under equal conditions, and the findings."""
-    return _ranking_and_findings(latest_publication())
+    return _ranking_and_findings(complete_publication())
+
+
+def longest_comparison() -> str:
+    """The architectures that were trained for the most passes, and the findings."""
+    return _ranking_and_findings(longest_publication())
 
 
 def twins() -> str:

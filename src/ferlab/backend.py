@@ -115,10 +115,16 @@ def num_devices() -> int:
 
 
 def resolve_policy(policy: str) -> str:
-    """Resolve `auto` to `mixed_bfloat16` if the GPU or CPU supports bfloat16 natively, else to `float32`."""
+    """Resolve `auto` to `mixed_bfloat16` if the hardware supports bfloat16 natively, else to `float32`.
+
+    On a CPU, JAX computed NaN in bfloat16 where TensorFlow did not, so it keeps float32 there.
+    """
+    import keras
+
     if policy != "auto":
         return policy
-    return "mixed_bfloat16" if has_gpu() or _cpu_has_bfloat16() else "float32"
+    fast = has_gpu() or (keras.config.backend() == "tensorflow" and _cpu_has_bfloat16())
+    return "mixed_bfloat16" if fast else "float32"
 
 
 def jit_setting() -> bool | str:

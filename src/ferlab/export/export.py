@@ -166,11 +166,12 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
 
 
 def extra_targets(run: RunFolder) -> dict[str, Any]:
-    """Return what a run learned from besides its target: the share of distillation, and its teachers."""
+    """Return what a run learned from besides its target: the network it started from, and its teachers."""
     recipe = run.recipe()
-    if not recipe.teachers:
-        return {}
-    return {"distillation": recipe.distillation, "teachers": [Path(teacher).name for teacher in recipe.teachers]}
+    facts: dict[str, Any] = {"start": Path(recipe.start).name} if recipe.start else {}
+    if recipe.teachers:
+        facts |= {"distillation": recipe.distillation, "teachers": [Path(teacher).name for teacher in recipe.teachers]}
+    return facts
 
 
 def _with_softmax(model: "keras.Model", temperature: float) -> "keras.Model":

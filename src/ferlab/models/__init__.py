@@ -15,6 +15,7 @@ from ferlab.models.registry import (
     model_options,
     model_summary,
     plugin_sha256,
+    set_initial_weights,
     set_trained_weights,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "model_summary",
     "plugin_sha256",
     "predict_logits",
+    "set_initial_weights",
     "set_trained_weights",
 ]

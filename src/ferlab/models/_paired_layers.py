@@ -103,6 +103,23 @@ def set_expanded_weights(plain: keras.Model, paired: keras.Model) -> None:
         layer.set_weights([_expand(weight, full.shape) for weight, full in zip(free, layer.weights, strict=True)])
 
 
+def set_free_weights(paired: keras.Model, plain: keras.Model) -> None:
+    """Set the weights of a network of paired layers from those that `set_expanded_weights` has expanded.
+
+    Args:
+        paired: a network made of paired layers.
+        plain: the same network, made of plain layers, whose weights are those of a paired network.
+    """
+    for layer in paired.layers:
+        full = plain.get_layer(layer.name).get_weights() if layer.weights else []
+        layer.set_weights([_reduce(weight, free.shape) for weight, free in zip(full, layer.weights, strict=True)])
+
+
+def _reduce(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    free = weight[tuple(slice(size) for size in shape)]
+    return 2 * free if weight.ndim == 2 and weight.shape != free.shape else free
+
+
 def _expand(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if weight.shape == tuple(shape):
         return weight

@@ -121,6 +121,20 @@ def set_trained_weights(model: "keras.Model", trained: "keras.Model") -> None:
         model.set_weights(trained.get_weights())
 
 
+def set_initial_weights(trainable: "keras.Model", model: "keras.Model") -> None:
+    """Copy the weights of a model from `build_model` into the corresponding one from `build_trainable`.
+
+    Raises:
+        ValueError: if their layers differ.
+    """
+    from ferlab.models._paired_layers import PairedConvolution, set_free_weights
+
+    if any(isinstance(layer, PairedConvolution) for layer in trainable.layers):
+        set_free_weights(trainable, model)
+    else:
+        trainable.set_weights(model.get_weights())
+
+
 def plugin_sha256(name: str) -> str | None:
     """Return the SHA-256 of the plugin file that defines an architecture; None for an architecture of the package.
 

@@ -44,6 +44,8 @@ class Recipe:
         summary: one line for people.
         architecture: a name of `ferlab.models`.
         model: options of the architecture.
+        start: run folder of a network of the same architecture that the training starts from; empty for random or
+            pretrained weights, as the architecture has them.
         epochs: number of epochs.
         batch_size: images per step.
         steps_per_epoch: steps per epoch; 0 for one pass over the training images.
@@ -86,6 +88,7 @@ class Recipe:
     summary: str = ""
     architecture: str
     model: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
     epochs: Annotated[int, Ge(1)] = 12
     batch_size: Annotated[int, Ge(1)] = 64
     steps_per_epoch: Count = 0

@@ -40,6 +40,7 @@ from ferlab.training.batches import BatchStream
 from ferlab.training.distillation import mean_teacher, open_teachers
 from ferlab.training.frozen import compute_features, split_frozen_backbone
 from ferlab.training.optimizers import make_optimizer
+from ferlab.training.start import open_start, start_from
 from ferlab.training.targets import image_targets, image_weights
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Job:
         teachers: teachers for distillation.
         build: builds the model to start from, always the same; None for the architecture of the recipe.
         devices: the devices that each batch is divided among.
+        start: the network that the training starts from, if the recipe names one.
     """
 
     run: RunFolder
@@ -71,6 +73,7 @@ class Job:
     teachers: tuple[TrainedModel, ...]
     build: "Callable[[], keras.Model] | None" = None
     devices: Devices = "one"
+    start: TrainedModel | None = None
 
 
 def train(
@@ -107,8 +110,8 @@ def train(
         DataError: if there are no training images.
         ProtocolError: if the recipe would select its best epoch on the test split, or a teacher was selected on it.
         RecipeError: if the recipe distills without teachers, or its model cannot be built.
-        RunError: if a teacher was trained on different images, or `out` contains another run, is in use, or cannot be
-            written.
+        RunError: if a teacher was trained on different images, the network to start from does not fit, or `out`
+            contains another run, is in use, or cannot be written.
         TrainingError: if the loss is not finite. The last checkpoint is kept.
     """
     backends.start_keras(backend)
@@ -162,7 +165,7 @@ def _check_batch_size(recipe: Recipe, devices: int) -> None:
 
 
 def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
-    """Check that the recipe can be trained on the dataset, and resolve its splits, dtype policy and teachers."""
+    """Check that the recipe can be trained on the dataset, and resolve its splits, dtype policy and other networks."""
     selected_on = selection_splits(recipe, dataset)
     return Job(
         run=run,
@@ -172,6 +175,7 @@ def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job
         dataset=dataset,
         selected_on=selected_on,
         teachers=open_teachers(recipe, dataset),
+        start=open_start(recipe, dataset),
     )
 
 
@@ -247,7 +251,8 @@ def _train(job: Job, progress: TrainingProgress) -> None:
 def _built(job: Job) -> "keras.Model":
     if job.build:
         return job.build()
-    return build_trainable(job.recipe.architecture, len(job.dataset.class_names), **job.recipe.model)
+    model = build_trainable(job.recipe.architecture, len(job.dataset.class_names), **job.recipe.model)
+    return start_from(model, job.start) if job.start else model
 
 
 @dataclass(frozen=True, kw_only=True)
