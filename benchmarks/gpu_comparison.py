@@ -81,7 +81,8 @@ def work_through(waiting: list[Training], options: argparse.Namespace, deadline:
     """Keep as many trainings running as there are processes, until all are done or the time is up."""
     waiting, running = list(waiting), dict[Training, subprocess.Popen]()
     while running or waiting:
-        ready = [training for training in waiting if compiled(training, options)]
+        unfinished = {*waiting, *running}
+        ready = [training for training in waiting if may_start(training, unfinished, options)]
         for training in ready[: max(0, options.processes - len(running))]:
             waiting.remove(training)
             running[training] = start(training, options)
@@ -96,10 +97,10 @@ def work_through(waiting: list[Training], options: argparse.Namespace, deadline:
         time.sleep(0.2)
 
 
-def compiled(training: Training, options: argparse.Namespace) -> bool:
-    """Whether the training step is in the cache, or this training is the one that compiles it."""
+def may_start(training: Training, unfinished: set[Training], options: argparse.Namespace) -> bool:
+    """Whether the first seed of this recipe has compiled the training step, or has ended, or is this training."""
     first = Training(recipe=training.recipe, seed=options.first_seed)
-    return training == first or bool(RunFolder(options.out / first.name).history())
+    return training == first or first not in unfinished or bool(RunFolder(options.out / first.name).history())
 
 
 def start(training: Training, options: argparse.Namespace) -> subprocess.Popen:

@@ -19,6 +19,8 @@ from ferlab import Dataset, Split, compare_runs, load_dataset, write_report
 from ferlab.evaluation.predictions import read_predictions
 from ferlab.files import write_text
 from ferlab.json_files import to_json, write_json
+from ferlab.recipes import Recipe, get_recipe
+from ferlab.recipes.validation import flatten
 from ferlab.results import Environment
 from ferlab.runs import Predictions, RunFolder
 
@@ -76,7 +78,7 @@ def _write(published: Published, part: Dataset) -> None:
             "histories": {run.path.name: [asdict(epoch) for epoch in run.history()] for run in runs},
             "environments": _distinct(run.environment() for run in runs),
             "notes": published.notes,
-            "settings": {},
+            "settings": {run.recipe().name: _changed(run.recipe()) for run in runs},
         }
         write_json(RESULTS / f"comparison{published.suffix}.json", stored)
         write_report(out, images=False)
@@ -90,6 +92,16 @@ def _complete(source: Path, predictions: Path, part: Dataset, target: Path) -> R
     run = RunFolder(target)
     run.write_predictions("validation", Predictions.on(part, probabilities))
     return run
+
+
+def _changed(recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe that differ from those that it has today, without those that are published otherwise.
+
+    These are the number of epochs, and the file of a reconstruction, which others do not have.
+    """
+    settings, today = flatten(recipe.training_fields()), flatten(get_recipe(recipe.name).training_fields())
+    elsewhere = ("epochs", "model.weights")
+    return {name: value for name, value in settings.items() if value != today.get(name) and name not in elsewhere}
 
 
 def _distinct(environments: Iterable[Environment]) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocks.common import FULL_TRAINING, RESULTS, interval, percent, read, table
-from blocks.study import publications
+from blocks.study import Publication, publications
 from ferlab.comparison.compare import DEFAULT_RECIPES
 from ferlab.comparison.leaderboard import Leaderboard
-from ferlab.comparison.results import Comparison, RankedRecipe
+from ferlab.comparison.results import RankedRecipe
 from ferlab.emotions import Target
 from ferlab.formatting import listed
 from ferlab.json_files import read_result
@@ -68,7 +68,7 @@ def measured_systems() -> list[Measured]:
     for published in publications():
         for row in published.comparison.ranking:
             if row.group == "fair" and row.recipe not in systems:
-                systems[row.recipe] = _measured(published.comparison, row)
+                systems[row.recipe] = _measured(published, row)
     for row in measured_leaderboard().standings:
         name = row.name.removesuffix("-seed0")
         if name not in systems:
@@ -77,13 +77,18 @@ def measured_systems() -> list[Measured]:
     return sorted(systems.values(), key=lambda system: -system.accuracy)
 
 
-def _measured(comparison: Comparison, row: RankedRecipe) -> Measured:
-    entry = comparison.scored(row.recipe)[0]
+def _measured(published: Publication, row: RankedRecipe) -> Measured:
+    entry = published.comparison.scored(row.recipe)[0]
     passes = round((entry.image_passes or 0) / FULL_TRAINING)
-    seeds = f"mean of {row.seeds} seeds" if row.seeds > 1 else "one seed"
+    facts = [
+        get_recipe(row.recipe).summary,
+        f"{passes} passes over Training",
+        f"mean of {row.seeds} seeds" if row.seeds > 1 else "one seed",
+        *filter(None, [published.notes.get(row.recipe)]),
+    ]
     return Measured(
         name=row.recipe,
-        about=f"{get_recipe(row.recipe).summary}; {passes} passes over Training, {seeds}",
+        about="; ".join(facts),
         multiply_adds=entry.multiply_adds or 0,
         accuracy=row.accuracy,
         interval=row.interval,
@@ -97,10 +102,10 @@ def answer() -> str:
     missing = [f"`{name}`" for name in DEFAULT_RECIPES if name not in names]
     open_part = f" Not measured yet: {listed(missing)}." if missing else ""
     sentence = (
-        f"Of {len(systems)} networks measured so far, **{best.name}** is the best: {percent(best.accuracy)} % on "
-        f"PublicTest (95 % interval {interval(best.interval)}), {100 * (best.accuracy - second.accuracy):.1f} points "
-        f"more than {second.name}, for {best.multiply_adds / second.multiply_adds:.2g} times its multiply-adds."
-        f"{open_part}"
+        f"Of {len(systems)} networks measured so far, **{best.name}** has the highest accuracy: "
+        f"{percent(best.accuracy)} % on PublicTest (95 % interval {interval(best.interval)}), "
+        f"{100 * (best.accuracy - second.accuracy):.1f} points more than {second.name}, with "
+        f"{percent(best.multiply_adds / second.multiply_adds, 0)} % of its multiply-adds.{open_part}"
     )
     rows = [
         [

@@ -143,7 +143,8 @@ def _train_command(entry: Entry, published: Publication) -> str:
         settings = settings | {"epochs": entry.epochs}
     changes = "".join(f" --set {name}={value}" for name, value in settings.items())
     out = f"{published.folder}/{entry.recipe}-seed{entry.seed}"
-    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{changes}"
+    backend = " --backend jax" if any("jax" in one["versions"] for one in published.environments) else ""
+    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{backend}{changes}"
 
 
 def notebooks() -> str:

@@ -117,12 +117,12 @@ def num_devices() -> int:
 def resolve_policy(policy: str) -> str:
     """Resolve `auto` to `mixed_bfloat16` if the hardware supports bfloat16 natively, else to `float32`.
 
-    On a CPU, JAX computed NaN in bfloat16 where TensorFlow did not, so it keeps float32 there.
+    On a CPU, JAX 0.11.2 computed NaN in bfloat16 where TensorFlow did not, so JAX keeps float32 there.
     """
-    import keras
-
     if policy != "auto":
         return policy
+    import keras
+
     fast = has_gpu() or (keras.config.backend() == "tensorflow" and _cpu_has_bfloat16())
     return "mixed_bfloat16" if fast else "float32"
 

@@ -69,12 +69,12 @@ def selection_splits(recipe: Recipe, dataset: Dataset) -> tuple[Split, ...]:
 def check_origin(
     kind: str, path: Path, selected_on: Sequence[str], fingerprints: Mapping[str, str | None], dataset: Dataset
 ) -> None:
-    """Reject a teacher or an ensemble member that was selected on the test split.
+    """Reject a network that was selected on the test split as a part of a new model.
 
     Knowledge of the test split would leak into the new model, and no result would show it.
 
     Args:
-        kind: `teacher` or `member`, for the message.
+        kind: `teacher`, `member` or `initial network`, for the message.
         path: path of the model.
         selected_on: names of the splits that it was selected on.
         fingerprints: fingerprints of its training and selection splits, by name.

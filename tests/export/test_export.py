@@ -18,7 +18,7 @@ from ferlab.errors import ArtifactError, ProtocolError, RunError
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.evaluation.trained_model import open_model
 from ferlab.export import LICENSES, TOLERANCES, Agreement, BatchAgreement, Parity, export
-from ferlab.export.export import extra_targets
+from ferlab.export.export import other_networks
 from ferlab.export.parity import compare_probabilities, require_parity
 from ferlab.json_files import SCHEMA
 from ferlab.models import predict_logits
@@ -90,12 +90,12 @@ def test_the_splits_that_selected_a_model_are_a_list(run: RunFolder, tmp_path: P
     assert open_model(copied.path).provenance.selected_on == ("validation", "test")
 
 
-def test_the_metadata_includes_teachers(demo: Dataset, tmp_path: Path) -> None:
+def test_the_metadata_includes_teachers_and_the_start(demo: Dataset, tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run", demo, "fernet_s", 0, 0.5))
-    assert extra_targets(run) == {}
-    taught = run.recipe().changed({"distillation": 0.8, "teachers": "runs/one,two.onnx"})
+    assert other_networks(run) == {}
+    taught = run.recipe().changed({"distillation": 0.8, "teachers": "runs/one,two.onnx", "start": "runs/first"})
     run.write_config(taught, seed=0)
-    assert extra_targets(run) == {"distillation": 0.8, "teachers": ["one", "two.onnx"]}
+    assert other_networks(run) == {"start": "first", "distillation": 0.8, "teachers": ["one", "two.onnx"]}
 
 
 def test_data_with_classes_in_another_order_raises(run: RunFolder, demo: Dataset, tmp_path: Path) -> None:

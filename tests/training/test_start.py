@@ -1,83 +1,96 @@
 """Trainings that start from the network of another run."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from ferlab import Dataset, train
-from ferlab.errors import ProtocolError, RecipeError, RunError
-from ferlab.models import build_model, build_trainable, predict_logits, set_trained_weights
-from ferlab.recipes import get_recipe
+from ferlab import Dataset, Split, train
+from ferlab.errors import FerlabError, ProtocolError, RecipeError, RunError
+from ferlab.models import build_model, build_trainable, set_initial_weights, set_trained_weights
+from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder
-from ferlab.training.start import open_start, start_from
+from ferlab.training.start import open_initial_network
 from tests.comparisons import write_run
 
 
+def random_network(recipe: Recipe) -> keras.Model:
+    """The trainable form of a network with random weights and batch statistics."""
+    generator = np.random.default_rng(0)
+    network = build_trainable(recipe.architecture, **recipe.model)
+    network.set_weights([weight + generator.uniform(0.05, 0.1, weight.shape) for weight in network.get_weights()])
+    return network
+
+
 def write_network(path: Path, data: Dataset, recipe: str, **options: object) -> RunFolder:
-    """Write a run folder with a network of random weights and batch statistics."""
+    """Write a run folder with a random network."""
     run = RunFolder(write_run(path, data, recipe, 0, 0.5, **options))
-    settings = run.recipe()
-    keras.utils.set_random_seed(0)
-    trained = build_trainable(settings.architecture, **settings.model)
-    trained.set_weights([np.random.default_rng(0).uniform(0.1, 0.3, weight.shape) for weight in trained.get_weights()])
-    network = build_model(settings.architecture, **settings.model)
-    set_trained_weights(network, trained)
+    network = build_model(run.recipe().architecture, **run.recipe().model)
+    set_trained_weights(network, random_network(run.recipe()))
     network.save(run.model_file)
     return run
 
 
-def test_a_mirrored_network_starts_with_the_function_of_the_trained_one(small: Dataset, tmp_path: Path) -> None:
-    run = write_network(tmp_path / "run", small, "fernet_fast")
-    recipe = get_recipe("fernet_fast").changed({"start": str(run.path)})
-    start = open_start(recipe, small)
-    assert start is not None
-    model = start_from(build_trainable(recipe.architecture, **recipe.model), start)
-    expected = predict_logits(keras.models.load_model(run.model_file), small.images[:4])
-    np.testing.assert_allclose(predict_logits(model, small.images[:4]), expected, rtol=1e-4, atol=1e-4)
-    assert np.ptp(expected) > 0.01  # the network tells images or classes apart
+def starting_from(run: RunFolder) -> Recipe:
+    return run.recipe().changed({"start": str(run.path)})
 
 
-def test_a_recipe_without_a_start_has_none(small: Dataset) -> None:
-    assert open_start(get_recipe("fair_newmodel"), small) is None
+def test_the_free_weights_of_a_mirrored_network_are_found_again() -> None:
+    recipe = get_recipe("fernet_fast")
+    trained, found = random_network(recipe), build_trainable(recipe.architecture, **recipe.model)
+    plain = build_model(recipe.architecture, **recipe.model)
+    set_trained_weights(plain, trained)
+    set_initial_weights(found, plain)
+    for expected, weight in zip(trained.get_weights(), found.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
+    convolution = next(layer for layer in plain.layers if isinstance(layer, keras.layers.Conv2D))
+    convolution.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in convolution.get_weights()])
+    with pytest.raises(ValueError, match="not those of paired channels"):
+        set_initial_weights(found, plain)
 
 
 @pytest.mark.slow
-def test_a_training_that_changes_nothing_ends_with_the_weights_of_its_start(small: Dataset, tmp_path: Path) -> None:
+def test_a_training_that_changes_nothing_ends_with_the_network_of_its_start(small: Dataset, tmp_path: Path) -> None:
     start = write_network(tmp_path / "start", small, "study_newmodel")
-    settings = {
-        "epochs": 1,
-        "batch_size": 56,
-        "steps_per_epoch": 1,
-        "learning_rate": 0.0,
-        "policy": "float32",
-        "start": str(start.path),
-    }
-    run = train("study_newmodel", small, tmp_path / "run", **settings)
-    before, after = (keras.models.load_model(one.model_file).trainable_weights for one in (start, run))
+    settings = {"epochs": 1, "batch_size": 56, "steps_per_epoch": 1, "learning_rate": 0.0, "policy": "float32"}
+    run = train("study_newmodel", small, tmp_path / "run", start=str(start.path), **settings)
+    before, after = (keras.models.load_model(one.model_file) for one in (start, run))
     assert run.recipe().start == str(start.path)
-    for first, last in zip(before, after, strict=True):
+    for first, last in zip(before.trainable_weights, after.trainable_weights, strict=True):
         np.testing.assert_array_equal(first, last)
 
 
 def test_networks_that_do_not_fit_are_refused(small: Dataset, tmp_path: Path) -> None:
-    run = write_network(tmp_path / "run", small, "fernet_s")
-    other_options = get_recipe("fernet_fast").changed({"start": str(run.path)})
-    with pytest.raises(RunError, match=r"fernet \(model.size=s\), and the recipe has .*model.mirrored=True"):
-        open_start(other_options, small)
-    with pytest.raises(RunError, match="does not contain a trained model"):
-        open_start(get_recipe("fernet_s").changed({"start": str(tmp_path)}), small)
-    on_test = write_network(tmp_path / "test", small, "fernet_s", selected_on=("validation", "test"))
+    run = write_network(tmp_path / "run", small, "fair_newmodel")
+    with pytest.raises(RunError, match=r"holds the architecture newmodel, and the recipe has fernet \(model.size=s"):
+        open_initial_network(get_recipe("fernet_fast").changed({"start": str(run.path)}), small)
+    with pytest.raises(RunError, match="is not a run folder"):
+        open_initial_network(get_recipe("fernet_fast").changed({"start": "fast"}), small)
+    with pytest.raises(FerlabError, match="nothing does not exist"):
+        open_initial_network(run.recipe().changed({"start": "nothing"}), small)
+    renamed = replace(small, class_names=("a", *small.class_names[1:]))
+    with pytest.raises(RunError, match=r"was trained for the classes angry, .* has a, .* use ferlab finetune"):
+        open_initial_network(starting_from(run), renamed)
+
+
+def test_networks_that_have_seen_the_new_test_images_are_refused(small: Dataset, tmp_path: Path) -> None:
+    selected = write_network(tmp_path / "selected", small, "fair_newmodel", selected_on=("validation", "test"))
     with pytest.raises(ProtocolError, match="was selected on validation and test"):
-        open_start(get_recipe("fernet_s").changed({"start": str(on_test.path)}), small)
+        open_initial_network(starting_from(selected), small)
+    run = write_network(tmp_path / "run", small, "fair_newmodel")
+    environment = json.loads((run.path / "environment.json").read_text())
+    environment["dataset"]["splits"]["train"]["fingerprint"] = small.take(Split.TEST).fingerprints["test"]
+    (run.path / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(ProtocolError, match="was trained on the test images"):
+        open_initial_network(starting_from(RunFolder(run.path)), small)
 
 
-def test_a_network_of_another_structure_is_refused(small: Dataset, tmp_path: Path) -> None:
+def test_a_network_with_other_layers_is_refused_and_leaves_no_run(small: Dataset, tmp_path: Path) -> None:
     run = write_network(tmp_path / "run", small, "fair_newmodel")
     build_model("fernet", size="s").save(run.model_file)
-    recipe = get_recipe("fair_newmodel").changed({"start": str(run.path)})
-    start = open_start(recipe, small)
-    assert start is not None
-    with pytest.raises(RecipeError, match="trained by another version of ferlab"):
-        start_from(build_trainable(recipe.architecture, **recipe.model), start)
+    with pytest.raises(RecipeError, match="its code has changed"):
+        train(starting_from(run), small, tmp_path / "new")
+    assert not RunFolder(tmp_path / "new").exists()

@@ -19,8 +19,8 @@ from ferlab.evaluation.trained_model import open_model
 from ferlab.export.export import (
     CalibratedModel,
     Format,
-    extra_targets,
     format_module,
+    other_networks,
     validation_images,
     write_artifact,
 )
@@ -281,7 +281,7 @@ def _members_metadata(runs: Sequence[RunFolder], mixture: Mixture) -> list[dict[
             "seed": run.seed(),
             "weight": float(weight),
             "temperature": float(temperature),
-            **extra_targets(run),
+            **other_networks(run),
         }
         for run, weight, temperature in zip(runs, mixture.weights, mixture.temperatures, strict=True)
         if weight

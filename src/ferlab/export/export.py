@@ -96,7 +96,7 @@ def export(
         temperature=fit_temperature(validation.labels, logits),
         name=run.trained_result().recipe,
         provenance=opened.provenance,
-        training={"seed": run.trained_result().seed, **extra_targets(run)},
+        training={"seed": run.trained_result().seed, **other_networks(run)},
     )
     return write_artifact(calibrated, validation, dataset, out, module, quantize)
 
@@ -165,8 +165,8 @@ def validation_images(run: RunFolder, dataset: Dataset) -> Dataset:
     return validation
 
 
-def extra_targets(run: RunFolder) -> dict[str, Any]:
-    """Return what a run learned from besides its target: the network it started from, and its teachers."""
+def other_networks(run: RunFolder) -> dict[str, Any]:
+    """Return the networks that a run learned from: the one it started from, and its teachers."""
     recipe = run.recipe()
     facts: dict[str, Any] = {"start": Path(recipe.start).name} if recipe.start else {}
     if recipe.teachers:

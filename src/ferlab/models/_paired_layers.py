@@ -109,6 +109,9 @@ def set_free_weights(paired: keras.Model, plain: keras.Model) -> None:
     Args:
         paired: a network made of paired layers.
         plain: the same network, made of plain layers, whose weights are those of a paired network.
+
+    Raises:
+        ValueError: if they are not.
     """
     for layer in paired.layers:
         full = plain.get_layer(layer.name).get_weights() if layer.weights else []
@@ -116,8 +119,14 @@ def set_free_weights(paired: keras.Model, plain: keras.Model) -> None:
 
 
 def _reduce(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the free part of an expanded weight."""
     free = weight[tuple(slice(size) for size in shape)]
-    return 2 * free if weight.ndim == 2 and weight.shape != free.shape else free
+    if weight.ndim == 2 and weight.shape != free.shape:
+        free = 2 * free
+    expanded = _expand(free, weight.shape)
+    if expanded.shape != weight.shape or not np.allclose(expanded, weight):
+        raise ValueError("the weights are not those of paired channels")
+    return free
 
 
 def _expand(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

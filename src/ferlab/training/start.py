@@ -1,21 +1,19 @@
 """Start a training from the network of another run instead of random weights."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferlab.data import Dataset
-from ferlab.errors import RecipeError, RunError
+from ferlab.data import Dataset, Split
+from ferlab.errors import ProtocolError, RecipeError, RunError
 from ferlab.evaluation.trained_model import TrainedModel, open_model
-from ferlab.models import set_initial_weights
+from ferlab.models import build_trainable, model_options, set_initial_weights
 from ferlab.protocol import check_origin
 from ferlab.recipes import Recipe
-from ferlab.runs import RunFolder
 
 if TYPE_CHECKING:
     import keras
 
 
-def open_start(recipe: Recipe, dataset: Dataset) -> TrainedModel | None:
+def open_initial_network(recipe: Recipe, dataset: Dataset) -> TrainedModel | None:
     """Open the network that a recipe starts from, and check that it fits.
 
     Args:
@@ -24,47 +22,54 @@ def open_start(recipe: Recipe, dataset: Dataset) -> TrainedModel | None:
 
     Raises:
         FerlabError: if there is no such folder.
-        ProtocolError: if the network was selected on the test split.
+        ProtocolError: if the network was trained or selected on images that the new one is selected or tested on.
         RunError: if the folder does not contain a trained network of the same architecture, options and classes.
     """
     if not recipe.start:
         return None
-    run = RunFolder(Path(recipe.start))
-    run.trained_result()
-    other = run.recipe()
+    network = open_model(recipe.start)
+    if network.run is None:
+        raise RunError(f"{recipe.start} is not a run folder. Pass the folder that ferlab train wrote.")
+    other, origin = network.run.recipe(), network.provenance
     if (other.architecture, dict(other.model)) != (recipe.architecture, dict(recipe.model)):
         raise RunError(
-            f"{run.path} holds the architecture {described(other)}, and the recipe has {described(recipe)}. Start from "
-            "a run with the same architecture and model options."
+            f"{recipe.start} holds the architecture {_described(other)}, and the recipe has {_described(recipe)}. "
+            "Start from a run with the same architecture and model options."
         )
-    if run.dataset().class_names != dataset.class_names:
+    if origin.class_names != dataset.class_names:
         raise RunError(
-            f"{run.path} was trained for the classes {', '.join(run.dataset().class_names)}, and {dataset.source} has "
-            f"{', '.join(dataset.class_names)}. To change the classes, use ferlab finetune."
+            f"{recipe.start} was trained for the classes {', '.join(origin.class_names or ())}, and {dataset.source} "
+            f"has {', '.join(dataset.class_names)}. To change the classes, use ferlab finetune."
         )
-    model = open_model(run.path)
-    origin = model.provenance
-    check_origin("start", run.path, origin.selected_on or (), origin.fingerprints, dataset)
-    return model
+    check_origin("initial network", network.path, origin.selected_on or (), origin.fingerprints, dataset)
+    for split in (Split.VALIDATION, Split.TEST):
+        if origin.fingerprints["train"] == dataset.fingerprints.get(split.label):
+            raise ProtocolError(
+                f"The initial network {recipe.start} was trained on the {split.label} images of {dataset.source}. "
+                "Start from a run that was trained on other images."
+            )
+    return network
 
 
-def described(recipe: Recipe) -> str:
+def _described(recipe: Recipe) -> str:
     """Name an architecture with its options."""
     options = ", ".join(f"model.{name}={value}" for name, value in recipe.model.items())
     return f"{recipe.architecture} ({options})" if options else recipe.architecture
 
 
-def start_from(model: "keras.Model", start: TrainedModel) -> "keras.Model":
-    """Give a new network the weights of a trained one.
+def build_started(recipe: Recipe, num_classes: int, network: TrainedModel) -> "keras.Model":
+    """Build the network of a recipe with the weights of a trained one, and without a download.
 
     Raises:
         RecipeError: if their layers differ.
     """
+    options = dict(recipe.model) | ({"weights": "none"} if "weights" in model_options(recipe.architecture) else {})
+    model = build_trainable(recipe.architecture, num_classes, **options)
     try:
-        set_initial_weights(model, start.keras_model)
+        set_initial_weights(model, network.keras_model)
     except ValueError:
         raise RecipeError(
-            f"{start.path} was trained by another version of ferlab, in which the architecture has a different "
-            "structure. Train it again with this version."
+            f"The layers of {network.path} are not those that {_described(recipe)} has now: its code has changed. "
+            "Train the network again."
         ) from None
     return model

@@ -40,7 +40,7 @@ from ferlab.training.batches import BatchStream
 from ferlab.training.distillation import mean_teacher, open_teachers
 from ferlab.training.frozen import compute_features, split_frozen_backbone
 from ferlab.training.optimizers import make_optimizer
-from ferlab.training.start import open_start, start_from
+from ferlab.training.start import build_started, open_initial_network
 from ferlab.training.targets import image_targets, image_weights
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job
         dataset=dataset,
         selected_on=selected_on,
         teachers=open_teachers(recipe, dataset),
-        start=open_start(recipe, dataset),
+        start=open_initial_network(recipe, dataset),
     )
 
 
@@ -251,8 +251,10 @@ def _train(job: Job, progress: TrainingProgress) -> None:
 def _built(job: Job) -> "keras.Model":
     if job.build:
         return job.build()
-    model = build_trainable(job.recipe.architecture, len(job.dataset.class_names), **job.recipe.model)
-    return start_from(model, job.start) if job.start else model
+    num_classes = len(job.dataset.class_names)
+    if job.start:
+        return build_started(job.recipe, num_classes, job.start)
+    return build_trainable(job.recipe.architecture, num_classes, **job.recipe.model)
 
 
 @dataclass(frozen=True, kw_only=True)
