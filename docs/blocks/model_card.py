@@ -43,7 +43,7 @@ def networks() -> str:
             f"{card.file.stat().st_size / 1e6:.1f}",
             f"{_stats(card).multiply_adds / 1e6:.0f}",
             percent(_scores(card)["PublicTest"]["accuracy"]),
-            f"{measured_robustness(card).score:.2f}",
+            f"{measured_robustness(card).score:.3f}",
             percent(web[card.name]["natural_mix"]),
             percent(web[card.name]["mean_of_five"]),
         ]
@@ -72,7 +72,7 @@ def web_recalls() -> str:
     web = web_faces()
     names = list(next(iter(web.values()))["recalls"])
     images = next(iter(web.values()))["images"]
-    rows = [[name, images[name], *(percent(web[card.name]["recalls"][name], 0) for card in NETWORKS)] for name in names]
+    rows = [[name, images[name], *(percent(web[card.name]["recalls"][name]) for card in NETWORKS)] for name in names]
     return table(["class", "faces", *(f"`{card.name}`, %" for card in NETWORKS)], rows)
 
 
@@ -86,7 +86,7 @@ def facts(card: NetworkCard) -> str:
         "classes": ", ".join(artifact.class_names),
         "parameters": f"{stats.parameters:,}",
         "multiply-adds per face": f"{stats.multiply_adds:,}",
-        "file": f"{artifact.path.stat().st_size / 1e6:.2f} MB, SHA-256 `{metadata['sha256']}`",
+        "file": f"{artifact.path.stat().st_size / 1e6:.2f} MB, SHA-256 with zeros in place of this hash: `{metadata['sha256']}`",
         "temperature": f"{metadata['temperature']:.3f}",
         "Training": f"fingerprint `{metadata['fingerprints']['train']}`",
         "PublicTest": f"fingerprint `{metadata['fingerprints']['validation']}`",

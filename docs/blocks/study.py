@@ -92,7 +92,7 @@ def uncompared() -> str:
     """The recipes without a result."""
     compared = {row.recipe for published in publications() for row in published.comparison.ranking}
     missing = [f"`{name}`" for name in recipe_names() if name not in compared]
-    return f"Not compared yet: {', '.join(missing)}.\n"
+    return f"Not in these comparisons: {', '.join(missing)}. FerNet is on the [leaderboard](leaderboard.md).\n"
 
 
 def _ranking_table(published: Publication, rows: list[RankedRecipe]) -> str:
