@@ -12,6 +12,7 @@ from ferlab.comparison.results import RankedRecipe
 from ferlab.emotions import Target
 from ferlab.formatting import listed
 from ferlab.json_files import read_result
+from ferlab.predict.packaged import packaged_file
 from ferlab.recipes import get_recipe
 
 
@@ -72,8 +73,8 @@ def measured_systems() -> list[Measured]:
     for row in measured_leaderboard().standings:
         name = row.name.removesuffix("-seed0")
         if name not in systems:
-            about = about_systems()[row.name]
-            systems[name] = Measured(name=name, **about, accuracy=row.accuracy, interval=row.interval)
+            about, title = about_systems()[row.name], f"ferlab {name}" if packaged_file(name) else name
+            systems[name] = Measured(name=title, **about, accuracy=row.accuracy, interval=row.interval)
     return sorted(systems.values(), key=lambda system: -system.accuracy)
 
 
@@ -95,6 +96,12 @@ def _measured(published: Publication, row: RankedRecipe) -> Measured:
     )
 
 
+def _tie(second: Measured) -> str:
+    """Say so if the leaderboard's best system is not significantly better than the second one."""
+    tied = {name.removesuffix("-seed0") for name in measured_leaderboard().standings[0].tied_with}
+    return " The lead is not significant." if second.name in tied else ""
+
+
 def answer() -> str:
     """The best system, and accuracy and cost of every system measured on PublicTest."""
     best, second, *_ = systems = measured_systems()
@@ -102,10 +109,10 @@ def answer() -> str:
     missing = [f"`{name}`" for name in DEFAULT_RECIPES if name not in names]
     open_part = f" Not measured yet: {listed(missing)}." if missing else ""
     sentence = (
-        f"Of {len(systems)} networks measured so far, **{best.name}** has the highest accuracy: "
+        f"Of these {len(systems)} networks, **{best.name}** has the highest accuracy: "
         f"{percent(best.accuracy)} % on PublicTest (95 % interval {interval(best.interval)}), "
         f"{100 * (best.accuracy - second.accuracy):.1f} points more than {second.name}, with "
-        f"{percent(best.multiply_adds / second.multiply_adds, 0)} % of its multiply-adds.{open_part}"
+        f"{percent(best.multiply_adds / second.multiply_adds, 0)} % of its multiply-adds.{_tie(second)}{open_part}"
     )
     rows = [
         [
