@@ -66,9 +66,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("recipes", nargs="+", help="recipes or groups")
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--ferplus", metavar="fer2013new.csv", help="train on the votes of FER+")
+    parser.add_argument("--ferplus", metavar="fer2013new.csv", help="train all recipes on the votes of FER+")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=int, default=0, help="the seeds go on from this one")
     parser.add_argument("--minutes", type=float, default=9.0, help="time limit of everything")
     parser.add_argument("--processes", type=int, default=6, help="trainings that share the GPU")
     parser.add_argument("--set", action="append", default=[], metavar="[RECIPE:]KEY=VALUE", help="change recipe fields")
@@ -77,21 +77,21 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def work_through(waiting: list[Training], options: argparse.Namespace, deadline: float) -> None:
+def work_through(trainings: list[Training], options: argparse.Namespace, deadline: float) -> None:
     """Keep as many trainings running as there are processes, until all are done or the time is up."""
-    waiting, running = list(waiting), dict[Training, subprocess.Popen]()
+    waiting, running = list(trainings), dict[Training, subprocess.Popen]()
     while running or waiting:
-        unfinished = {*waiting, *running}
-        ready = [training for training in waiting if may_start(training, unfinished, options)]
-        for training in ready[: max(0, options.processes - len(running))]:
-            waiting.remove(training)
-            running[training] = start(training, options)
         if time.monotonic() >= deadline:
             waiting.clear()
             for process in running.values():
                 process.send_signal(signal.SIGINT)
             for process in running.values():
                 process.wait()
+        unfinished = {*waiting, *running}
+        ready = [training for training in waiting if may_start(training, unfinished, options)]
+        for training in ready[: max(0, options.processes - len(running))]:
+            waiting.remove(training)
+            running[training] = start(training, options)
         for training in [training for training, process in running.items() if process.poll() is not None]:
             print(f"{time.strftime('%X')} {training.name}: exit {running.pop(training).returncode}", flush=True)
         time.sleep(0.2)
@@ -116,7 +116,7 @@ def start(training: Training, options: argparse.Namespace) -> subprocess.Popen:
     environment = os.environ | {
         "KERAS_BACKEND": "jax",
         "JAX_COMPILATION_CACHE_DIR": str(options.out.resolve() / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # small operations are many, and compiled by every process
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the processes share the memory of the GPU
     }
     with (options.out / f"{training.name}.log").open("a") as log:

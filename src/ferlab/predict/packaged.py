@@ -32,7 +32,7 @@ NETWORKS = (
     ),
     NetworkCard(
         name="accurate",
-        summary="FerNet m, trained on the votes of FER+: four times the size of fast, at 39 % of its speed",
+        summary="FerNet m, trained on the votes of FER+: four times the size of fast",
         target=Target.FERPLUS,
     ),
     NetworkCard(

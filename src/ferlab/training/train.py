@@ -39,8 +39,8 @@ from ferlab.runs import Predictions, RunFolder, read_arrays
 from ferlab.training.batches import BatchStream
 from ferlab.training.distillation import mean_teacher, open_teachers
 from ferlab.training.frozen import compute_features, split_frozen_backbone
+from ferlab.training.initial_network import build_with_weights, open_initial_network
 from ferlab.training.optimizers import make_optimizer
-from ferlab.training.start import build_started, open_initial_network
 from ferlab.training.targets import image_targets, image_weights
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _built(job: Job) -> "keras.Model":
         return job.build()
     num_classes = len(job.dataset.class_names)
     if job.start:
-        return build_started(job.recipe, num_classes, job.start)
+        return build_with_weights(job.recipe, num_classes, job.start)
     return build_trainable(job.recipe.architecture, num_classes, **job.recipe.model)
 
 

@@ -1,4 +1,4 @@
-"""Start a training from the network of another run instead of random weights."""
+"""The network of another run that a training starts from, instead of random weights."""
 
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def _described(recipe: Recipe) -> str:
     return f"{recipe.architecture} ({options})" if options else recipe.architecture
 
 
-def build_started(recipe: Recipe, num_classes: int, network: TrainedModel) -> "keras.Model":
+def build_with_weights(recipe: Recipe, num_classes: int, network: TrainedModel) -> "keras.Model":
     """Build the network of a recipe with the weights of a trained one, and without a download.
 
     Raises:

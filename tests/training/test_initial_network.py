@@ -13,7 +13,7 @@ from ferlab.errors import FerlabError, ProtocolError, RecipeError, RunError
 from ferlab.models import build_model, build_trainable, set_initial_weights, set_trained_weights
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder
-from ferlab.training.start import open_initial_network
+from ferlab.training.initial_network import open_initial_network
 from tests.comparisons import write_run
 
 
