@@ -105,3 +105,36 @@ def test_the_teacher_sees_the_mixed_images_and_contributes_its_weight() -> None:
     np.testing.assert_array_equal(seen[0], images)
     plain = stream(mixup=0.5).batch(0)[1]
     np.testing.assert_allclose(targets, 0.3 * plain + 0.1, rtol=1e-5)
+
+
+def test_teachers_predict_a_limited_number_of_views_once() -> None:
+    """Batches come again after the given number of passes, clean ones too, and the teacher is not asked again."""
+
+    def teacher(images: np.ndarray) -> np.ndarray:
+        seen.append(images)
+        return np.random.default_rng(len(seen)).dirichlet(np.ones(7), len(images)).astype(np.float32)
+
+    seen: list[np.ndarray] = []
+    settings = {"teacher": teacher, "distillation": 0.7, "mixup": 0.5, "clean_from": 12}
+    batches = list(islice(stream(teacher_views=2, **settings).iterate(0), 24))
+    for step in (*range(6), *range(12, 18)):
+        for values, again in zip(batches[step], batches[step + 6], strict=True):
+            np.testing.assert_array_equal(values, again)
+    assert len(seen) == 12
+    images = [inputs for inputs, _, _ in batches]
+    assert not any(np.array_equal(images[step], images[step + 3]) for step in (0, 1, 2, 12, 13, 14))
+    assert not any(np.array_equal(images[step], images[step + 12]) for step in range(6))
+    np.testing.assert_array_equal(images[0], stream(mixup=0.5).batch(0)[0])
+
+
+def test_limited_views_do_not_depend_on_where_a_training_is_resumed() -> None:
+    """The probabilities are rounded in the first pass as well."""
+
+    def teacher(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1)[:, :7] / 2550 + 0.1
+
+    settings = {"teacher": teacher, "distillation": 0.7, "teacher_views": 1}
+    whole = list(islice(stream(**settings).iterate(0), 6))
+    late = list(islice(stream(**settings).iterate(4), 2))
+    for (_, expected, _), (_, targets, _) in zip(whole[4:], late, strict=True):
+        np.testing.assert_array_equal(targets, expected)

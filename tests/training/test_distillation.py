@@ -83,6 +83,11 @@ def test_teachers_with_a_distillation_of_0_raise(small: Dataset, tmp_path: Path)
         open_teachers(replace(taught_by(write_teacher(tmp_path / "run", small, 0)), distillation=0.0), small)
 
 
+def test_views_for_teachers_that_do_not_exist_raise(small: Dataset) -> None:
+    with pytest.raises(RecipeError, match="has no teachers to predict them"):
+        open_teachers(Recipe(architecture="fernet", teacher_views=12), small)
+
+
 def test_a_recipe_without_distillation_has_no_teachers(small: Dataset) -> None:
     assert open_teachers(Recipe(architecture="fernet"), small) == ()
 

@@ -66,6 +66,8 @@ class Recipe:
             targets, too.
         distillation: weight of the teachers' probabilities in the training targets, 0..1; labels or vote distributions
             have the rest.
+        teacher_views: number of augmented views of each image that the teachers predict. After as many passes, the same
+            batches come again, and an epoch takes as long as one without teachers. 0 for new views in every pass.
         class_weights: `none`, or `balanced`: inversely proportional to the frequency of each class.
         ema: decay per step of the exponential moving average (EMA) of the weights; 0 disables it. Short trainings use a
             lower decay, so that the average spans at most a tenth of the steps. With an EMA, the averaged weights are
@@ -105,6 +107,7 @@ class Recipe:
     clean_epochs: Count = 0
     teachers: tuple[str, ...] = ()
     distillation: Fraction = 0.0
+    teacher_views: Count = 0
     class_weights: Literal["none", "balanced"] = "none"
     ema: Fraction = 0.0
     early_stopping: EarlyStopping = EarlyStopping()

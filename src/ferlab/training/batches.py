@@ -34,6 +34,8 @@ class BatchStream:
         clean_from: the first step on images that are only flipped, without mixup.
         teacher: a function from images `(B, 48, 48, 1)` float32 to probabilities `(B, K)`.
         distillation: weight of the teacher's probabilities in the targets.
+        teacher_views: number of passes after which the same batches come again, so that the teacher predicts each of
+            them once; 0 for new batches in every pass.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class BatchStream:
         clean_from: float = math.inf,
         teacher: Callable[[np.ndarray], np.ndarray] | None = None,
         distillation: float = 0.0,
+        teacher_views: int = 0,
     ) -> None:
         self.images, self.targets, self.weights = images, targets, weights
         self.mixup, self.clean_from = mixup, clean_from
@@ -59,11 +62,13 @@ class BatchStream:
         self.seed = seed
         self.images_per_pass = len(images) - len(images) % devices
         self.steps_per_pass = -(-self.images_per_pass // batch_size)
+        self.period = teacher_views * self.steps_per_pass
+        self._taught: dict[tuple[bool, int], np.ndarray] = {}
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def indices(self, step: int) -> np.ndarray:
         """Return the indices of the images of a step. Steps are counted from 0 over all epochs."""
-        passes, position = divmod(step, self.steps_per_pass)
+        passes, position = divmod(self._repeated(step), self.steps_per_pass)
         if self._order[0] != passes:
             generator = np.random.default_rng([self.seed, ORDER, passes])
             self._order = (passes, generator.permutation(len(self.images))[: self.images_per_pass])
@@ -89,7 +94,7 @@ class BatchStream:
         if self.mixup and step < self.clean_from:
             inputs, targets, weights = self._mix(inputs, targets, weights, step)
         if self.teacher:
-            targets = (1 - self.distillation) * targets + self.distillation * self.teacher(inputs)
+            targets = (1 - self.distillation) * targets + self.distillation * self._teach(inputs, step)
         return inputs, targets, weights
 
     def inputs(self, step: int) -> np.ndarray:
@@ -97,16 +102,30 @@ class BatchStream:
         inputs = self.images[self.indices(step)]
         if inputs.ndim == 2:
             return inputs
-        generator = np.random.default_rng([self.seed, AUGMENTATION, step])
+        generator = np.random.default_rng([self.seed, AUGMENTATION, self._repeated(step)])
         augmentation = self.augmentation if step < self.clean_from else Augmentation(flip=self.augmentation.flip)
         return to_model_input(augment(inputs, augmentation, generator))
+
+    def _repeated(self, step: int) -> int:
+        """Return the first step with the batch of this one."""
+        return step % self.period if self.period else step
+
+    def _teach(self, inputs: np.ndarray, step: int) -> np.ndarray:
+        """Return the teacher's probabilities of a batch, `(B, K)`; those of repeated batches are kept in float16."""
+        assert self.teacher is not None
+        if not self.period:
+            return self.teacher(inputs)
+        batch = (step >= self.clean_from, self._repeated(step))
+        if batch not in self._taught:
+            self._taught[batch] = self.teacher(inputs).astype(np.float16)
+        return self._taught[batch].astype(np.float32)
 
     def _mix(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, step: int) -> Batch:
         """Apply mixup (https://arxiv.org/abs/1710.09412): mix each example with another one of the batch.
 
         The targets and weights make the loss the mix of both examples' weighted losses.
         """
-        share = np.float32(np.random.default_rng([self.seed, MIXUP, step]).beta(self.mixup, self.mixup))
+        share = np.float32(np.random.default_rng([self.seed, MIXUP, self._repeated(step)]).beta(self.mixup, self.mixup))
 
         def mix(values: np.ndarray) -> np.ndarray:
             return share * values + (1 - share) * values[::-1]

@@ -32,7 +32,8 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
         ArtifactError: if a file is not a valid artifact.
         FerlabError: if there is no such file or folder.
         ProtocolError: if a teacher was selected on the test split.
-        RecipeError: if there is distillation without teachers, or there are teachers without distillation.
+        RecipeError: if there is distillation without teachers, or there are teachers without distillation, or views for
+            teachers that do not exist.
         RunError: if a folder does not contain a trained model, or a teacher was trained on different images or classes,
             or its training data is unknown.
     """
@@ -46,6 +47,11 @@ def open_teachers(recipe: Recipe, dataset: Dataset) -> tuple[TrainedModel, ...]:
         raise RecipeError(
             f"{name} would learn nothing from its teachers, because distillation is 0. Use --set distillation=0.5, "
             "for example, or remove the teachers."
+        )
+    if recipe.teacher_views and not recipe.teachers:
+        raise RecipeError(
+            f"{name} would see only {recipe.teacher_views} views of each image, and has no teachers to predict them. "
+            "Use --set teacher_views=0, or pass teachers with --set teachers=DIR,DIR."
         )
     # On a CPU, the student keeps all cores busy, so more threads would only wait.
     threads = 1 if recipe.teachers and not has_gpu() else 0

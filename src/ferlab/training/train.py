@@ -319,6 +319,7 @@ def _stream(job: Job, training: Dataset, inputs: np.ndarray) -> BatchStream:
         clean_from=max(0, recipe.epochs - recipe.clean_epochs) * steps,
         teacher=mean_teacher(job.teachers) if job.teachers else None,
         distillation=recipe.distillation,
+        teacher_views=recipe.teacher_views,
     )
 
 
