@@ -1,5 +1,6 @@
 """Fine-tuning: better than the network as it was and than training from scratch, divided by persons, and resumable."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError, DataError, FerlabError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import open_model
+from ferlab.export.parity import TOLERANCES, Tolerance
 from ferlab.finetuning.finetune import FineTuning, _verdict
 from ferlab.finetuning.photos import read_photos
 from ferlab.predict import Artifact
@@ -65,6 +67,25 @@ def test_it_beats_the_network_as_it_was_and_training_from_scratch(
     assert tuned.accuracy_before is not None and tuned.difference is not None and tuned.p_value is not None
     assert tuned.accuracy_interval[0] < 1
     assert tuned.verdict
+    assert has_8_bits(artifact.path), "as the network it started from"
+
+
+def has_8_bits(file: Path) -> bool:
+    start_keras()
+    from ferlab.finetuning.onnx_network import has_8_bit_weights
+
+    return has_8_bit_weights(file)
+
+
+def test_predictions_that_8_bits_would_change_keep_32(
+    photos: Path, tuned: FineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "tuned"
+    shutil.copytree(Path(tuned.artifact).parent, out)
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(max_difference=0.0, changed=0.0, accuracy_loss=0.0))
+    again = finetune(photos, out, model="fer2013", crops=True, resume=True)
+    assert not has_8_bits(Path(again.artifact))
+    assert again.notes[:-1] == tuned.notes and "The file has 32 bits" in again.notes[-1]
 
 
 def test_a_finished_fine_tuning_is_resumed_without_training_again(

@@ -16,6 +16,7 @@ import numpy as np
 from ferlab.backend import start_keras
 from ferlab.data import Split
 from ferlab.data.copies import group_copies
+from ferlab.errors import ArtifactError
 from ferlab.evaluation.metrics import bootstrap_mean, check_libraries, fit_temperature
 from ferlab.evaluation.paired import mcnemar_p_value
 from ferlab.evaluation.trained_model import Provenance
@@ -82,7 +83,7 @@ class FineTuning:
         difference_interval: its 95 % interval, over persons and copies.
         p_value: p-value of McNemar's exact test.
         verdict: what the test photos show, in one sentence.
-        notes: how the photos were cropped and divided.
+        notes: how the photos were cropped and divided, and why the file has 32 bits, if 8 changed its predictions.
     """
 
     artifact: str
@@ -149,8 +150,8 @@ def finetune(
     found = read_photos(photos, crops=crops, skip_bad=skip_bad, person_folders=person_folders, persons=persons)
     runs = _train(start, found, Path(out), seed, resume, quiet)
     best = max(runs, key=_selection_score)
-    artifact = _export(best, start, found, Path(out) / "model.onnx")
-    result = _report(best, artifact, start, found)
+    artifact, notes = _export(best, start, found, Path(out) / "model.onnx")
+    result = _report(best, artifact, start, found, notes)
     write_result(Path(out) / "finetune.json", result)
     return result
 
@@ -184,8 +185,12 @@ def _selection_score(run: RunFolder) -> tuple[float, float]:
     return best.val_accuracy, -best.val_loss
 
 
-def _export(run: RunFolder, start: "Start", photos: Photos, path: Path) -> Artifact:
-    """Write the artifact, calibrated on the validation photos."""
+def _export(run: RunFolder, start: "Start", photos: Photos, path: Path) -> tuple[Artifact, tuple[str, ...]]:
+    """Write the artifact, calibrated on the validation photos, in 8 bits if the network as it was has them.
+
+    Returns:
+        The artifact, and a note if its predictions in 8 bits were not those of Keras.
+    """
     validation = photos.dataset.take(Split.VALIDATION)
     model = load_model(run.model_file)
     logits = predict_logits(model, validation.images)
@@ -203,11 +208,19 @@ def _export(run: RunFolder, start: "Start", photos: Photos, path: Path) -> Artif
         ),
         training={"seed": result.seed, "started_from": Path(start.model.name).name},
     )
-    write_artifact(calibrated, validation, photos.dataset, path, format_module(path, None), "none")
-    return Artifact(path)
+    write = partial(write_artifact, calibrated, validation, photos.dataset, path, format_module(path, None))
+    notes: tuple[str, ...] = ()
+    try:
+        write(start.quantize)
+    except ArtifactError:
+        if start.quantize == "none":
+            raise
+        write("none")
+        notes = ("The file has 32 bits: with 8 bits, too many predictions on the validation photos changed.",)
+    return Artifact(path), notes
 
 
-def _report(run: RunFolder, artifact: Artifact, start: "Start", photos: Photos) -> FineTuning:
+def _report(run: RunFolder, artifact: Artifact, start: "Start", photos: Photos, notes: tuple[str, ...]) -> FineTuning:
     """Score the test photos, and compare with the network as it was."""
     from statsmodels.stats.proportion import proportion_confint
 
@@ -237,7 +250,7 @@ def _report(run: RunFolder, artifact: Artifact, start: "Start", photos: Photos) 
         difference_interval=difference_interval,
         p_value=p_value,
         verdict=_verdict(difference, difference_interval, p_value, len(test)),
-        notes=dataset.notes,
+        notes=(*dataset.notes, *notes),
     )
 
 

@@ -82,6 +82,13 @@ def read_network(path: Path) -> keras.Model:
     raise ArtifactError(f"{path} does not end in a softmax. Pass the run folder that it was exported from.")
 
 
+def has_8_bit_weights(path: Path) -> bool:
+    """Return whether an `.onnx` file stores weights in 8 bits."""
+    import onnx
+
+    return any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(path).graph.initializer)
+
+
 def _with_biases(graph: "onnx.GraphProto") -> "list[onnx.NodeProto]":
     """Join each matrix product with the addition of its bias, so that both are one dense layer."""
     constants = {tensor.name for tensor in graph.initializer}

@@ -11,7 +11,8 @@ from keras import layers
 from ferlab.errors import ArtifactError, FerlabError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.trained_model import TrainedModel, open_model
-from ferlab.finetuning.onnx_network import read_network
+from ferlab.export.parity import Quantize
+from ferlab.finetuning.onnx_network import has_8_bit_weights, read_network
 from ferlab.models import predict_logits
 
 DROPOUT = 0.2
@@ -37,6 +38,11 @@ class Start:
     backbone: keras.Model
     kernel: np.ndarray
     bias: np.ndarray
+
+    @property
+    def quantize(self) -> Quantize:
+        """How the file stores its weights: `int8`, or `none` for more bits."""
+        return "int8" if self.model.artifact and has_8_bit_weights(self.model.path) else "none"
 
     @property
     def identity(self) -> str:
