@@ -174,7 +174,8 @@ def test_a_job_that_is_killed_again_and_again_loses_nothing(
         process.kill()
         kills += process.wait() == -signal.SIGKILL
     assert kills
-    subprocess.run([sys.executable, "-m", "ferlab", *line], check=True, stderr=subprocess.DEVNULL)
+    last = subprocess.run([sys.executable, "-m", "ferlab", *line], check=True, stderr=subprocess.PIPE, text=True)
+    assert "already done, not annotated again" in last.stderr
     with open_writer(tmp_path / f"whole.{suffix}", None, predictor.artifact.class_names) as writer:
         counts = write_predictions(Predictor(predictor.artifact.path, "none"), list_images([photos]), writer)
     assert len(list((tmp_path / "annotated").glob("[!.]*"))) == counts["ok"] > 100

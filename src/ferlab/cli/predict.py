@@ -147,7 +147,8 @@ def _predict_here(
     except KeyboardInterrupt:
         hint = f" {out} contains the finished images. Run the same command with --resume to continue." if out else ""
         stop(f"Interrupted.{hint}")
-    done = f"; {len(images) - remaining:,} already done" if remaining < len(images) else ""
+    finished = len(images) - remaining
+    done = f"; {finished:,} already done{', not annotated again' if annotate else ''}" if finished else ""
     console().print(summary(remaining, counts, time.monotonic() - start) + done)
     return counts
 
