@@ -7,7 +7,7 @@ the `study` recipes select on the whole `test/` folder, and their results say so
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,61 +19,31 @@ from ferlab.data import Dataset, Split
 from ferlab.errors import RecipeError, RunError, TrainingError, UnknownNameError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
-from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.files import temporary_path
 from ferlab.models import (
     build_trainable,
     build_without_pretrained_weights,
     count_multiply_adds,
     count_parameters,
-    plugin_sha256,
     predict_logits,
     set_trained_weights,
 )
 from ferlab.progress import TrainingProgress
-from ferlab.protocol import check_trainable, selection_splits
+from ferlab.protocol import check_trainable
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.recipes.augmentation import Augmentation
-from ferlab.results import Environment, Epoch, Result, Status
+from ferlab.results import Epoch, Result, Status
 from ferlab.runs import Predictions, RunFolder, read_arrays
 from ferlab.training.batches import BatchStream
-from ferlab.training.distillation import mean_teacher, open_teachers
+from ferlab.training.distillation import mean_teacher
 from ferlab.training.frozen import compute_features, split_frozen_backbone
-from ferlab.training.initial_network import build_with_weights, open_initial_network
+from ferlab.training.initial_network import build_with_weights
+from ferlab.training.job import Job, begin, check_same_run, resolve_job
 from ferlab.training.optimizers import make_optimizer
 from ferlab.training.targets import image_targets, image_weights
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One training, with all its inputs resolved.
-
-    Args:
-        run: the run folder.
-        recipe: the recipe, with all changes.
-        seed: seed of initial weights, order, augmentation and dropout.
-        policy: dtype policy.
-        dataset: the whole dataset, for its summary and for copies across splits.
-        selected_on: the splits that the best epoch is selected on.
-        teachers: teachers for distillation.
-        build: builds the model to start from, always the same; None for the architecture of the recipe.
-        devices: the devices that each batch is divided among.
-        start: the network that the training starts from, if the recipe names one.
-    """
-
-    run: RunFolder
-    recipe: Recipe
-    seed: int
-    policy: str
-    dataset: Dataset
-    selected_on: tuple[Split, ...]
-    teachers: tuple[TrainedModel, ...]
-    build: "Callable[[], keras.Model] | None" = None
-    devices: Devices = "one"
-    start: TrainedModel | None = None
 
 
 def train(
@@ -137,12 +107,11 @@ def train_recipe(
     run = RunFolder(out)
     result = run.result() if run.exists() else None
     if result and result.finished:
-        _check_same_run(run, recipe, dataset, seed, resume)
+        check_same_run(run, recipe, dataset, seed, resume)
         return run
-    _check_batch_size(recipe, backends.count_devices(devices))
-    job, new = replace(_resolve(run, recipe, dataset, seed), build=build, devices=devices), not run.exists()
+    job, new = resolve_job(run, recipe, dataset, seed, build, devices), not run.exists()
     with run.lock():
-        _begin(job, resume)
+        begin(job, resume)
         try:
             _train(job, progress)
         except TrainingError as error:
@@ -154,75 +123,6 @@ def train_recipe(
                 run.forget()
             raise
     return run
-
-
-def _check_batch_size(recipe: Recipe, devices: int) -> None:
-    if recipe.batch_size % devices:
-        raise RecipeError(
-            f"A batch of {recipe.batch_size} images cannot be divided among {devices} devices. Change it, for example "
-            f"with --set batch_size={devices * max(1, round(recipe.batch_size / devices))}."
-        )
-
-
-def _resolve(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int) -> Job:
-    """Check that the recipe can be trained on the dataset, and resolve its splits, dtype policy and other networks."""
-    selected_on = selection_splits(recipe, dataset)
-    return Job(
-        run=run,
-        recipe=recipe,
-        seed=seed,
-        policy=run.environment().policy if run.exists() else backends.resolve_policy(recipe.policy),
-        dataset=dataset,
-        selected_on=selected_on,
-        teachers=open_teachers(recipe, dataset),
-        start=open_initial_network(recipe, dataset),
-    )
-
-
-def _begin(job: Job, resume: bool) -> None:
-    """Write the config and environment of a new run, or check that a run to be resumed matches."""
-    if job.run.exists():
-        _check_same_run(job.run, job.recipe, job.dataset, job.seed, resume)
-        _check_same_code(job)
-        return
-    environment = Environment(
-        **backends.describe(job.devices),
-        policy=job.policy,
-        seed=job.seed,
-        dataset=job.dataset.summary(),
-        skipped=job.dataset.skipped,
-        plugin_sha256=None if job.build else plugin_sha256(job.recipe.architecture),
-    )
-    job.run.write_environment(environment)
-    job.run.write_config(job.recipe, job.seed, job.dataset.target)
-
-
-def _check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> None:
-    if not resume:
-        raise RunError(f"{run.path} already contains a run. Resume it with --resume, or choose another --out.")
-    if run.recipe().training_fields() != recipe.training_fields() or run.seed() != seed:
-        raise RunError(f"{run.path} contains a run of another recipe or seed. Choose another --out.")
-    trained_on = run.dataset()
-    target = trained_on.target and dataset.target  # earlier versions did not record it
-    if trained_on != replace(dataset.summary(), source=trained_on.source, target=target):
-        raise RunError(f"{run.path} was trained on different data than {dataset.source}. Choose another --out.")
-
-
-def _check_same_code(job: Job) -> None:
-    """Reject to resume a run with another backend or a changed plugin: its numbers would have two origins."""
-    import keras
-
-    started, backend = job.run.environment(), keras.config.backend()
-    if started.backend != backend:
-        raise RunError(
-            f"{job.run.path} was started with the backend {started.backend}, not {backend}. Pass --backend "
-            f"{started.backend}, or choose another --out."
-        )
-    if not job.build and started.plugin_sha256 != plugin_sha256(job.recipe.architecture):
-        raise RunError(
-            f"{job.run.path} was started with another version of the plugin that defines '{job.recipe.architecture}'. "
-            "Restore that version, or choose another --out."
-        )
 
 
 def _train(job: Job, progress: TrainingProgress) -> None:
