@@ -50,7 +50,7 @@ def metric(url: str, name: str) -> float:
 
 def test_faces_are_those_of_the_predictor(service: str, detector: Path) -> None:
     answer = post(service, ONE, b"broken", TWO, photo())
-    assert (answer["schema"], answer["model"]) == (1, "fernet_fast")
+    assert (answer["schema"], answer["model"]) == (1, "fast")
     predictor = Predictor(detector_model=detector)
     one, broken, two, empty = answer["results"]
     for result, content, name in ((one, ONE, "1.png"), (two, TWO, "3.png")):
@@ -143,7 +143,7 @@ def test_metrics_show_the_class_mix_and_the_confidence(detector: Path) -> None:
 
 def test_model_card_says_what_the_repository_says(service: str) -> None:
     card = requests.get(f"{service}/v1/model", timeout=60).json()
-    assert (card["schema"], card["name"], len(card["class_names"])) == (1, "fernet_fast", 7)
+    assert (card["schema"], card["name"], len(card["class_names"])) == (1, "fast", 7)
     assert 0.8 < card["accuracy"]["validation"] < 0.95
     assert card["license"]["code and weights"] == "Apache-2.0"
     assert any("models trained on FER+ miss" in limit for limit in card["limits"])

@@ -21,7 +21,7 @@ from ferlab.errors import ArtifactError, MissingExtraError
 from ferlab.files import read_file, shown
 from ferlab.limits import MAX_MODEL_BYTES
 from ferlab.onnx_session import ends_within, open_session
-from ferlab.predict.packaged import DEFAULT_MODEL, NAMES, packaged_file
+from ferlab.predict.packaged import DEFAULT_MODEL, NAMES, packaged_file, packaged_name
 
 SCHEMA = 3
 METADATA = {
@@ -77,6 +77,11 @@ class Artifact:
         self.metadata, self.forward = load(self.path, _read(self.path), threads)
         self.class_names = tuple(self.metadata["class_names"])
         self._try_out()
+
+    @property
+    def name(self) -> str:
+        """The name of a network in the package; of another model, that of the recipe it was trained with."""
+        return packaged_name(self.path) or str(self.metadata["name"])
 
     def _try_out(self) -> None:
         """Check the input and output of the model, which its metadata does not prove."""

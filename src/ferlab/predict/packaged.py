@@ -56,3 +56,8 @@ def packaged_file(model: str | Path) -> Path | None:
     """
     name = DEFAULT_MODEL if str(model) == ALIAS else str(model)
     return next((card.file for card in NETWORKS if card.name == name), None)
+
+
+def packaged_name(file: Path) -> str | None:
+    """Return the name of the network in the package that a file is; None for other files."""
+    return next((card.name for card in NETWORKS if card.file == file), None)

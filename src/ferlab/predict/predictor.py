@@ -151,7 +151,7 @@ class Predictor:
             detector = f"{detector} {hashlib.sha256(content).hexdigest()[:HASH_LENGTH]}"
         return {
             "ferlab": ferlab.__version__,
-            "model": f"{metadata['name']} {metadata['sha256'][:HASH_LENGTH]}",
+            "model": f"{self.artifact.name} {metadata['sha256'][:HASH_LENGTH]}",
             "detector": detector,
             "search_size": self.search_size,
             "max_faces": self.max_faces,

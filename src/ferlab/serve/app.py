@@ -165,7 +165,7 @@ async def predict(
         service.metrics.image(None if isinstance(result, str) else result.faces)
     pairs = zip(uploads, results, strict=True)
     return PredictResponse(
-        model=str(service.engine.artifact.metadata["name"]),
+        model=service.engine.artifact.name,
         results=[image_result(upload.name, result, min_confidence) for upload, result in pairs],
         ms=1000 * (time.perf_counter() - started),
     )

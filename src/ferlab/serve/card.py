@@ -34,7 +34,7 @@ def model_card(artifact: Artifact) -> ModelResponse:
     """Describe a model. Class names, accuracy and licenses are those in its file."""
     metadata = artifact.metadata
     return ModelResponse(
-        name=str(metadata["name"]),
+        name=artifact.name,
         class_names=list(artifact.class_names),
         min_confidence=MIN_CONFIDENCE,
         accuracy=metadata["accuracy"],
