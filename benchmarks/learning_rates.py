@@ -65,8 +65,11 @@ def trial(recipe: str, rate: float, dataset: ferlab.Dataset, options: argparse.N
         run = ferlab.train(recipe, dataset, out, seed=options.seed, resume=True, **changes)
     except TrainingError:  # the rate is too high
         return 0.0
+    result = run.result()
+    if result is None or not result.finished:
+        raise KeyboardInterrupt
     accuracy = run.history()[-1].val_accuracy
-    print(f"{recipe} {rate:g}: {100 * accuracy:.2f} %, {run.trained_result().seconds or 0:.0f} s", flush=True)
+    print(f"{recipe} {rate:g}: {100 * accuracy:.2f} %, {result.seconds or 0:.0f} s", flush=True)
     return accuracy
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ferlab.data import Dataset, Split
+from ferlab.data.exclude import notes_mention_exclusion
+from ferlab.data.splits import SPLIT_OFF_NOTE
 from ferlab.errors import DataError, ProtocolError
 from ferlab.recipes import Recipe
 from ferlab.results import DatasetSummary
@@ -89,6 +91,33 @@ def check_origin(
             f"The {kind} {path} was selected on {' and '.join(selected_on)}, so it has seen the images of the test "
             "split. Use a run that was selected on the validation split only."
         )
+
+
+def check_same_split(path: Path, trained_on: DatasetSummary, dataset: Dataset, *splits: Split) -> None:
+    """Reject a random split that differs from the one a model was trained with: it has learned some of its images.
+
+    One more image changes the whole random split. Images are excluded after the split, so exclusions do not change it.
+
+    Args:
+        path: path of the model.
+        trained_on: the data that it was trained on.
+        dataset: the data whose splits would be scored or selected on.
+        splits: those of its splits.
+
+    Raises:
+        DataError: if both were split at random from the same source, and differ.
+    """
+    notes = " ".join(dataset.notes), " ".join(trained_on.notes)
+    both_split = all(SPLIT_OFF_NOTE in text for text in notes) and not any(map(notes_mention_exclusion, notes))
+    same_source = trained_on.source == Path(dataset.source).name
+    for split in splits:
+        differ = trained_on.fingerprints.get(split.label) != dataset.fingerprints.get(split.label)
+        if both_split and same_source and differ:
+            raise DataError(
+                f"{dataset.source} has changed, or is read with other options, since {path} was trained. Its random "
+                f"split differs, so {path} was trained on some of its {split.label} images. Restore the data, or put "
+                "the images into the folders train, val and test."
+            )
 
 
 def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> Dataset:

@@ -1,6 +1,7 @@
 """Typed results of trainings and evaluations. `json_files.py` writes them to files and reads them back."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +95,11 @@ class Environment:
     dataset: DatasetSummary
     skipped: tuple[Skipped, ...] = ()
     plugin_sha256: str | None = None
+
+    @property
+    def on_all_devices(self) -> bool:
+        """Whether each batch was divided among all GPUs: the device is then named `2 x NVIDIA H100`, for example."""
+        return re.match(r"\d+ x ", self.device) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Fine-tuning: better than the network as it was and than training from scratch, divided by persons, and resumable."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,16 +11,17 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
-from ferlab import Split, finetune, train
+from ferlab import Dataset, Split, finetune, train
 from ferlab.backend import start_keras
 from ferlab.cli import app
 from ferlab.data.demo import render_random_face
 from ferlab.emotions import EMOTIONS
 from ferlab.errors import ArtifactError, DataError, FerlabError
 from ferlab.evaluation.metrics import softmax
+from ferlab.evaluation.paired import mcnemar_p_value, sign_test_p_value
 from ferlab.evaluation.trained_model import open_model
 from ferlab.export.parity import TOLERANCES, Tolerance
-from ferlab.finetuning.finetune import FineTuning, _verdict
+from ferlab.finetuning.finetune import FineTuning, _check_start, _overlap_notes, _verdict
 from ferlab.finetuning.photos import read_photos
 from ferlab.predict import Artifact
 from ferlab.runs import RunFolder
@@ -85,7 +87,7 @@ def test_predictions_that_8_bits_would_change_keep_32(
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(max_difference=0.0, changed=0.0, accuracy_loss=0.0))
     again = finetune(photos, out, model="fer2013", crops=True, resume=True)
     assert not has_8_bits(Path(again.artifact))
-    assert again.notes[:-1] == tuned.notes and "The file has 32 bits" in again.notes[-1]
+    assert again.notes[:-1] == tuned.notes and "the file has 32 bits" in again.notes[-1]
 
 
 def test_a_finished_fine_tuning_is_resumed_without_training_again(
@@ -153,6 +155,9 @@ def test_no_person_and_no_copy_is_in_two_parts(tmp_path: Path) -> None:
         assert found.dataset.has(split)
         inside = found.dataset.splits == split
         assert not set(persons[inside]) & set(persons[~inside])
+    shutil.copy(next(folder.glob("happy/*/*.png")), folder / "happy" / "loose.png")
+    with pytest.raises(DataError, match=r"happy/loose.png.*not in a class folder such as .*<class>/<person>"):
+        read_photos(folder, crops=True, person_folders=True)
     flat = write_style(tmp_path / "flat", 8, CLASSES)
     first = cv2.imread(str(flat / "happy" / "000.png"))
     for number in range(8, 14):
@@ -182,10 +187,45 @@ def test_photos_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
 
 
 def test_own_classes_start_without_a_comparison() -> None:
-    assert "does not know all of these classes" in _verdict(None, None, None, 10)
-    assert _verdict(0.2, (-0.1, 0.5), 0.3, 10).startswith("10 test photos are too few to tell")
-    assert _verdict(0.2, (0.1, 0.3), 0.01, 100).startswith("Fine-tuning made the network better")
-    assert _verdict(-0.2, (-0.3, -0.1), 0.01, 100).startswith("Fine-tuning made the network worse")
+    assert "does not know all of these classes" in _verdict(None, None, None, 10, 10)
+    assert _verdict(0.2, (-0.1, 0.5), 0.3, 10, 10).startswith("10 test photos are too few to tell")
+    assert _verdict(0.2, (-0.1, 0.5), 0.3, 10, 3).startswith(
+        "10 test photos, of 3 persons or different photos, are too"
+    )
+    assert _verdict(0.6, None, 1.0, 10, 1).startswith("All test photos are of one person, too few to tell")
+    assert _verdict(0.2, (0.1, 0.3), 0.01, 100, 100).startswith("Fine-tuning made the network better")
+    assert _verdict(-0.2, (-0.3, -0.1), 0.01, 100, 100).startswith("Fine-tuning made the network worse")
+
+
+def test_a_person_is_one_piece_of_evidence() -> None:
+    """Twelve photos of one person prove nothing; six persons that all gain do."""
+    gains = np.ones(12)
+    assert sign_test_p_value(gains, np.zeros(12, int)) == 1
+    assert sign_test_p_value(gains, np.repeat(np.arange(6), 2)) == pytest.approx(2 * 0.5**6)
+    one, two = np.arange(12) < 9, np.arange(12) % 2 == 0
+    photos = np.arange(12)
+    assert sign_test_p_value(one.astype(float) - two, photos) == pytest.approx(mcnemar_p_value(one, two, photos))
+
+
+def test_a_network_that_learned_these_photos_in_another_division_is_refused(photos: Path, tuned: FineTuning) -> None:
+    """Of a file, only a note can say so: it does not tell which photos it has learned."""
+    start_keras()
+    from ferlab.finetuning.start import open_start
+
+    found = read_photos(photos, crops=True).dataset
+    fewer = found.where(np.arange(len(found)) > 0)
+    run = open_start(Path(tuned.artifact).parent / tuned.stage)
+    _check_start(run, found)
+    with pytest.raises(DataError, match="was trained on some of its (validation|test) images"):
+        _check_start(run, _divided_again(fewer))
+    file = open_start(tuned.artifact)
+    assert _overlap_notes(file, found) == _overlap_notes(open_start("fast"), found) == ()
+    assert "has learned other photos" in _overlap_notes(file, _divided_again(fewer))[0]
+
+
+def _divided_again(dataset: Dataset) -> Dataset:
+    """Exchange training and test photos."""
+    return replace(dataset, splits=np.choose(dataset.splits, [Split.TEST, Split.VALIDATION, Split.TRAIN]))
 
 
 def test_skipped_photos_may_be_in_the_table_of_persons_and_leave_no_split_empty(tmp_path: Path) -> None:

@@ -3,7 +3,13 @@
 import pytest
 
 from ferlab.recipes import get_recipe, recipe_groups
-from ferlab.recipes.model_stats import count_model_stats, estimate_disk_bytes, image_passes, load_model_stats
+from ferlab.recipes.model_stats import (
+    count_model_stats,
+    estimate_disk_bytes,
+    image_passes,
+    load_model_stats,
+    model_stats,
+)
 
 ALL = [name for names in recipe_groups().values() for name in names]
 
@@ -15,6 +21,13 @@ def test_every_recipe_has_model_statistics() -> None:
 @pytest.mark.parametrize("name", sorted(name for name in ALL if not name.endswith("_imagenet")))
 def test_the_file_matches_the_models(name: str) -> None:
     assert count_model_stats(get_recipe(name)) == load_model_stats()[name]
+
+
+def test_another_architecture_has_its_own_statistics() -> None:
+    recipe = get_recipe("fair_newmodel")
+    assert model_stats(recipe) == load_model_stats()["fair_newmodel"]
+    changed = recipe.changed({"architecture": "fernet"})
+    assert model_stats(changed).parameters == load_model_stats()["fernet_s"].parameters
 
 
 def test_image_passes() -> None:

@@ -130,6 +130,11 @@ def test_commands_read_the_data_in_the_same_way(small: Dataset, tmp_path: Path) 
     compare_runs([run], tmp_path / "out")
     write_report(tmp_path / "out")
     assert "--seed 0 --faces --exclude 'my list.txt' --set" in (tmp_path / "out" / "report.md").read_text()
+    environment = json.loads((run / "environment.json").read_text())
+    environment |= {"device": "2 x NVIDIA H100", "skipped": [{"name": "a.jpg", "reason": "it is empty"}]}
+    (run / "environment.json").write_text(json.dumps(environment))
+    write_report(tmp_path / "out")
+    assert "--seed 0 --devices all --skip-bad --faces" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_html_and_markdown_have_the_same_content(folder: Path) -> None:

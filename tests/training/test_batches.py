@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 
 from ferlab.recipes.augmentation import Augmentation
-from ferlab.training.batches import BatchStream
+from ferlab.training.batches import BatchStream, steps_per_pass
 
 IMAGES = np.arange(10 * 48 * 48).reshape(10, 48, 48).astype(np.uint8)
 LABELS = np.arange(10) % 7
@@ -30,6 +30,11 @@ def test_starting_in_the_middle_gives_the_same_batches() -> None:
     late = list(islice(stream().iterate(5), 4))
     for (expected, _, _), (images, _, _) in zip(whole[5:], late, strict=True):
         np.testing.assert_array_equal(images, expected)
+
+
+def test_steps_of_a_pass_leave_out_what_cannot_be_divided_among_devices() -> None:
+    assert (steps_per_pass(129, 64, 1), steps_per_pass(129, 64, 2), steps_per_pass(130, 64, 2)) == (3, 2, 3)
+    assert stream(devices=2).steps_per_pass == steps_per_pass(10, 4, 2)
 
 
 def test_different_seeds_give_different_batches() -> None:

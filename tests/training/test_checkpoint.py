@@ -89,6 +89,21 @@ def test_training_continues_from_a_checkpoint_with_the_same_numbers(tmp_path: Pa
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+def test_the_history_lacks_no_epoch_that_the_checkpoint_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may be killed between the two files; the epoch that only the history has is trained again."""
+    fit(network(), tmp_path, epochs=1)
+
+    def killed(path: Path, arrays: dict[str, np.ndarray]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ferlab.training.checkpoint.write_arrays", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(network(), tmp_path, epochs=2)
+    assert [epoch.epoch for epoch in RunFolder(tmp_path).history()] == [1, 2]
+    assert [epoch.epoch for epoch in fit(network(), tmp_path, epochs=3).history] == [1, 2, 3]
+
+
 def test_the_status_says_whether_the_training_was_stopped_early(tmp_path: Path) -> None:
     checkpoint = fit(network(), tmp_path, epochs=1)
     assert checkpoint.status == "completed"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, train
-from ferlab.errors import FerlabError, ProtocolError, RecipeError, RunError
+from ferlab.data.splits import split_off
+from ferlab.errors import DataError, FerlabError, ProtocolError, RecipeError, RunError
 from ferlab.models import build_model, build_trainable, set_initial_weights, set_trained_weights
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.runs import RunFolder
@@ -74,6 +75,18 @@ def test_networks_that_do_not_fit_are_refused(small: Dataset, tmp_path: Path) ->
     renamed = replace(small, class_names=("a", *small.class_names[1:]))
     with pytest.raises(RunError, match=r"was trained for the classes angry, .* has a, .* use ferlab finetune"):
         open_initial_network(starting_from(run), renamed)
+
+
+def test_a_network_that_learned_images_of_a_new_random_split_is_refused(small: Dataset, tmp_path: Path) -> None:
+    training = replace(small, splits=np.full(len(small), Split.TRAIN), source="images")
+    first, later = (
+        split_off(part, [Split.VALIDATION, Split.TEST], "all")
+        for part in (training, training.where(np.arange(len(training)) > 3))
+    )
+    run = write_network(tmp_path / "run", first, "fair_newmodel")
+    assert open_initial_network(starting_from(run), first) is not None
+    with pytest.raises(DataError, match="was trained on some of its validation images"):
+        open_initial_network(starting_from(run), later)
 
 
 def test_networks_that_have_seen_the_new_test_images_are_refused(small: Dataset, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def print_finetuning(result: FineTuning) -> None:
     print(f"accuracy on the test photos: {percent(result.accuracy)} % ({interval}), kept: {result.stage}")
     if result.accuracy_before is not None:
         before = percent(result.accuracy_before)
-        print(f"{result.started_from} as it was: {before} %, McNemar's p = {result.p_value:.2g}")
+        print(f"{result.started_from} as it was: {before} %, p = {result.p_value:.2g} (sign test)")
     print(result.verdict)
     print(f"\nModel: {result.artifact}")
 

@@ -136,8 +136,9 @@ class Layout:
         Raises:
             ValueError: with the reason, if the image is not in a class folder.
         """
-        class_folder = path.parents[self.depth - 1] if len(path.parts) > self.depth else path.parent
-        if not self.holds_class(class_folder):
+        too_high = len(path.parts) <= self.depth
+        class_folder = path.parent if too_high else path.parents[self.depth - 1]
+        if too_high or not self.holds_class(class_folder):
             expected = self.root / ("train/<class>" if self.splits else "<class>") / ("<person>" * (self.depth - 1))
             raise ValueError(f"the image is not in a class folder such as {expected}/")
         return self.labels[class_folder.name], _split_of(class_folder) if self.splits else Split.TRAIN

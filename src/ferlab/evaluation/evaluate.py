@@ -11,8 +11,6 @@ import numpy as np
 from ferlab.csv_files import read_table
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
-from ferlab.data.exclude import notes_mention_exclusion
-from ferlab.data.splits import SPLIT_OFF_NOTE
 from ferlab.data.unlabeled import UnlabeledImages
 from ferlab.errors import DataError, FerlabError
 from ferlab.evaluation.metrics import (
@@ -37,6 +35,7 @@ from ferlab.evaluation.predictions import (
 from ferlab.evaluation.scoring import score_split
 from ferlab.evaluation.trained_model import Classifier, Provenance, open_model
 from ferlab.predict.class_prior import prior_factors, reweight
+from ferlab.protocol import check_same_split
 from ferlab.results import AugmentedMetrics, Calibration, Evaluation, PairedComparison, SplitMetrics
 from ferlab.runs import Predictions, RunFolder
 
@@ -190,7 +189,7 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
     if opened.run:
-        reject_other_split(opened.run, dataset, split)
+        check_same_split(opened.run.path, opened.run.dataset(), dataset, split)
     started = time.perf_counter()
     probabilities = opened(part.images)
     return PredictedSplit(
@@ -256,23 +255,6 @@ def _same_data(provenance: Provenance, dataset: Dataset) -> bool:
     same_target = None in (provenance.target, dataset.target) or provenance.target == dataset.target
     shared = known.keys() & own.keys()
     return same_target and bool(shared) and all(known[name] == own[name] for name in shared)
-
-
-def reject_other_split(run: RunFolder, dataset: Dataset, split: Split) -> None:
-    """Reject a random split that differs from the run's: images that it was trained on would be scored.
-
-    One more image changes the whole random split. Images are excluded after the split, so exclusions do not change it.
-    """
-    trained_on = run.dataset()
-    notes = " ".join(dataset.notes), " ".join(trained_on.notes)
-    both_split = all(SPLIT_OFF_NOTE in text for text in notes) and not any(map(notes_mention_exclusion, notes))
-    same_source = trained_on.source == Path(dataset.source).name
-    if both_split and same_source and run.fingerprints().get(split.label) != dataset.fingerprints[split.label]:
-        raise DataError(
-            f"{dataset.source} has changed, or is read with other options, since {run.path} was trained. Its random "
-            "split differs, so images that the run was trained on would be scored. Restore the data, or put the images "
-            "into the folders train, val and test."
-        )
 
 
 def _calibrated(run: RunFolder, part: Dataset, probabilities: np.ndarray) -> Calibration | None:

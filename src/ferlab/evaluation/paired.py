@@ -26,6 +26,21 @@ def compare_predictions(other: str, one: np.ndarray, two: np.ndarray, copies: np
     )
 
 
+def sign_test_p_value(paired: np.ndarray, groups: np.ndarray) -> float:
+    """Compute the exact sign test: whether more groups gain than lose. With groups of one image, it is McNemar's test.
+
+    Args:
+        paired: `(N,)` difference of each image: 1, 0 or -1.
+        groups: `(N,)` number of each image's group, such as a person.
+    """
+    from scipy.stats import binomtest
+
+    _, positions = np.unique(groups, return_inverse=True)
+    sums = np.bincount(positions, weights=paired)
+    gains, losses = int(np.sum(sums > 0)), int(np.sum(sums < 0))
+    return float(binomtest(gains, gains + losses).pvalue) if gains + losses else 1.0
+
+
 def mcnemar_p_value(one: np.ndarray, two: np.ndarray, copies: np.ndarray) -> float:
     """Compute McNemar's exact test (https://doi.org/10.1007/BF02295996), with copies counted once.
 

@@ -18,13 +18,13 @@ import numpy as np
 from ferlab.data import Dataset, Split
 from ferlab.data.demo import render_random_face
 from ferlab.emotions import Target
-from ferlab.evaluation.evaluate import reject_other_split
 from ferlab.evaluation.metrics import accuracy
 from ferlab.evaluation.trained_model import Classifier, open_model
 from ferlab.images import degrade
 from ferlab.images.contact_sheet import Row, write_contact_sheet
 from ferlab.images.warp import warp_images
 from ferlab.progress import bar
+from ferlab.protocol import check_same_split
 
 Corrupt = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
@@ -202,7 +202,7 @@ def robustness(
     opened = open_model(model)
     opened.require_classes(part.class_names, part.source)
     if opened.run:
-        reject_other_split(opened.run, dataset, split)
+        check_same_split(opened.run.path, opened.run.dataset(), dataset, split)
     measurements = 1 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values())
     with bar("robustness", measurements * len(part), quiet) as advance:
         clean = _accuracy(opened, part, np.copy, advance)

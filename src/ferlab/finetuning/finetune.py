@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ferlab.backend import start_keras
-from ferlab.data import Split
-from ferlab.data.copies import group_copies
-from ferlab.errors import ArtifactError
+from ferlab.data import Dataset, Split
 from ferlab.evaluation.metrics import bootstrap_mean, check_libraries, fit_temperature
-from ferlab.evaluation.paired import mcnemar_p_value
+from ferlab.evaluation.paired import sign_test_p_value
 from ferlab.evaluation.trained_model import Provenance
 from ferlab.export.export import CalibratedModel, format_module, write_artifact
+from ferlab.export.parity import DeviationError
 from ferlab.finetuning.photos import Photos, read_photos
 from ferlab.json_files import write_result
 from ferlab.models import load_model, predict_logits
 from ferlab.predict.artifact import Artifact
 from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.progress import TrainingProgress
+from ferlab.protocol import check_origin, check_same_split
 from ferlab.recipes import EarlyStopping, Recipe
 from ferlab.recipes.augmentation import Augmentation
 from ferlab.results import Epoch, Interval
@@ -80,10 +80,10 @@ class FineTuning:
         accuracy_before: accuracy of the network as it was on the same photos, among the same classes; null if it does
             not know all of them.
         difference: the first minus the second; null with it.
-        difference_interval: its 95 % interval, over persons and copies.
-        p_value: p-value of McNemar's exact test.
+        difference_interval: its 95 % interval, over persons and copies; null if all photos are of one.
+        p_value: p-value of an exact sign test over persons and copies.
         verdict: what the test photos show, in one sentence.
-        notes: how the photos were cropped and divided, and why the file has 32 bits, if 8 changed its predictions.
+        notes: how the photos were cropped and divided, and what else a reader must know.
     """
 
     artifact: str
@@ -148,12 +148,38 @@ def finetune(
 
     start = open_start(model)
     found = read_photos(photos, crops=crops, skip_bad=skip_bad, person_folders=person_folders, persons=persons)
+    _check_start(start, found.dataset)
     runs = _train(start, found, Path(out), seed, resume, quiet)
     best = max(runs, key=_selection_score)
     artifact, notes = _export(best, start, found, Path(out) / "model.onnx")
     result = _report(best, artifact, start, found, notes)
     write_result(Path(out) / "finetune.json", result)
     return result
+
+
+def _check_start(start: "Start", dataset: Dataset) -> None:
+    """Reject a network that is known to have learned some of the validation or test photos.
+
+    Raises:
+        DataError: if it was trained on the same photos, divided otherwise.
+        ProtocolError: if it was selected on its test split.
+    """
+    model, origin = start.model, start.model.provenance
+    check_origin("network", model.path, origin.selected_on or (), origin.fingerprints, dataset)
+    if model.run:
+        check_same_split(model.path, model.run.dataset(), dataset, Split.VALIDATION, Split.TEST)
+
+
+def _overlap_notes(start: "Start", dataset: Dataset) -> tuple[str, ...]:
+    """Say that a file which learned photos of its own may know some of these: it does not tell which ones."""
+    origin = start.model.provenance
+    own_photos = start.model.artifact is not None and origin.target is None
+    if not own_photos or origin.fingerprints.get("train") == dataset.fingerprints["train"]:
+        return ()
+    return (
+        f"{start.model.name} has learned other photos. If some of these test photos are among them, both accuracies "
+        "are too high: keep the test photos in a folder test, the same one each time",
+    )
 
 
 def _train(start: "Start", photos: Photos, out: Path, seed: int, resume: bool, quiet: bool) -> list[RunFolder]:
@@ -212,11 +238,11 @@ def _export(run: RunFolder, start: "Start", photos: Photos, path: Path) -> tuple
     notes: tuple[str, ...] = ()
     try:
         write(start.quantize)
-    except ArtifactError:
+    except DeviationError as error:
         if start.quantize == "none":
             raise
         write("none")
-        notes = ("The file has 32 bits: with 8 bits, too many predictions on the validation photos changed.",)
+        notes = (f"the file has 32 bits, because 8 bits change its predictions: {error.reasons}",)
     return Artifact(path), notes
 
 
@@ -233,8 +259,8 @@ def _report(run: RunFolder, artifact: Artifact, start: "Start", photos: Photos, 
     if before is not None:
         correct_before = before.argmax(axis=1) == test.labels
         paired = correct.astype(float) - correct_before
-        difference, (difference_interval, _) = float(paired.mean()), bootstrap_mean(paired, groups)
-        p_value = mcnemar_p_value(correct, correct_before, group_copies(test.images))
+        difference, p_value = float(paired.mean()), sign_test_p_value(paired, groups)
+        difference_interval = bootstrap_mean(paired, groups)[0] if size > 1 else None
     return FineTuning(
         artifact=str(artifact.path),
         started_from=start.model.name,
@@ -249,19 +275,25 @@ def _report(run: RunFolder, artifact: Artifact, start: "Start", photos: Photos, 
         difference=difference,
         difference_interval=difference_interval,
         p_value=p_value,
-        verdict=_verdict(difference, difference_interval, p_value, len(test)),
-        notes=(*dataset.notes, *notes),
+        verdict=_verdict(difference, difference_interval, p_value, len(test), size),
+        notes=(*dataset.notes, *_overlap_notes(start, dataset), *notes),
     )
 
 
-def _verdict(difference: float | None, interval: Interval | None, p_value: float | None, images: int) -> str:
+def _verdict(
+    difference: float | None, interval: Interval | None, p_value: float | None, images: int, groups: int
+) -> str:
     """Say what the test photos show. A difference counts if both the interval and the exact test exclude chance."""
-    if difference is None or interval is None or p_value is None:
+    if difference is None or p_value is None:
         return "The network as it was does not know all of these classes, so there is nothing to compare with."
+    points = f"{100 * difference:+.1f} points"
+    if interval is None:
+        return f"All test photos are of one person, too few to tell whether fine-tuning helped ({points})."
     low, high = interval
-    points = f"{100 * difference:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    points += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
     if p_value < SIGNIFICANT and low > 0:
         return f"Fine-tuning made the network better on photos like these ({points})."
     if p_value < SIGNIFICANT and high < 0:
         return f"Fine-tuning made the network worse ({points}). Use it as it was, or add photos."
-    return f"{images} test photos are too few to tell whether fine-tuning helped ({points})."
+    of = f", of {groups} persons or different photos," if groups < images else ""
+    return f"{images} test photos{of} are too few to tell whether fine-tuning helped ({points})."

@@ -38,9 +38,11 @@ def load_model_stats() -> dict[str, ModelStats]:
 def model_stats(recipe: Recipe) -> ModelStats:
     """Return the model statistics of a recipe, and build its model only if it differs from the one in the package."""
     known = load_model_stats().get(recipe.name)
-    if known and dict(recipe.model) == dict(get_recipe(recipe.name).model):
-        return known
-    return count_model_stats(recipe)
+    if known is None:
+        return count_model_stats(recipe)
+    original = get_recipe(recipe.name)
+    same = (recipe.architecture, dict(recipe.model)) == (original.architecture, dict(original.model))
+    return known if same else count_model_stats(recipe)
 
 
 def count_model_stats(recipe: Recipe) -> ModelStats:

@@ -153,6 +153,9 @@ def _command(run: RunFolder) -> str:
     words += ["--out", f"runs/{name}", "--seed", str(run.seed())]
     if run.environment().backend == "jax":
         words += ["--backend", "jax"]
+    if run.environment().on_all_devices:
+        words += ["--devices", "all"]
+    words += ["--skip-bad"] if run.environment().skipped else []
     if run.dataset().target == Target.FERPLUS:
         words += ["--ferplus", "fer2013new.csv", "--target", Target.FERPLUS]
         words += ["--contempt"] if CONTEMPT in run.dataset().class_names else []

@@ -16,6 +16,11 @@ ORDER, AUGMENTATION, VALIDATION, MIXUP = 0, 1, 2, 3  # part of the seed: what th
 PREFETCH = 4  # batches prepared in advance
 
 
+def steps_per_pass(num_images: int, batch_size: int, devices: int) -> int:
+    """Return the number of batches of one pass over the images, without those that cannot be divided among devices."""
+    return -(-(num_images - num_images % devices) // batch_size)
+
+
 class BatchStream:
     """An infinite stream of training batches, reshuffled after each pass over the images.
 
@@ -61,7 +66,7 @@ class BatchStream:
         self.augmentation = augmentation
         self.seed = seed
         self.images_per_pass = len(images) - len(images) % devices
-        self.steps_per_pass = -(-self.images_per_pass // batch_size)
+        self.steps_per_pass = steps_per_pass(len(images), batch_size, devices)
         self.period = teacher_views * self.steps_per_pass
         self._taught: dict[tuple[bool, int], np.ndarray] = {}
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))

@@ -114,9 +114,9 @@ class Checkpoint(keras.callbacks.Callback):
         entry = Epoch(epoch=epoch + 1, **measured, learning_rate=rate, seconds=seconds)
         self.history.append(entry)
         self.stopped = bool(self.model.stop_training) and len(self.history) < self.params["epochs"]
+        self.run.write_history(self.history)  # first, so that no completed epoch is missing; `restore` shortens it
         write_arrays(self.run.state_file, self._state())
         self.run.remove_other_best_files(best_epoch(self.history).epoch)
-        self.run.write_history(self.history)
         self.progress.end_epoch(entry)
 
     def _state(self) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from ferlab.data import Dataset, Split
 from ferlab.errors import ProtocolError, RecipeError, RunError
 from ferlab.evaluation.trained_model import TrainedModel, open_model
 from ferlab.models import build_trainable, model_options, set_initial_weights
-from ferlab.protocol import check_origin
+from ferlab.protocol import check_origin, check_same_split
 from ferlab.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ def open_initial_network(recipe: Recipe, dataset: Dataset) -> TrainedModel | Non
         dataset: the data of the new training.
 
     Raises:
+        DataError: if both were trained on the same source, whose random split has changed since.
         FerlabError: if there is no such folder.
-        ProtocolError: if the network was trained or selected on images that the new one is selected or tested on.
+        ProtocolError: if the network was trained on the images that the new one is selected or tested on, or was
+            selected on the test split.
         RunError: if the folder does not contain a trained network of the same architecture, options and classes.
     """
     if not recipe.start:
@@ -42,6 +44,7 @@ def open_initial_network(recipe: Recipe, dataset: Dataset) -> TrainedModel | Non
             f"has {', '.join(dataset.class_names)}. To change the classes, use ferlab finetune."
         )
     check_origin("initial network", network.path, origin.selected_on or (), origin.fingerprints, dataset)
+    check_same_split(network.path, network.run.dataset(), dataset, Split.VALIDATION, Split.TEST)
     for split in (Split.VALIDATION, Split.TEST):
         if origin.fingerprints["train"] == dataset.fingerprints.get(split.label):
             raise ProtocolError(

@@ -34,7 +34,7 @@ from ferlab.recipes import Recipe, get_recipe
 from ferlab.recipes.augmentation import Augmentation
 from ferlab.results import Epoch, Result, Status
 from ferlab.runs import Predictions, RunFolder, read_arrays
-from ferlab.training.batches import BatchStream
+from ferlab.training.batches import BatchStream, steps_per_pass
 from ferlab.training.distillation import mean_teacher
 from ferlab.training.frozen import compute_features, split_frozen_backbone
 from ferlab.training.initial_network import build_with_weights
@@ -205,14 +205,14 @@ def _prepare_inputs(job: Job, model: "keras.Model", progress: TrainingProgress) 
 
 
 def _stream(job: Job, training: Dataset, inputs: np.ndarray) -> BatchStream:
-    recipe = job.recipe
-    steps = recipe.steps_per_epoch or -(-len(inputs) // recipe.batch_size)
+    recipe, devices = job.recipe, backends.num_devices()
+    steps = recipe.steps_per_epoch or steps_per_pass(len(inputs), recipe.batch_size, devices)
     return BatchStream(
         inputs,
         image_targets(recipe, training),
         image_weights(recipe, training),
         batch_size=recipe.batch_size,
-        devices=backends.num_devices(),
+        devices=devices,
         augmentation=recipe.augmentation if inputs.ndim == 3 else Augmentation(),
         seed=job.seed,
         mixup=recipe.mixup,
