@@ -1,10 +1,12 @@
 """A lock keeps other processes out, and is released at its end or with its process."""
 
+import errno
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from ferlab.errors import OutputError
@@ -20,6 +22,18 @@ with exclusive(Path("faces.csv"), Path(sys.argv[1]), OutputError):
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(self: filelock.FileLock) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", unsupported)
+    with (
+        pytest.raises(OutputError, match="faces.csv cannot be locked: No locks available. Choose another --out"),
+        exclusive(Path("faces.csv"), tmp_path / ".faces.csv.lock", OutputError),
+    ):
+        pytest.fail("the lock was not held")
 
 
 def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:

@@ -19,13 +19,15 @@ def exclusive(path: Path, lock_file: Path, error: type[FerlabError]) -> Iterator
         error: the kind of error to raise.
 
     Raises:
-        FerlabError: of that kind, if another process holds the lock.
+        FerlabError: of that kind, if another process holds the lock, or the file system has no locks.
     """
     lock = filelock.FileLock(lock_file, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
         raise error(f"{path} is in use by another process. Wait for it, or choose another --out.") from None
+    except OSError as failure:
+        raise error(f"{path} cannot be locked: {failure.strerror or failure}. Choose another --out.") from None
     try:
         yield
     finally:

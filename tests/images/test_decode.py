@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ferlab.errors import ImageError
-from ferlab.images.decode import read_image
+from ferlab.images.decode import START_OF_SCAN, read_image
 from ferlab.limits import MAX_PIXELS
 from tests.scenes import encoded
 
@@ -185,6 +185,20 @@ def test_a_large_jpeg_is_decoded_at_reduced_size() -> None:
     upright = read_image(file_of(Image.new("RGB", (4001, 2003)), "JPEG", exif=exif), sufficient_side=1280)
     assert upright.size == (2003, 4001)
     assert upright.pixels.shape == (2001, 1002, 3)
+
+
+def test_a_progressive_jpeg_counts_in_full_size_and_has_few_scans() -> None:
+    """Its coefficients are all in memory, whatever the size it is decoded at; each scan is a pass over all of them."""
+    reserved: list[int] = []
+    for progressive in (False, True):
+        content = file_of(Image.new("RGB", (4000, 2000)), "JPEG", progressive=progressive)
+        read_image(content, sufficient_side=1280, reserve=reserved.append)
+    assert reserved == [2000 * 1000, 4000 * 2000]
+    small = file_of(Image.fromarray(COLORS), "JPEG", progressive=True)
+    last_scan = small[small.rindex(START_OF_SCAN) : -2]
+    assert read_image(small[:-2] + 20 * last_scan + small[-2:]).size == (30, 20)
+    with pytest.raises(ImageError, match=r"progressive JPEG with \d+ scans: more than the limit of 100"):
+        read_image(small[:-2] + 100 * last_scan + small[-2:])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])

@@ -72,6 +72,23 @@ def test_the_model_of_the_tests_gives_the_detections_of_opencv(size: tuple[int, 
     np.testing.assert_allclose(sorted(detected.tolist()), sorted(expected.tolist()), atol=1e-3)
 
 
+def test_no_image_takes_more_than_a_limited_number_of_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image can be full of candidates. The largest ones are searched in turned copies."""
+    (tmp_path / "model.onnx").write_bytes(bright_cell_detector())
+    detector, sides = YuNet(tmp_path / "model.onnx"), []
+
+    def detect(patch: np.ndarray) -> list[Detection]:
+        sides.append(patch.shape[0])
+        return []
+
+    monkeypatch.setattr(detector, "_detect", detect)
+    faces = [Detection(box=(8.0 * index, 0.0, 8.0, 8.0), score=0.7) for index in range(200)]
+    sure = Detection(box=(0.0, 100.0, 90.0, 90.0), score=0.95)
+    kept = detector._confirm(np.zeros((200, 1600, 3), np.uint8), [*faces, sure])
+    assert len(sides) == 8 * YuNet.MAX_TURNED
+    assert len(kept) == 201
+
+
 @needs_yunet
 @pytest.mark.real_data
 @pytest.mark.parametrize("size", [(640, 20), (640, 10), (20, 640), (1600, 64), (640, 32)])

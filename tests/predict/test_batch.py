@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from ferlab import Dataset, Predictor
+from ferlab.cli import app
 from ferlab.errors import DetectorError, FerlabError, OutputError
 from ferlab.images.listing import list_images
 from ferlab.images.yunet import MODEL_VARIABLE
@@ -150,6 +152,22 @@ def test_few_images_are_in_memory_at_a_time(predictor: Predictor, photos: Path) 
     next(results)
     assert consumed < 100
     assert sum(1 for _ in results) == 499
+
+
+def test_annotated_copies_replace_no_file_and_errors_count_after_a_resume(predictor: Predictor, photos: Path) -> None:
+    table, annotated = photos.parent / "faces.csv", photos.parent / "annotated"
+    line = ["predict", str(photos), "--model", str(predictor.artifact.path), "--detector", "none", "--strict"]
+    line += ["--out", str(table), "--annotate", str(annotated)]
+    annotated.mkdir()
+    (annotated / "b.jpg").write_text("precious")
+    refused = CliRunner().invoke(app, line)
+    assert refused.exit_code == 1 and "b.jpg already exists" in str(refused.exception)
+    assert (annotated / "b.jpg").read_text() == "precious" and not table.exists()
+    (annotated / "b.jpg").unlink()
+    for options in ([], ["--resume"]):
+        assert CliRunner().invoke(app, [*line, *options]).exit_code == 1, "d.jpg cannot be read"
+    (photos / "d.jpg").unlink()
+    assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 0
 
 
 @pytest.mark.slow

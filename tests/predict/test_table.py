@@ -292,7 +292,7 @@ except OutputError as error:
     print(error)
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "cannot be written: File too large. Free space, then rerun `ferlab predict` with --resume." in output
+    assert "cannot be written: File too large. Free space, then rerun the command with --resume." in output
     with open_writer(path, None, CLASSES, job_of(path)) as writer:
         assert len(writer.done) > 10
 

@@ -127,6 +127,29 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(detector: Path) -> None:
         assert_answers(url)
 
 
+def test_clients_that_do_not_read_are_cut_off(detector: Path) -> None:
+    """Answers that nobody reads would fill the memory of the service and keep their connection forever."""
+    upgrade = (
+        b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YWFhYWFhYWFhYWFhYWFhYQ==\r\n\r\n"
+    )
+    ping = b"\x89\xfd" + bytes(4) + 125 * b"x"
+    with running(detector, header_timeout=1) as url:
+        with connect(url) as requests_only, connect(url) as pings:
+            pings.sendall(upgrade)
+            assert b"101 Switching" in pings.recv(200)
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                for _ in range(1000):
+                    pings.sendall(1000 * ping)
+            request = b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            requests_only.sendall(10_000 * request)  # more answers than the buffers of the system hold
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                for _ in range(100):
+                    requests_only.sendall(request)
+                    time.sleep(0.1)
+        assert_answers(url)
+
+
 def test_wrong_tokens(detector: Path) -> None:
     wrong = [
         "",

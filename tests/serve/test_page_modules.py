@@ -162,10 +162,30 @@ def test_emotions_have_the_colors_of_the_package(run_module: RunModule) -> None:
     assert run_module("emotions.js", "names.map(module.colorOf)", names=names) == [*COLORS.values(), "#56B4E9"]
 
 
+@pytest.mark.parametrize(("status", "error"), [(413, "Send less."), (401, None)])
+def test_a_photo_that_the_server_refuses_is_one_error(status: int, error: str | None, run_module: RunModule) -> None:
+    """Later photos are still sent. Without a valid token, none is."""
+    answer = "{ ok: path.endsWith('model'), status, json: async () => ({ error: 'Send less.' }) }"
+    setup = (
+        "globalThis.location = { host: 'x' }, globalThis.document = { baseURI: 'http://x/' }, "
+        f"globalThis.fetch = async ({{ pathname: path }}) => ({answer})"
+    )
+    found = run_module(
+        "server.js",
+        f"await ({setup}, module.openAnalyzer()).then((analyzer) => analyzer.photo(new Blob(['x'])))"
+        ".catch((reason) => reason.name)",
+        status=status,
+    )
+    assert found == ({"faces": [], "error": error} if error else "TokenError")
+
+
 def test_the_table_has_the_form_of_the_prediction_table(run_module: RunModule) -> None:
     """The columns, the status of uncertain faces, and names that a spreadsheet would take for formulas."""
     photos = [
-        ("=1+1.jpg", [face(Box(1, 2, 30, 40)), face(Box(-5, 9, 8, 7), detection_score=None)]),
+        (
+            "=1+1.jpg",
+            [face(Box(1, 2, 30, 40), confidence=0.3), face(Box(-5, 9, 8, 7), confidence=0.5, detection_score=None)],
+        ),
         ('a "b", c.png', []),
     ]
     text = run_module(
@@ -179,3 +199,15 @@ def test_the_table_has_the_form_of_the_prediction_table(run_module: RunModule) -
     expected = [{name: "" if row.get(name) is None else str(row[name]) for name in columns(EMOTIONS)} for row in rows]
     assert list(csv.DictReader(io.StringIO(text))) == expected
     assert {row["status"] for row in expected} >= {"uncertain", "no_face"}
+
+
+def test_boxes_of_smaller_copies_are_in_pixels_of_the_video(run_module: RunModule) -> None:
+    text = run_module(
+        "table.js",
+        "((table) => (table.add('a.mp4', { faces, frame: 3, seconds: 0.5 }, 3), table.csv(0)))"
+        "(new module.Table(names))",
+        names=EMOTIONS,
+        faces=[asdict(face(Box(1, 2, 30, 40))) | {"box": [1, 2, 30, 40], "track": 7}],
+    )
+    [row] = csv.DictReader(io.StringIO(text))
+    assert [row[name] for name in ("frame", "face", "x", "y", "width", "height")] == ["3", "7", "3", "6", "90", "120"]

@@ -96,8 +96,9 @@ def test_errors_before_the_start_say_what_to_do(detector: Path, monkeypatch: pyt
     monkeypatch.setenv("FERLAB_TEST_TOKEN", "two words")
     assert "without spaces" in str(error("--token-env", "FERLAB_TEST_TOKEN"))
     assert "cannot be read" in str(error("--port", "0", "--model", "nowhere.onnx"))
-    wrong = CliRunner().invoke(app, ["serve", "--max-upload", "much"])
-    assert (wrong.exit_code, "such as 10MB" in wrong.output) == (2, True)
+    for size in ("much", "inf", "1e400", "0"):
+        wrong = CliRunner().invoke(app, ["serve", "--max-upload", size])
+        assert (wrong.exit_code, "such as 10MB" in wrong.output) == (2, True)
 
 
 def test_a_service_for_everyone_warns(monkeypatch: pytest.MonkeyPatch) -> None:

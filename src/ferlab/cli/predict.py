@@ -30,7 +30,7 @@ from ferlab.images.detection import SEARCH_SIZE
 from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
 from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
-from ferlab.predict.batch import write_predictions
+from ferlab.predict.batch import check_no_copies, write_predictions
 from ferlab.predict.job import Job, Setting
 from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.predictor import Predictor
@@ -94,6 +94,8 @@ def predict(
     if ray.engine == "local":
         ray.reject()
         images = _images(paths, recursive, annotate)
+        if annotate and not resume:
+            check_no_copies(images, annotate)
     else:
         _check_ray(paths, out, file_format, annotate, retry_errors)
         images = {}  # listed as a stream
@@ -132,7 +134,7 @@ def _predict_here(
     min_confidence: float,
     quiet: bool,
 ) -> Counter[str]:
-    """Predict in this process. Returns the number of rows with each status."""
+    """Predict in this process. Returns the number of rows with each status, and of the errors in a resumed table."""
     out, start = job.table if job else None, time.monotonic()
     try:
         with (
@@ -150,6 +152,7 @@ def _predict_here(
     finished = len(images) - remaining
     done = f"; {finished:,} already done{', not annotated again' if annotate else ''}" if finished else ""
     console().print(summary(remaining, counts, time.monotonic() - start) + done)
+    counts["error"] += len(writer.failed)  # for --strict
     return counts
 
 

@@ -27,6 +27,8 @@ STRIP = 2**20  # pixels of a large image that are converted at a time
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # in bytes 8 to 12 of the file
 NEW_SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit marks a smaller version of another image in the file
+START_OF_SCAN = b"\xff\xda"  # in a JPEG; it does not occur within the data of a scan
+MAX_SCANS = 100  # of a progressive JPEG; encoders make about 10
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")  # in other formats, further frames are previews or pages
 
 
@@ -135,10 +137,13 @@ def decode_file(
         with closing(_open(file)) as image:  # frees the pixels; `with image` only closes the file
             _check_header(image, max_pixels)
             width, height = image.size
+            progressive = "progressive" in image.info
+            if progressive:
+                _check_scans(file)
             if sufficient_side and sufficient_side < max(width, height):
                 share = sufficient_side / max(width, height)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
-            reserve(image.width * image.height)
+            reserve(width * height if progressive else image.width * image.height)  # its coefficients are all kept
             size = (height, width) if _is_turned(image) else (width, height)
             pixels = _to_rgb(image)
     except ImageError:
@@ -148,6 +153,13 @@ def decode_file(
     except Exception as error:  # on damaged files, decoders raise any kind of exception
         raise ImageError(reason_of(error)) from None
     return DecodedImage(pixels=pixels, size=size)
+
+
+def _check_scans(file: Path | io.BytesIO) -> None:
+    """Reject a progressive JPEG with so many scans that it takes minutes: each is a pass over the whole image."""
+    content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
+    if (scans := content.count(START_OF_SCAN)) > MAX_SCANS:
+        raise ImageError(f"a progressive JPEG with {scans:,} scans: more than the limit of {MAX_SCANS}")
 
 
 def _is_turned(image: "Image.Image") -> bool:

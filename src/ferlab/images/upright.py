@@ -22,20 +22,23 @@ PATCH_FACES = 2.0  # side of a patch, in sides of the face in its middle
 MAX_OFFSET = 0.2  # of a face from the middle of its patch, in sides of the patch
 
 
+def is_upright(face: Detection) -> bool:
+    """Return whether the score of a face shows that it is upright."""
+    return _score(face) >= UPRIGHT_SCORE
+
+
 def turned_upright(image: np.ndarray, face: Detection, detect: Callable[[np.ndarray], list[Detection]]) -> Detection:
-    """Detect a face again in turned copies, unless its score shows that it is upright.
+    """Detect a face again in turned copies, to find out how it is turned.
 
     Args:
         image: `(H, W, 3)` uint8, RGB.
-        face: the face, with a score, in pixels of `image`.
+        face: a face that is not `is_upright`, in pixels of `image`.
         detect: the detector; it is called once for most upright faces with a low score, and 8 times for other faces.
 
     Returns:
         The face with the box, score and landmarks of the turned copy in which it is upright, in pixels of `image`; or
         `face` itself, if it is upright.
     """
-    if _score(face) >= UPRIGHT_SCORE:
-        return face
     patches = Patches(image, face)
     unturned = _score(patches.detect(0, detect))
     if unturned >= UPRIGHT_PATCH_SCORE:

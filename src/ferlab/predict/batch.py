@@ -70,6 +70,18 @@ def outcome_rows(source: str, result: Prediction | FerlabError, min_confidence: 
     return image_rows(source, result.faces, min_confidence)
 
 
+def check_no_copies(images: Mapping[NamedImage, Path], annotate: Path) -> None:
+    """Reject annotated copies that would replace files.
+
+    Raises:
+        OutputError: if a file exists where a copy would be written.
+    """
+    for target in images.values():
+        for copy in (annotate / target, annotate / f"{target}.jpg"):
+            if copy.exists():
+                raise OutputError(f"{copy} already exists. Remove it, or choose another folder for --annotate.")
+
+
 def _check_annotation_folders(images: Mapping[NamedImage, Path], annotate: Path) -> None:
     sources = {image.resolve().parent for image in images if isinstance(image, Path)}
     if shared := sources & {(annotate / target).resolve().parent for target in images.values()}:

@@ -81,6 +81,7 @@ class RowWriter(ABC):
     Attributes:
         done: the sources that the existing file contains. The rows of the last source may be incomplete: if it belongs
             to the job, they are removed, and the source is not in `done`. So are error rows that the job repeats.
+        failed: those of `done` that belong to the job and could not be read.
 
     Raises:
         OutputError: if the file cannot be written, exists and is not to be resumed, was written with other settings, or
@@ -90,6 +91,7 @@ class RowWriter(ABC):
     def __init__(self, path: Path | None, names: Sequence[str], job: Job | None = None) -> None:
         self.path, self.names, self.job = path, tuple(names), job
         self.done: set[str] = set()
+        self.failed: set[str] = set()
         self._empty = False  # a new file without rows
         if path is None:
             self._open_standard_output()
@@ -158,9 +160,8 @@ class RowWriter(ABC):
             raise self._write_error(error) from None
 
     def _write_error(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self.path} cannot be written: {error.strerror}. Free space, then rerun `ferlab predict` with --resume."
-        )
+        hint = "rerun the command with --resume" if self.job else "remove the file, and rerun the command"
+        return OutputError(f"{self.path} cannot be written: {error.strerror}. Free space, then {hint}.")
 
     def _write_header(self) -> None:  # noqa: B027  # most formats have no header
         """Write what precedes the rows."""
@@ -182,14 +183,18 @@ class RowWriter(ABC):
                 for source, group in groupby(self._read(old), key=self._source):
                     self._write(rows)
                     rows = list(group)
-                    if job.retry_errors and source in job.sources and rows[0]["status"] == "error":
+                    failed = source in job.sources and rows[0]["status"] == "error"
+                    if failed and job.retry_errors:
                         rows = []
-                    else:
-                        self.done.add(source)
+                        continue
+                    self.done.add(source)
+                    if failed:
+                        self.failed.add(source)
                 if rows and rows[0]["source"] not in job.sources:
                     self._write(rows)
                 elif rows:
                     self.done.discard(rows[0]["source"])
+                    self.failed.discard(rows[0]["source"])
                 self.file.flush()
                 os.fsync(self.file.fileno())
             temporary.replace(path)

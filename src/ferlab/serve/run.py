@@ -12,7 +12,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ferlab.errors import ServeError
 from ferlab.serve.app import create_app
-from ferlab.serve.connection import TimedConnection
+from ferlab.serve.connection import BoundedWebSocket, TimedConnection
 from ferlab.serve.metrics import FOLDER_VARIABLE
 from ferlab.serve.settings import ServeSettings
 
@@ -51,7 +51,7 @@ def server_config(settings: ServeSettings, **options: object) -> uvicorn.Config:
     """Return the configuration of uvicorn: its limits, and a log without requests."""
     return uvicorn.Config(
         http=partial(TimedConnection, header_timeout=settings.header_timeout),  # type: ignore[arg-type]
-        ws="websockets-sansio",
+        ws=BoundedWebSocket,
         ws_max_size=settings.max_upload,
         ws_per_message_deflate=False,  # images are compressed already
         timeout_graceful_shutdown=settings.shutdown_timeout,

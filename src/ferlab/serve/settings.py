@@ -1,5 +1,6 @@
 """`ServeSettings`: what a service runs, and its limits."""
 
+import math
 import os
 from dataclasses import dataclass, field
 
@@ -86,7 +87,7 @@ def parse_size(text: str) -> int:
     """
     number = text.strip().upper().removesuffix("B").strip()
     unit = number[-1:] if number[-1:] in UNITS else ""
-    size = int(float(number.removesuffix(unit)) * UNITS[unit])
-    if size < 1:
+    size = float(number.removesuffix(unit)) * UNITS[unit]
+    if not 1 <= size < math.inf:
         raise ValueError(text)
-    return size
+    return int(size)

@@ -125,7 +125,7 @@ class Page {
 
   #showFrame(source, result) {
     this.#result = result;
-    this.table.add(source, result);
+    this.table.add(source, result, view.video.videoWidth / result.width);
     this.timeline.add(result);
     const dropped = result.dropped ? `, ${result.dropped} dropped by the server` : "";
     const speed = `${result.rate.toFixed(1)} frames per second, latency ${Math.round(result.ms)} ms`;

@@ -28,8 +28,13 @@ class ServerAnalyzer {
   async photo(file) {
     const form = new FormData();
     form.append("files", file, file.name || "image");
-    const { results } = await this.request("v1/predict", { method: "POST", body: form });
-    return results[0];
+    try {
+      const { results } = await this.request("v1/predict", { method: "POST", body: form });
+      return results[0];
+    } catch (error) {
+      if (error instanceof TokenError) throw error;
+      return { faces: [], error: error.message };
+    }
   }
 
   async openStream() {

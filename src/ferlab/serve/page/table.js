@@ -20,12 +20,16 @@ export class Table {
    * Add the result of a photo, or of a frame with `frame` and `seconds`.
    *
    * @param source - the name of the file or camera.
+   * @param factor - the width of the source divided by that of the analyzed copy, whose pixels the boxes are in.
    */
-  add(source, { faces, error, frame, seconds }) {
+  add(source, { faces, error, frame, seconds }, factor = 1) {
     const position = { source, frame, time_s: seconds?.toFixed(4) };
     if (error) this.#rows.push({ ...position, status: "error", reason: error });
     else if (!faces.length) this.#rows.push({ ...position, status: "no_face" });
-    faces.forEach((face, index) => this.#rows.push({ ...position, number: face.track ?? index + 1, face }));
+    faces.forEach((face, index) => {
+      const box = face.box.map((value) => Math.round(factor * value));
+      this.#rows.push({ ...position, number: face.track ?? index + 1, face: { ...face, box } });
+    });
   }
 
   /** Return the table as CSV. Faces below the threshold have no emotion, and the status `uncertain`. */

@@ -19,9 +19,13 @@ const PATCH_FACES = 2; // side of a patch, in sides of the face in its middle
 const MAX_OFFSET = 0.2; // of a face from the middle of its patch, in sides of the patch
 const GRAY = 128; // outside the image
 
-/** Detect a face again in turned copies, unless its score shows that it is upright. Returns the upright face. */
+/** Return whether the score of a face shows that it is upright. */
+export function isUpright(face) {
+  return face.score >= UPRIGHT_SCORE;
+}
+
+/** Detect a face that is not `isUpright` again in turned copies. Returns the upright face. */
 export async function turnedUpright(image, face, detect) {
-  if (face.score >= UPRIGHT_SCORE) return face;
   const patches = new Patches(image, face);
   const unturned = score(await patches.detect(0, detect));
   if (unturned >= UPRIGHT_PATCH_SCORE) return face;

@@ -1,10 +1,11 @@
 /** YuNet, the face detector, on ONNX Runtime. Mirrors `ferlab.images.yunet`. */
 
 import { search, withoutOverlaps } from "./detection.js";
-import { turnedUpright } from "./upright.js";
+import { isUpright, turnedUpright } from "./upright.js";
 
 const SCORE_THRESHOLD = 0.6;
 const CANDIDATE_SCORE = 0.15; // of faces that may lie on their side
+const MAX_TURNED = 64; // candidates that are searched in turned copies, the largest ones
 const STRIDES = [8, 16, 32]; // pixels per cell of the three feature maps
 const LARGEST_STRIDE = 32;
 
@@ -22,9 +23,12 @@ export class YuNet {
   async detect(image) {
     const detect = (part) => this.#detect(part);
     const upright = [];
-    for (const candidate of await search(image, detect)) upright.push(await turnedUpright(image, candidate, detect));
+    const candidates = await search(image, detect);
+    const unsure = candidates.filter((face) => !isUpright(face)).toSorted((first, second) => area(second) - area(first));
+    const searched = new Set(unsure.slice(0, MAX_TURNED));
+    for (const face of candidates) upright.push(searched.has(face) ? await turnedUpright(image, face, detect) : face);
     const faces = withoutOverlaps(upright.filter((face) => face.score >= SCORE_THRESHOLD));
-    return faces.toSorted((first, second) => second.box[2] * second.box[3] - first.box[2] * first.box[3]);
+    return faces.toSorted((first, second) => area(second) - area(first));
   }
 
   /** Detect candidates in an image of at most 640 pixels, with landmarks as if they were upright. */
@@ -34,6 +38,10 @@ export class YuNet {
     const outputs = await this.session.run({ input });
     return withoutOverlaps(STRIDES.flatMap((stride) => decode(outputs, stride, width / stride)));
   }
+}
+
+function area({ box: [, , width, height] }) {
+  return width * height;
 }
 
 /** Convert an image to the input of the network: BGR planes, padded with zeros to whole cells. */
