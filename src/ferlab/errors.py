@@ -49,6 +49,10 @@ class RunError(FerlabError):
     """A run folder is missing, in use or incomplete, or belongs to another recipe."""
 
 
+class NetworkError(RunError):
+    """A teacher, or a network to start from, does not suit a training."""
+
+
 class ImageError(FerlabError):
     """An image cannot be read."""
 

@@ -51,6 +51,20 @@ def test_near_copies_are_found_with_their_similarity(found: Audit) -> None:
     assert 0.6 <= min(scores[124], scores[125]) <= max(scores[124], scores[125]) < 0.999
 
 
+def test_images_that_all_look_alike_are_counted_once_and_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten frames of one scene are 45 pairs of near copies, but nine images with an earlier near copy."""
+    generator = np.random.default_rng(0)
+    scene = textured(generator, 1)[0].astype(float)
+    frames = np.array([np.clip(scene + generator.normal(0, 2, scene.shape), 0, 255) for _ in range(10)], np.uint8)
+    alike = dataset(frames, [0] * 10, [0] * 10)
+    found = audit(alike)
+    assert found.summary.near_duplicates.pairs == 45
+    assert (found.summary.suspicions["near copy"], len(positions(found, "near copy"))) == (9, 45)
+    monkeypatch.setattr("ferlab.audit.near_duplicates.MAX_CANDIDATES", 44)
+    with pytest.raises(FerlabError, match="More than 44 pairs of images look alike"):
+        audit(alike)
+
+
 def test_the_summary_counts_the_findings(found: Audit) -> None:
     summary = found.summary
     assert summary.images == SIZE + 8

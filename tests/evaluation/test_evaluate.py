@@ -190,6 +190,11 @@ def test_groups_are_read_from_a_table(small: Dataset, linear: Path, tmp_path: Pa
     assert result.largest_gap.difference >= 0
 
 
+def test_groups_take_the_names_of_the_audit_table(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("name,group\n./-1/d.png,old\n./1/d.png,young\n")
+    assert read_groups(tmp_path / "groups.csv") == {"-1/d.png": "old", "./1/d.png": "young"}
+
+
 def test_malformed_groups_raise(small: Dataset, linear: Path, tmp_path: Path) -> None:
     for content, message in (
         ("name\na", "must have the columns name and group"),

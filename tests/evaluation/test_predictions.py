@@ -174,6 +174,18 @@ def test_the_command_predicts_images_without_labels(linear: Path, tmp_path: Path
     printed = CliRunner().invoke(app, [*arguments, "--write-predictions", str(file)]).stdout
     assert printed == f"Predictions for 3 images: {file}\nNo metrics: {folder} has no labels.\n"
     assert read_predictions(file).names.tolist() == ["0.png", "1.png", "2.png"]
+    for option in (["--tta"], ["--against", "fer.npz"], ["--exclude", "list.txt"], ["--out", str(tmp_path / "out")]):
+        scored = CliRunner().invoke(app, [*arguments, "--write-predictions", str(file), *option])
+        assert (scored.exit_code, option[0] in scored.stderr) == (2, True)
+    (folder / "3.png").write_bytes(b"not an image")
+    skipping = CliRunner().invoke(app, [*arguments, "--write-predictions", str(file), "--skip-bad"])
+    assert "skipped 1 bad items: 3.png" in skipping.stderr
+
+
+def test_names_with_line_breaks_and_formulas_are_read_back(tmp_path: Path) -> None:
+    names = ["a\rb.png", "=1.png", "a\nb.png"]
+    write_predictions(tmp_path / "p.csv", np.array(names), np.full((3, 2), 0.5), ("x", "y"))
+    assert read_predictions(tmp_path / "p.csv").names.tolist() == names
 
 
 def test_an_unusable_option_raises_before_the_model_is_scored(

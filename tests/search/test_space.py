@@ -44,6 +44,25 @@ dropout = [0.1, 0.5]
 
 
 @pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("epochs = { min = 0, max = 9 }", True),
+        ("mixup = { min = 0, max = 1 }", False),
+        ("mixup = { min = 0, max = 4, step = 2 }", True),
+        ("model.dropout = { min = 0, max = 1 }", False),
+        ("augmentation.rotation = { min = 0.0, max = 20.0 }", False),
+    ],
+)
+def test_whole_bounds_are_those_of_a_share_as_well(text: str, whole: bool, tmp_path: Path) -> None:
+    recipe = RECIPE.changed({"epochs": 2})
+    [(field, dimension)] = read_space(write(tmp_path, text.replace("= 0, max = 9", "= 1, max = 9")), recipe).items()
+    assert isinstance(dimension, Range) and dimension.whole == whole
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    values = {dimension.suggest(study.ask(), field) for _ in range(20)}
+    assert all(float(value).is_integer() for value in values) == whole
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("learning_rte = [1e-3, 1e-2]", "Did you mean 'learning_rate'"),

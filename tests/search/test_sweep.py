@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split, load_dataset, sweep
-from ferlab.errors import RunError
+from ferlab.errors import RecipeError, RunError
 from ferlab.json_files import read_result
 from ferlab.plugins import load_plugin, unload_plugin
 from ferlab.recipes import get_recipe
@@ -40,6 +40,30 @@ def space(tmp_path: Path):
 
 def comparable(found: Sweep) -> Sweep:
     return replace(found, trials=tuple(replace(trial, seconds=0.0) for trial in found.trials))
+
+
+def test_a_sweep_that_cannot_begin_leaves_its_folder_free(space: Path, small: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(RunError, match="cannot be opened"):
+        sweep("tiny_quick", small, space, out, study="nothing://host/db", trials=1, **CHANGES)
+    wide = write(tmp_path, "model.dropout = { min = 0.1, max = 1.5 }", "wide.toml")
+    with pytest.raises(RecipeError, match="dropout"):
+        sweep("fair_newmodel", small, wide, out, trials=1, **CHANGES)
+    assert not (out / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_trial_with_an_unsuitable_teacher_fails_and_the_others_continue(
+    small: Dataset, space: Path, tmp_path: Path
+) -> None:
+    """The name of its recipe need not be that of a function."""
+    teachers = write(tmp_path, 'teachers = ["fer2013", ""]', "teachers.toml")
+    recipe = replace(get_recipe("tiny_quick"), name="tiny-quick", distillation=0.0)
+    found = sweep(recipe, small, teachers, tmp_path / "out", trials=4, **CHANGES)
+    reasons = {trial.reason for trial in found.trials if trial.status == "failed"}
+    assert {trial.changes["teachers"] for trial in found.trials if trial.status == "completed"} == {""}
+    assert len(reasons) == 1 and "teacher" in str(reasons)
+    compile((tmp_path / "out" / "best_recipe.py").read_text(), "best_recipe.py", "exec")
 
 
 @pytest.mark.slow

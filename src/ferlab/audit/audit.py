@@ -103,7 +103,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
     ]
     order = list(REASONS)
     suspicions.sort(key=lambda suspicion: order.index(suspicion.reason))  # stable: keeps the order within a reason
-    reasons = [suspicion.reason for suspicion in suspicions]
+    by_reason = {reason: {item.index for item in suspicions if item.reason == reason} for reason in REASONS}
     summary = AuditSummary(
         source=Path(dataset.source).name,
         images=len(dataset),
@@ -111,7 +111,7 @@ def audit(dataset: Dataset, model: str | Path | None = None) -> Audit:
         exact_duplicates=count_exact(dataset, groups),
         mirrored_duplicates=count_mirrored(dataset, groups, mirrored),
         near_duplicates=count_near(dataset, groups, near),
-        suspicions={reason: reasons.count(reason) for reason in REASONS},
+        suspicions={reason: len(images) for reason, images in by_reason.items()},
         classes=image_quality.describe_classes(dataset, statistics),
         target=dataset.target,
         votes=None if dataset.votes is None else ferplus_agreement.describe_votes(dataset),

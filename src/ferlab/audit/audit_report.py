@@ -75,8 +75,8 @@ def _table(found: Audit) -> str:
         if item.partner is not None:
             row |= {f"partner_{key}": value for key, value in _described(found, item.partner).items()}
             row["partner"] = row.pop("partner_name")
-        cells = (row.get(name, "") for name in COLUMNS)
-        writer.write(guarded(cell) if isinstance(cell, str) else cell for cell in cells)
+        row |= {key: guarded(row[key]) for key in ("name", "partner") if key in row}
+        writer.write(row.get(name, "") for name in COLUMNS)
     return text.getvalue()
 
 

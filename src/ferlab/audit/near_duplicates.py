@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ferlab.data.copies import group_copies
-from ferlab.errors import MissingExtraError
+from ferlab.errors import DataError, MissingExtraError
 
 SIDE = 12  # pixels; width and height of the thumbnails
 CANDIDATE = 0.90  # smallest correlation of the thumbnails of a candidate pair
@@ -22,6 +22,8 @@ DETAIL = 3.0  # pixels; standard deviation of the Gaussian blur that is subtract
 FLAT = 5.0  # gray levels; images with a smaller standard deviation correlate with anything and are not compared
 LIST_SIZE = 256  # mean number of images per list of the index
 PROBES = 8  # lists searched per image
+BLOCK = 1024  # images searched at a time
+MAX_CANDIDATES = 500_000  # pairs; FER2013 has 20,000, and a second of comparing is enough for about 10,000
 CHUNK = 4096  # pairs verified at a time
 
 
@@ -61,6 +63,7 @@ def near_copies(images: np.ndarray) -> Pairs:
         `THRESHOLD`.
 
     Raises:
+        DataError: if too many images look alike.
         MissingExtraError: if faiss is not installed.
     """
     _, distinct = np.unique(group_copies(images), return_index=True)
@@ -85,12 +88,21 @@ def _candidates(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bo
     index.cp.min_points_per_centroid, index.cp.max_points_per_centroid, index.cp.niter = 1, 64, 8
     index.train(vectors)
     index.add(vectors)
+    total = 0
     for flip in (False, True):
         queries = vectors.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(vectors.shape) if flip else vectors
-        limits, _, found = index.range_search(np.ascontiguousarray(queries), CANDIDATE)
-        query = np.repeat(np.arange(len(images)), np.diff(limits).astype(np.int64))
-        ordered = query < found
-        yield query[ordered], found[ordered], flip
+        for start in range(0, len(images), BLOCK):
+            block = np.ascontiguousarray(queries[start : start + BLOCK])
+            limits, _, found = index.range_search(block, CANDIDATE)
+            query = start + np.repeat(np.arange(len(block)), np.diff(limits).astype(np.int64))
+            ordered = query < found
+            total += int(ordered.sum())
+            if total > MAX_CANDIDATES:
+                raise DataError(
+                    f"More than {MAX_CANDIDATES:,} pairs of images look alike, as the frames of one video do: too many "
+                    "to compare. Audit fewer of them, such as every tenth frame."
+                )
+            yield query[ordered], found[ordered], flip
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:

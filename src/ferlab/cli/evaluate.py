@@ -17,6 +17,7 @@ from ferlab.cli.options import (
     SplitOption,
     load_plugins,
     parse_prior,
+    print_skipped,
 )
 from ferlab.cli.output import print_metrics, print_paths
 from ferlab.data import Dataset, is_own_images
@@ -86,6 +87,18 @@ def evaluate(
     """
     load_plugins(plugin)
     if is_unlabeled(data):
+        _reject_scoring(
+            data,
+            out=out,
+            tta=tta,
+            abstain=abstain,
+            groups=groups,
+            against=against,
+            train_data=train_data,
+            exclude=reading.exclude,
+            ferplus=reading.ferplus,
+            target=reading.target,
+        )
         _predict_unlabeled(model, data, reading, write_predictions, json_, parse_prior(class_prior))
         return
     votes = None if train_data and is_own_images(data) else reading.ferplus  # otherwise they are for --train-data
@@ -116,6 +129,16 @@ def evaluate(
         print_paths(Predictions=write_predictions, Evaluation=out)
 
 
+def _reject_scoring(source: str, **options: object) -> None:
+    """Reject options that need labels."""
+    for name, value in options.items():
+        if value not in (None, False):
+            raise typer.BadParameter(
+                f"{source} has no class folders, so its images have no labels to score.",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
+
+
 def _predict_unlabeled(
     model: str, source: str, reading: DataOptions, out: Path | None, json_: bool, class_prior: dict[str, float] | None
 ) -> None:
@@ -127,6 +150,7 @@ def _predict_unlabeled(
             param_hint="--data",
         )
     images = load_unlabeled(source, faces=reading.faces, skip_bad=reading.skip_bad)
+    print_skipped(images.skipped)
     predict_unlabeled(model, images, out, class_prior)
     reason = f"{source} has no labels"
     if json_:

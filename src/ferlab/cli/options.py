@@ -18,6 +18,7 @@ from ferlab.errors import ProtocolError
 from ferlab.images.detection import MIN_SEARCH_SIZE
 from ferlab.predict.packaged import NAMES
 from ferlab.progress import console
+from ferlab.results import Skipped
 
 SOURCE_HELP = "Folder or zip of FER2013 or of your own images, fer2013.csv, or `demo`."
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP)]
@@ -151,11 +152,15 @@ class DataOptions:
         )
         for note in dataset.notes:
             console().print(note)
-        if dataset.skipped:
-            names = ", ".join(item.name for item in dataset.skipped[:3])
-            more = ", ..." if len(dataset.skipped) > 3 else ""
-            console().print(f"skipped {len(dataset.skipped)} bad items: {names}{more}")
+        print_skipped(dataset.skipped)
         return dataset
+
+
+def print_skipped(skipped: Sequence[Skipped]) -> None:
+    """Print how many items could not be read and were skipped."""
+    if skipped:
+        names = ", ".join(item.name for item in skipped[:3])
+        console().print(f"skipped {len(skipped)} bad items: {names}{', ...' if len(skipped) > 3 else ''}")
 
 
 @dataclass(frozen=True, kw_only=True)

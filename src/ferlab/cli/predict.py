@@ -97,7 +97,7 @@ def predict(
         if annotate and not resume:
             check_no_copies(images, annotate)
     else:
-        _check_ray(paths, out, file_format, annotate, retry_errors)
+        _check_ray(paths, out, file_format, annotate)
         images = {}  # listed as a stream
     predictor = ferlab.Predictor(
         model,
@@ -110,7 +110,15 @@ def predict(
     )
     if ray.engine == "ray" and out:
         counts = predict_on_ray(
-            paths, predictor, out, ray, min_confidence=min_confidence, recursive=recursive, resume=resume, quiet=quiet
+            paths,
+            predictor,
+            out,
+            ray,
+            min_confidence=min_confidence,
+            recursive=recursive,
+            resume=resume,
+            retry_errors=retry_errors,
+            quiet=quiet,
         )
     else:
         settings = {**predictor.settings, "min_confidence": min_confidence}
@@ -156,18 +164,15 @@ def _predict_here(
     return counts
 
 
-def _check_ray(
-    paths: Sequence[str], out: str | None, file_format: str | None, annotate: Path | None, retry_errors: bool
-) -> None:
+def _check_ray(paths: Sequence[str], out: str | None, file_format: str | None, annotate: Path | None) -> None:
     if not out:
         raise typer.BadParameter("needs --out, a folder.", param_hint="--engine ray")
     if STANDARD_INPUT in paths:
         raise typer.BadParameter("cannot read standard input.", param_hint="--engine ray")
     if file_format not in (None, "parquet"):
         raise typer.BadParameter("writes Parquet only.", param_hint="--engine ray")
-    for option, value in (("--annotate", annotate), ("--retry-errors", retry_errors)):
-        if value:
-            raise typer.BadParameter("needs --engine local.", param_hint=option)
+    if annotate:
+        raise typer.BadParameter("needs --engine local.", param_hint="--annotate")
 
 
 def _check_resume(paths: Sequence[str], out: str | None, resume: bool, retry_errors: bool) -> None:

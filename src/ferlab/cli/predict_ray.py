@@ -65,9 +65,14 @@ def predict_on_ray(
     min_confidence: float,
     recursive: bool,
     resume: bool,
+    retry_errors: bool,
     quiet: bool,
 ) -> Counter[str]:
-    """Call `predict_images` and print what it did. Returns the number of rows with each status."""
+    """Call `predict_images` and print what it did.
+
+    Returns:
+        The number of rows with each status, and of the errors in a resumed table.
+    """
     start = time.monotonic()
     try:
         found = predict_images(
@@ -82,6 +87,7 @@ def predict_on_ray(
             min_confidence=min_confidence,
             recursive=recursive,
             resume=resume,
+            retry_errors=retry_errors,
             quiet=quiet,
         )
     except KeyboardInterrupt:
@@ -90,7 +96,7 @@ def predict_on_ray(
     console().print(summary(found.images, found.statuses, time.monotonic() - start) + more)
     if found.failed:
         stop(_failure(out, found.failed))
-    return found.statuses
+    return found.statuses + Counter(error=found.errors_before)
 
 
 def _failure(out: str, failed: Sequence[FailedShard]) -> str:

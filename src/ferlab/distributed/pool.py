@@ -1,12 +1,12 @@
 """`predict_shards`: predict the shards of a job with workers on a Ray cluster, and replace workers that die."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ferlab.distributed.shards import ShardedJob, finished_shards, inputs_file
+from ferlab.distributed.shards import ShardedJob, inputs_file
 from ferlab.distributed.storage import Storage
 from ferlab.distributed.worker import PredictorCopy, ShardResult, Worker
 from ferlab.errors import ClusterError, FerlabError
@@ -50,13 +50,14 @@ def predict_shards(
     predictor: Predictor,
     storage: Storage,
     job: ShardedJob,
+    shards: Sequence[int],
     *,
     folder: Path,
     workers: int,
     cpus_per_worker: int = 1,
     min_confidence: float = 0.0,
 ) -> Generator[ShardResult | FailedShard, None, None]:
-    """Predict the shards of a job that are not finished. Ray must be connected.
+    """Predict shards of a job. Ray must be connected.
 
     Each worker does one shard at a time. A shard whose worker or node dies is given to another worker, up to three
     times. Workers for which the cluster has no place yet join later.
@@ -65,6 +66,7 @@ def predict_shards(
         predictor: the predictor. The workers get a copy of it with its files.
         storage: the output folder.
         job: the job in it.
+        shards: numbers of the shards.
         folder: where relative paths of images begin.
         workers: number of workers.
         cpus_per_worker: CPUs, and threads, of each worker.
@@ -79,8 +81,6 @@ def predict_shards(
     """
     import ray
 
-    finished = finished_shards(storage)
-    remaining = [shard for shard in range(job.shards) if shard not in finished]
     copy = ray.put(PredictorCopy.of(predictor))
     worker_class: Any = ray.remote(Worker).options(num_cpus=cpus_per_worker, scheduling_strategy="SPREAD")
 
@@ -94,13 +94,13 @@ def predict_shards(
             min_confidence=min_confidence,
         )
 
-    yield from _Pool(job, remaining, start).run(min(workers, len(remaining)))
+    yield from _Pool(job, shards, start).run(min(workers, len(shards)))
 
 
 class _Pool:
     """Runs shards on workers, one at a time each."""
 
-    def __init__(self, job: ShardedJob, shards: list[int], start: Callable[[], "ActorHandle"]) -> None:
+    def __init__(self, job: ShardedJob, shards: Sequence[int], start: Callable[[], "ActorHandle"]) -> None:
         self.job, self.start = job, start
         self.waiting, self.unfinished = deque(shards), len(shards)
         self.deaths: Counter[int | None] = Counter()  # of the workers, by shard; None: of those that were starting

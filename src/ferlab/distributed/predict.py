@@ -10,7 +10,7 @@ from ferlab.distributed.cluster import connected
 from ferlab.distributed.images import exists_here
 from ferlab.distributed.inputs import list_shards
 from ferlab.distributed.pool import FailedShard, count_workers, predict_shards
-from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, find_job, finished_shards, start_job
+from ferlab.distributed.shards import JOB_FILE, PART, ShardedJob, count_errors, find_job, finished_shards, start_job
 from ferlab.distributed.storage import Storage, is_local, local_path
 from ferlab.distributed.worker import ShardResult
 from ferlab.errors import ClusterError, OutputError
@@ -30,14 +30,16 @@ class RayPrediction:
 
     Args:
         images: number of images that were predicted now.
-        already_done: number of images that `out` contained before.
+        already_done: number of images that `out` contained before, and that were not predicted again.
         statuses: number of new rows with each status: `ok`, `uncertain`, `no_face` and `error`.
+        errors_before: number of the images already done that could not be read.
         failed: the shards without a table, whose workers died.
     """
 
     images: int
     already_done: int
     statuses: Counter[str]
+    errors_before: int
     failed: tuple[FailedShard, ...]
 
 
@@ -54,6 +56,7 @@ def predict_images(
     min_confidence: float = 0.0,
     recursive: bool = False,
     resume: bool = False,
+    retry_errors: bool = False,
     quiet: bool = True,
 ) -> RayPrediction:
     """Predict the emotions of all faces in any number of images, with worker processes on Ray.
@@ -70,6 +73,7 @@ def predict_images(
         min_confidence: threshold, 0..1; faces below it get the status `uncertain`.
         recursive: search subfolders.
         resume: continue a job with the same settings in `out`: predict the shards that are not finished.
+        retry_errors: with `resume`, also repeat the shards with images that could not be read.
         quiet: show no progress.
 
     Returns:
@@ -99,7 +103,11 @@ def predict_images(
         if (job := _existing_job(storage, settings, folder, resume)) is None:
             with bar("listing images", None, quiet) as advance:
                 job = start_job(storage, settings, shards, shard_size, folder, advance)
-        done = sum(map(job.size, finished_shards(storage)))
+        finished = finished_shards(storage)
+        errors = count_errors(storage, finished)
+        if retry_errors:
+            finished, errors = finished - errors.keys(), {}
+        done = sum(map(job.size, finished))
         with bar("images", job.images - done, quiet) as advance, connected(address):
             fitting = count_workers(cpus_per_worker)
             if not fitting and not (workers and address):
@@ -111,6 +119,7 @@ def predict_images(
                 predictor,
                 storage,
                 job,
+                [shard for shard in range(job.shards) if shard not in finished],
                 folder=folder,
                 workers=workers or fitting,
                 cpus_per_worker=cpus_per_worker,
@@ -119,7 +128,13 @@ def predict_images(
             with closing(results):
                 statuses, failed = _collect(results, advance)
     images = job.images - done - sum(shard.images for shard in failed)
-    return RayPrediction(images=images, already_done=done, statuses=statuses, failed=tuple(failed))
+    return RayPrediction(
+        images=images,
+        already_done=done,
+        statuses=statuses,
+        errors_before=sum(errors.values()),
+        failed=tuple(failed),
+    )
 
 
 @contextmanager

@@ -8,17 +8,20 @@ one outcome, whatever is killed. Readers of Parquet folders ignore names that be
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ferlab.distributed.images import check_readable
-from ferlab.distributed.inputs import ListedImages, Shard, decode_shard, encode_shard
+from ferlab.distributed.inputs import ListedImages, Shard, decode_shard, encode_shard, open_location
 from ferlab.distributed.storage import Storage, is_local, protocol_of
-from ferlab.errors import DataError, ImageError, OutputError
+from ferlab.errors import DataError, ImageError, OutputError, reason_of
 from ferlab.json_files import decode_json
 from ferlab.predict.job import Setting, changed_settings
+from ferlab.predict.table import import_pyarrow
 
 SCHEMA = 1
+READERS = 16  # tables that are read at the same time
 JOB_FILE = "_job.json"
 PART = re.compile(r"part-(\d{6,})\.parquet")
 
@@ -148,6 +151,34 @@ def find_job(storage: Storage, settings: Mapping[str, Setting]) -> ShardedJob | 
 def finished_shards(storage: Storage) -> set[int]:
     """Return the numbers of the shards that are finished."""
     return {int(found[1]) for name in storage.names() if (found := PART.fullmatch(name))}
+
+
+def count_errors(storage: Storage, shards: Iterable[int]) -> dict[int, int]:
+    """Count the images of finished shards that could not be read.
+
+    Args:
+        storage: the output folder.
+        shards: numbers of finished shards.
+
+    Returns:
+        The number of such images, by shard, without shards that have none.
+
+    Raises:
+        OutputError: if a table cannot be read.
+    """
+    with ThreadPoolExecutor(READERS) as executor:
+        numbers = list(shards)
+        counts = executor.map(lambda shard: _errors_of(storage, part_file(shard)), numbers)
+        return {shard: count for shard, count in zip(numbers, counts, strict=True) if count}
+
+
+def _errors_of(storage: Storage, name: str) -> int:
+    _, parquet = import_pyarrow()
+    try:
+        with open_location(f"{storage.location}/{name}") as file, parquet.ParquetFile(file) as table:
+            return int(table.read(["status"]).column(0).to_pylist().count("error"))
+    except Exception as error:  # each protocol has its own exceptions, and the table may be damaged
+        raise OutputError(f"{storage.location}/{name} cannot be read: {reason_of(error)}.") from None
 
 
 def read_shard(storage: Storage, shard: int) -> Shard:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlab.csv_files import read_table
+from ferlab.csv_files import read_table, unguarded
 from ferlab.data import Dataset, Split
 from ferlab.data.copies import group_copies
 from ferlab.data.unlabeled import UnlabeledImages
@@ -315,8 +315,9 @@ def read_groups(path: str | Path) -> dict[str, str]:
         raise DataError(f"{path} must have the columns name and group, and one row per image.")
     groups: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
-        if groups.setdefault(row["name"], row["group"]) != row["group"]:
-            raise DataError(f"{path}, line {number}: {row['name']} is in two groups. Remove one of the rows.")
+        name = unguarded(row["name"])
+        if groups.setdefault(name, row["group"]) != row["group"]:
+            raise DataError(f"{path}, line {number}: {name} is in two groups. Remove one of the rows.")
     return groups
 
 

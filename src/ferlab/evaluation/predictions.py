@@ -5,7 +5,6 @@ has the arrays `names` `(N,)`, `class_names` `(K,)` and `probabilities` `(N, K)`
 their last parts, such as `PublicTest_10116449.jpg`.
 """
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ferlab.array_files import read_arrays
-from ferlab.csv_files import guarded, read_table, unguarded
+from ferlab.csv_files import TableWriter, guarded, read_table, unguarded
 from ferlab.data import Dataset
 from ferlab.errors import DataError
 from ferlab.files import shown, write_atomically, write_text
@@ -245,10 +244,8 @@ def write_predictions(
         )
         return
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *class_names])
-    writer.writerows(
-        [guarded(name), *(f"{share:.6g}" for share in row)]
-        for name, row in zip(names.tolist(), probabilities, strict=True)
-    )
+    writer = TableWriter(text)
+    writer.write(["name", *class_names])
+    for name, row in zip(names.tolist(), probabilities, strict=True):
+        writer.write([guarded(name), *(f"{share:.6g}" for share in row)])
     write_text(path, text.getvalue())

@@ -30,30 +30,32 @@ WITHIN = 0.3819  # where a range is tested, besides its ends: not a whole number
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers between two bounds, both included; whole numbers if both bounds are.
+    """Numbers between two bounds, both included.
 
     Args:
         low: lower bound.
         high: upper bound.
         log: sample on a logarithmic scale.
         step: distance between neighboring values, or None.
+        whole: only whole numbers.
     """
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
+    whole: bool = False
 
     def suggest(self, trial: "optuna.Trial", field: str) -> float:
         """Let a trial choose a number."""
-        if self._whole:
+        if self.whole:
             return trial.suggest_int(field, int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
         return trial.suggest_float(field, self.low, self.high, log=self.log, step=self.step)
 
     def samples(self) -> tuple[float, ...]:
         """Return numbers of the range that must be valid."""
         within = self.low + WITHIN * (self.high - self.low)
-        return (self.low, self.high, int(within) if self._whole else within)
+        return (self.low, self.high, int(within) if self.whole else within)
 
     def position(self, value: float) -> float:
         """Return where a number lies in the range: 0 at the lower bound, 1 at the upper one."""
@@ -63,10 +65,6 @@ class Range:
     def ends(self) -> tuple[str, str]:
         """Return the bounds as text."""
         return f"{self.low:g}", f"{self.high:g}"
-
-    @property
-    def _whole(self) -> bool:
-        return all(isinstance(value, int) for value in (self.low, self.high, self.step or 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +115,25 @@ def read_space(path: str | Path, recipe: Recipe) -> dict[str, Range | Choice]:
     space: dict[str, Range | Choice] = {}
     for field, entry in entries.items():
         try:
-            space[field] = _dimension(entry)
+            space[field] = _dimension(entry, _takes_fractions(recipe, field))
             for value in space[field].samples():
                 check_recipe(recipe.changed({field: value}))
         except FerlabError as error:
             raise type(error)(f"{path}: {field}: {error}") if isinstance(error, RecipeError) else error from None
     return space
+
+
+def _takes_fractions(recipe: Recipe, field: str) -> bool:
+    """Return whether a field of a recipe can be a number that is not whole.
+
+    Raises:
+        UnknownNameError: if there is no such field.
+    """
+    try:
+        recipe.changed({field: 0.5})
+    except RecipeError:
+        return False
+    return True
 
 
 def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -134,7 +145,7 @@ def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", entry
 
 
-def _dimension(entry: Any) -> Range | Choice:
+def _dimension(entry: Any, fractions: bool) -> Range | Choice:
     if isinstance(entry, list):
         if len(entry) < 2 or not all(isinstance(value, str | int | float) for value in entry):
             raise RecipeError("a list must hold two or more numbers, texts or booleans to choose from.")
@@ -149,4 +160,5 @@ def _dimension(entry: Any) -> Range | Choice:
         raise RecipeError("log must be true or false; a logarithmic range begins above 0 and has no step.")
     if step is not None and step <= 0:
         raise RecipeError("step must be above 0.")
-    return Range(low=low, high=high, log=log, step=step)
+    whole = all(isinstance(value, int) for value in numbers) and (step is not None or not fractions)
+    return Range(low=low, high=high, log=log, step=step, whole=whole)

@@ -7,8 +7,9 @@ another process resumes the trial from its checkpoint.
 
 import json
 import pprint
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,12 @@ import numpy as np
 from ferlab.backend import start_keras
 from ferlab.data import Dataset, Split
 from ferlab.engine import EndedRun, Engine, LocalEngine, PlannedRun
-from ferlab.errors import MissingExtraError, OutputError, RunError
+from ferlab.errors import MissingExtraError, NetworkError, OutputError, RunError
 from ferlab.files import make_folder, remove_abandoned, write_text
 from ferlab.formatting import short
 from ferlab.json_files import write_result
 from ferlab.locks import exclusive
+from ferlab.models import build_without_pretrained_weights
 from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, get_recipe
@@ -101,9 +103,11 @@ def sweep(
     if (out / "runs").exists() and not resume:
         raise RunError(f"{out} already contains a sweep. Resume or join it with --resume, or choose another --out.")
     ranges = read_space(space, chosen)
-    make_folder(out / "runs")
-    remove_abandoned(out)
+    _check_models(ranges, chosen)
+    make_folder(out)
     opened = _open_study(_absolute(study or f"{SQLITE}{out / 'sweep.db'}"), chosen)
+    make_folder(out / "runs")  # last: it makes the folder that of a sweep
+    remove_abandoned(out)
     search = Search(opened, chosen, data, ranges, out, seed, trials)
     search.check_settings()
     planned = search.planned()
@@ -112,6 +116,14 @@ def sweep(
     if outcomes.interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def _check_models(space: Mapping[str, Range | Choice], recipe: Recipe) -> None:
+    """Build the model with each option that will be tried, as far as these can be known."""
+    for field, dimension in space.items():
+        for value in dimension.samples() if field.startswith("model.") else ():
+            changed = recipe.changed({field: value})
+            build_without_pretrained_weights(changed.architecture, **changed.model)
 
 
 def _absolute(url: str) -> str:
@@ -214,9 +226,9 @@ class Search:
             outcome = f"pruned after epoch {len(RunFolder(run.path).history())}"
             progress.print(outcome)
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        except (OutputError, RunError):  # the disk is full, or the folder was changed: the trial can be resumed
-            raise
         except Exception as error:  # one failed trial must not end the others
+            if isinstance(error, OutputError | RunError) and not isinstance(error, NetworkError):
+                raise  # the disk is full, or the folder was changed: the trial can be resumed
             reason = (str(error) or type(error).__name__).splitlines()[0]
             outcome = f"failed: {reason}"
             progress.print(outcome)
@@ -376,7 +388,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial", out: Path) -> SweepTrial:
 
 def _plugin(recipe: Recipe, result: Sweep, best: SweepTrial) -> str:
     """Write the best recipe as Python code that `--plugin` loads. It holds all fields, so that it never changes."""
-    name = f"best_{recipe.name or recipe.architecture}"
+    name = re.sub(r"\W", "_", f"best_{recipe.name or recipe.architecture}")
     chosen = replace(
         recipe.changed(best.changes),
         name="",

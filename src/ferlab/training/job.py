@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ferlab import backend as backends
 from ferlab.backend import Devices
 from ferlab.data import Dataset, Split
-from ferlab.errors import RecipeError, RunError
+from ferlab.errors import NetworkError, RecipeError, RunError
 from ferlab.evaluation.trained_model import TrainedModel
 from ferlab.models import plugin_sha256
 from ferlab.protocol import selection_splits
@@ -64,6 +64,10 @@ def resolve_job(
     """
     _check_batch_size(recipe, backends.count_devices(devices))
     selected_on = selection_splits(recipe, dataset)
+    try:
+        teachers, start = open_teachers(recipe, dataset), open_initial_network(recipe, dataset)
+    except RunError as error:
+        raise NetworkError(str(error)) from None
     return Job(
         run=run,
         recipe=recipe,
@@ -71,10 +75,10 @@ def resolve_job(
         policy=run.environment().policy if run.exists() else backends.resolve_policy(recipe.policy),
         dataset=dataset,
         selected_on=selected_on,
-        teachers=open_teachers(recipe, dataset),
+        teachers=teachers,
         build=build,
         devices=devices,
-        start=open_initial_network(recipe, dataset),
+        start=start,
     )
 
 
