@@ -1,4 +1,4 @@
-"""The study's four architectures under one protocol: everything is equal except the learning rate.
+"""The study's four architectures and FerNet under one protocol: everything is equal except the learning rate.
 
 From scratch, all layers trained, 20 passes over Training, the same augmentation, correct preprocessing inside the
 model, epochs selected on PublicTest. All models see the images at 48 pixels. The heads of the Keras applications are
@@ -58,6 +58,11 @@ def fair_vgg16() -> Recipe:
     """VGG16 without its dense layers, from scratch."""
     recipe = _fair("vgg16", 3e-3, "VGG16 from scratch, all layers trained")
     return replace(recipe, expected_accuracy=0.6606, expected_source="PublicTest, one seed: docs/log.md")
+
+
+def fair_fernet() -> Recipe:
+    """FerNet s from scratch, as it is in the package, but without its own recipe."""
+    return _fair("fernet", 3e-3, "FerNet s from scratch, under the conditions of the others", size="s", mirrored=True)
 
 
 def fair_mobilenetv2_imagenet() -> Recipe:
