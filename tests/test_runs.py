@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split
-from ferlab.comparison.compare import compare_runs
+from ferlab.comparison.compare_runs import compare_runs
 from ferlab.errors import RunError
 from ferlab.recipes import get_recipe
 from ferlab.report import write_report

@@ -1,5 +1,5 @@
 from .comparison.compare import compare as compare
-from .comparison.compare import compare_runs as compare_runs
+from .comparison.compare_runs import compare_runs as compare_runs
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import load_dataset as load_dataset

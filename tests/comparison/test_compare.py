@@ -12,7 +12,8 @@ import pytest
 
 from ferlab import Dataset, Split, compare
 from ferlab.comparison.baselines import baseline_entries, majority_entry
-from ferlab.comparison.compare import _find, _prepared, compare_runs
+from ferlab.comparison.compare import _find, _prepared
+from ferlab.comparison.compare_runs import compare_runs
 from ferlab.comparison.results import Comparison, Entry, read_comparison
 from ferlab.emotions import Target
 from ferlab.errors import RecipeError, RunError, UnknownNameError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ferlab import Dataset, Split
-from ferlab.comparison.compare import compare_runs
+from ferlab.comparison.compare_runs import compare_runs
 from ferlab.comparison.results import read_comparison
 from ferlab.emotions import Target
 from ferlab.errors import RunError

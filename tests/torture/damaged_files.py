@@ -148,7 +148,7 @@ def digest(value: Any) -> str:
 
 def write_valid_files(root: Path) -> None:
     """Write a valid file of each kind that needs no Keras."""
-    from ferlab.comparison.compare import compare_runs
+    from ferlab.comparison.compare_runs import compare_runs
     from ferlab.emotions import EMOTIONS
     from ferlab.evaluation.predictions import write_predictions
     from tests.artifacts import linear_artifact
