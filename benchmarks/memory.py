@@ -20,7 +20,7 @@ from machine import report
 from ferlab import Predictor
 from ferlab.images.decode import read_image
 from ferlab.predict.batch import write_predictions
-from ferlab.predict.table import open_writer
+from ferlab.predict.table_files import open_writer
 from ferlab.predict.timeline import Timeline
 from ferlab.predict.video import VideoOutputs, predict_video, write_video
 from ferlab.predict.video_file import VideoFile

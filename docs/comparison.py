@@ -22,7 +22,8 @@ from ferlab.json_files import to_json, write_json
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.recipes.validation import flatten
 from ferlab.results import Environment
-from ferlab.runs import Predictions, RunFolder
+from ferlab.run_arrays import Predictions
+from ferlab.runs import RunFolder
 
 NOTE = """
 !!! note

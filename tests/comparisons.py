@@ -14,7 +14,8 @@ from ferlab.emotions import EMOTIONS
 from ferlab.evaluation.scoring import score_split
 from ferlab.recipes import get_recipe
 from ferlab.results import DatasetSummary, Environment, Epoch, Result, SplitMetrics, SplitName, SplitSummary
-from ferlab.runs import Predictions, RunFolder
+from ferlab.run_arrays import Predictions
+from ferlab.runs import RunFolder
 
 NUM_IMAGES = 4000
 NUM_TRAINING_IMAGES = 28_000

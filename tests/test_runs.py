@@ -14,7 +14,8 @@ from ferlab.errors import RunError
 from ferlab.recipes import get_recipe
 from ferlab.report import write_report
 from ferlab.results import Epoch, Result
-from ferlab.runs import Predictions, RunFolder, confident_mistakes, random_examples, read_arrays, write_arrays
+from ferlab.run_arrays import Predictions, confident_mistakes, random_examples
+from ferlab.runs import RunFolder, read_arrays, write_arrays
 from tests.comparisons import environment, random_probabilities, write_run
 
 

@@ -16,7 +16,7 @@ from ferlab.distributed.worker import PredictorCopy, Worker
 from ferlab.errors import ClusterError, DataError, OutputError
 from ferlab.images.listing import list_images
 from ferlab.predict.batch import write_predictions
-from ferlab.predict.table import open_writer
+from ferlab.predict.table_files import open_writer
 from tests.artifacts import linear_artifact
 from tests.scenes import encoded, scene
 

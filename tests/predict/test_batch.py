@@ -23,7 +23,7 @@ from ferlab.images.listing import list_images
 from ferlab.images.yunet import MODEL_VARIABLE
 from ferlab.predict import Prediction
 from ferlab.predict.batch import BATCH, predict_files, write_predictions
-from ferlab.predict.table import open_writer
+from ferlab.predict.table_files import open_writer
 from tests.artifacts import linear_artifact
 from tests.images.test_decode import png_of_size
 from tests.predict.test_table import rows_of

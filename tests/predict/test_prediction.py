@@ -16,7 +16,8 @@ from ferlab.images.decode import read_image
 from ferlab.images.sources import open_source
 from ferlab.predict import Prediction
 from ferlab.predict.results import Box
-from ferlab.predict.table import columns, open_writer
+from ferlab.predict.table import columns
+from ferlab.predict.table_files import open_writer
 from tests.predict.test_results import FACE, PROBABILITIES
 from tests.scenes import encoded
 

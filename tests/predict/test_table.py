@@ -13,7 +13,8 @@ import pytest
 from ferlab.errors import OutputError
 from ferlab.predict.job import Job
 from ferlab.predict.results import Face
-from ferlab.predict.table import columns, error_row, image_rows, open_writer
+from ferlab.predict.table import columns, error_row, image_rows
+from ferlab.predict.table_files import open_writer
 from tests.predict.test_results import FACE
 
 CLASSES = ("angry", "happy")
@@ -280,8 +281,8 @@ import resource
 from pathlib import Path
 from ferlab.errors import OutputError
 from ferlab.predict.job import Job
-from ferlab.predict.job import Job
-from ferlab.predict.table import open_writer, error_row
+from ferlab.predict.table import error_row
+from ferlab.predict.table_files import open_writer
 path = Path({str(path)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:

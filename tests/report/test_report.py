@@ -18,7 +18,8 @@ from ferlab.emotions import Target
 from ferlab.errors import RunError
 from ferlab.report import write_report
 from ferlab.report.contents import gather
-from ferlab.runs import ClassMaps, Predictions, RunFolder
+from ferlab.run_arrays import ClassMaps, Predictions
+from ferlab.runs import RunFolder
 from tests.comparisons import write_run
 
 RECIPES = {"fair_newmodel": 0.7, "fair_mobilenetv2": 0.6, "study_newmodel": 0.5}

@@ -18,7 +18,8 @@ from ferlab.images.crop import crop_face
 from ferlab.images.detection import Detection, best_boxes, resize
 from ferlab.images.yunet import LANDMARKS
 from ferlab.predict.results import Box, Face
-from ferlab.predict.table import CsvWriter, columns, image_rows
+from ferlab.predict.table import columns, image_rows
+from ferlab.predict.table_files import CsvWriter
 from ferlab.predict.tracking import Tracker
 from ferlab.serve.static_page import PAGE
 

@@ -175,7 +175,7 @@ def import_libraries() -> None:
     import ferlab.evaluation.predictions
     import ferlab.images.detectors
     import ferlab.predict.batch
-    import ferlab.predict.table  # noqa: F401
+    import ferlab.predict.table_files  # noqa: F401
 
     PIL.Image.init()  # the decoders of all formats
 

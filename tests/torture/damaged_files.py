@@ -16,7 +16,8 @@ import numpy as np
 
 from ferlab import Dataset, Split, load_dataset
 from ferlab.errors import FerlabError
-from ferlab.runs import ClassMaps, RunFolder
+from ferlab.run_arrays import ClassMaps
+from ferlab.runs import RunFolder
 from tests.torture import damage
 from tests.torture.attack import ReadingAttack
 from tests.torture.commands import PLUGIN, small_dataset, write_table
@@ -202,7 +203,8 @@ def write_data(folder: Path, data: Dataset) -> None:
 def write_job(table: Path) -> None:
     """Write a complete prediction table, with the settings of its job."""
     from ferlab.predict.job import Job
-    from ferlab.predict.table import image_rows, open_writer
+    from ferlab.predict.table import image_rows
+    from ferlab.predict.table_files import open_writer
     from tests.predict.test_results import FACE
     from tests.predict.test_table import CLASSES, SETTINGS
 
@@ -282,7 +284,7 @@ def _predict(path: Path) -> np.ndarray:
 def _resume_table(path: Path) -> Any:
     """Resume a job whose table, or settings, were damaged."""
     from ferlab.predict.job import Job
-    from ferlab.predict.table import open_writer
+    from ferlab.predict.table_files import open_writer
     from tests.predict.test_table import CLASSES, SETTINGS
 
     table = path.with_name(path.name.removesuffix(".job.json"))

@@ -34,7 +34,7 @@ from ferlab.predict.batch import check_no_copies, write_predictions
 from ferlab.predict.job import Job, Setting
 from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.predictor import Predictor
-from ferlab.predict.table import open_writer
+from ferlab.predict.table_files import open_writer
 from ferlab.progress import bar, console
 
 STANDARD_INPUT = "-"

@@ -24,7 +24,8 @@ from ferlab.protocol import check_trainable, selection_splits
 from ferlab.recipes import Recipe, find_recipes
 from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_stats
 from ferlab.results import SplitName
-from ferlab.runs import ClassMaps, RunFolder
+from ferlab.run_arrays import ClassMaps
+from ferlab.runs import RunFolder
 from ferlab.training.train import train_recipe
 
 EXPLAINED_PER_CLASS = 20  # images per class whose mean Grad-CAM map the report shows

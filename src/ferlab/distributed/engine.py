@@ -18,7 +18,7 @@ from ferlab.files import make_folder
 from ferlab.formatting import counted
 from ferlab.plugins import load_plugin, loaded_plugins
 from ferlab.progress import ComparisonProgress
-from ferlab.search.sweep import Search
+from ferlab.search.trials import Search
 
 if TYPE_CHECKING:
     import ray

@@ -10,7 +10,7 @@ from ferlab.distributed.storage import is_local, local_path, open_file_system
 from ferlab.errors import DataError, FerlabError, ImageError, reason_of
 from ferlab.images.sources import ImageSource, is_url
 from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
-from ferlab.predict.table import import_pyarrow
+from ferlab.predict.table_files import import_pyarrow
 
 READERS = 16  # remote images that a worker reads at the same time
 BATCH = 32  # rows of a table of image bytes that are in memory at a time

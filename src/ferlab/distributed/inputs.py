@@ -18,7 +18,7 @@ from ferlab.files import open_regular
 from ferlab.images.listing import images_of, is_hidden, is_image
 from ferlab.images.sources import is_url
 from ferlab.limits import MAX_ROW
-from ferlab.predict.table import import_pyarrow
+from ferlab.predict.table_files import import_pyarrow
 
 TABLES = (".csv", ".parquet")
 LISTS = (".txt",)

@@ -18,7 +18,7 @@ from ferlab.distributed.storage import Storage, is_local, protocol_of
 from ferlab.errors import DataError, ImageError, OutputError, reason_of
 from ferlab.json_files import decode_json
 from ferlab.predict.job import Setting, changed_settings
-from ferlab.predict.table import import_pyarrow
+from ferlab.predict.table_files import import_pyarrow
 
 SCHEMA = 1
 READERS = 16  # tables that are read at the same time

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ferlab.search.sweep import Search
+from ferlab.search.trials import Search
 
 if TYPE_CHECKING:
     import optuna

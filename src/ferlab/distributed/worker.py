@@ -15,7 +15,8 @@ from ferlab.errors import ClusterError, FerlabError
 from ferlab.images.yunet import YuNet, yunet_file
 from ferlab.predict.batch import outcome_rows, predict_files
 from ferlab.predict.predictor import Predictor
-from ferlab.predict.table import Row, columns, import_pyarrow, write_parquet
+from ferlab.predict.table import Row, columns
+from ferlab.predict.table_files import import_pyarrow, write_parquet
 
 
 @dataclass(frozen=True, kw_only=True)

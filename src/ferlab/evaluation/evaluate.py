@@ -37,7 +37,8 @@ from ferlab.evaluation.trained_model import Classifier, Provenance, open_model
 from ferlab.predict.class_prior import prior_factors, reweight
 from ferlab.protocol import check_same_split
 from ferlab.results import AugmentedMetrics, Calibration, Evaluation, PairedComparison, SplitMetrics
-from ferlab.runs import Predictions, RunFolder
+from ferlab.run_arrays import Predictions
+from ferlab.runs import RunFolder
 
 SHIFT = 2  # pixels, of the views for test-time augmentation
 

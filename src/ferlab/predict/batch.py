@@ -13,7 +13,8 @@ from ferlab.files import remove_abandoned
 from ferlab.images.sources import ImageSource, SupportsRead
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
-from ferlab.predict.table import Row, RowWriter, error_row, image_rows
+from ferlab.predict.table import Row, error_row, image_rows
+from ferlab.predict.table_files import RowWriter
 
 BATCH = 32  # images whose faces are classified together
 QUEUE_PER_THREAD = 16  # images that are decoded ahead, while a batch is classified

@@ -15,7 +15,8 @@ from ferlab.files import remove_abandoned
 from ferlab.predict.annotate import annotate_image
 from ferlab.predict.predictor import Predictor
 from ferlab.predict.results import Face
-from ferlab.predict.table import FORMATS, Row, error_row, face_row, open_writer
+from ferlab.predict.table import Row, error_row, face_row
+from ferlab.predict.table_files import FORMATS, open_writer
 from ferlab.predict.tracking import Tracker
 from ferlab.predict.video_source import Frame, VideoSource
 from ferlab.predict.video_writer import VideoWriter

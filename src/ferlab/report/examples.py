@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ferlab.runs import Predictions, confident_mistakes, random_examples
+from ferlab.run_arrays import Predictions, confident_mistakes, random_examples
 
 NUM_MISTAKES = 8  # shown for each model
 

@@ -12,7 +12,7 @@ from ferlab.evaluation import metrics
 from ferlab.explanation.heatmaps import shares_by_height
 from ferlab.report import charts
 from ferlab.results import ClassScores, Epoch
-from ferlab.runs import ClassMaps, Predictions
+from ferlab.run_arrays import ClassMaps, Predictions
 
 COSTS = {
     "parameters": "parameters",

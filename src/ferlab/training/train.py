@@ -33,7 +33,8 @@ from ferlab.protocol import check_trainable
 from ferlab.recipes import Recipe, get_recipe
 from ferlab.recipes.augmentation import Augmentation
 from ferlab.results import Epoch, Result, Status
-from ferlab.runs import Predictions, RunFolder, read_arrays
+from ferlab.run_arrays import Predictions
+from ferlab.runs import RunFolder, read_arrays
 from ferlab.training.batches import BatchStream, steps_per_pass
 from ferlab.training.distillation import mean_teacher
 from ferlab.training.frozen import compute_features, split_frozen_backbone
