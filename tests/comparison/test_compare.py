@@ -148,6 +148,16 @@ def test_runs_of_a_changed_recipe_are_named_after_their_folders(demo: Dataset, t
     assert {entry.group for entry in comparison.entries} == {"fair", "baseline"}
 
 
+def test_a_run_that_other_networks_helped_to_train_says_so(demo: Dataset, tmp_path: Path) -> None:
+    alone = write_run(tmp_path / "alone", demo, "fair_newmodel", 0, 0.6)
+    student = write_run(tmp_path / "student", demo, "fernet_s", 0, 0.7)
+    helped = {"start": "runs/first", "teachers": "runs/second,runs/third", "distillation": 0.5}
+    RunFolder(student).write_config(get_recipe("fernet_s").changed(helped), 0)
+    comparison = compare_runs([alone, student], tmp_path / "out")
+    assert entry_of(comparison, "fernet_s").learned_from == ("runs/first", "runs/second", "runs/third")
+    assert any("contributed to fernet_s," in sentence for sentence in comparison.findings)
+
+
 def test_folders_with_the_same_name_are_distinguished_by_their_paths(demo: Dataset, tmp_path: Path) -> None:
     name = "runs/fair_newmodel-seed"
     short = [write_run(tmp_path / "a" / f"{name}{seed}", demo, "fair_newmodel", seed, 0.6) for seed in (0, 1)]

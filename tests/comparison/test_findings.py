@@ -38,6 +38,13 @@ def test_different_training_images_are_reported() -> None:
     assert not about(found(MAJORITY, made[0], made[2]), "trained on the same")
 
 
+def test_help_from_other_networks_is_reported() -> None:
+    helped = [entry("a", 0.7, learned_from=("runs/first",)), entry("a", 0.7, 1, learned_from=("runs/first",))]
+    (sentence,) = about(found(MAJORITY, *helped, entry("b", 0.6)), "Earlier trained")
+    assert "contributed to a, as the start" in sentence
+    assert not about(found(MAJORITY, entry("a", 0.7), entry("b", 0.6)), "Earlier trained")
+
+
 def test_seeds_that_vary_make_a_tie() -> None:
     varied = [entry("a", accuracy, seed) for seed, accuracy in enumerate((0.6, 0.7, 0.8))]
     steady = [entry("b", accuracy, seed) for seed, accuracy in enumerate((0.66, 0.67, 0.68))]

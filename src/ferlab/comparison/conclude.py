@@ -52,6 +52,7 @@ def entry_of(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Pa
         validation=result.validation if finished else None,
         test=result.test if finished else None,
         trained_on=run.fingerprints()["train"] if run.exists() else None,
+        learned_from=(*([recipe.start] if recipe.start else []), *recipe.teachers),
         deviations=recipe.deviations,
     )
 

@@ -28,8 +28,8 @@ KNOWN = ("mobilenetv2", "resnet50", "vgg16")
 def findings(comparison: Comparison, histories: Histories) -> list[str]:
     """Derive all findings, in the order of a report."""
     kinds = (
-        failed, other_training_images, winner, under_trained, below_pixels, selected_on_test, study_against_fair,
-        study_conclusion, overfitting, still_improving, stopped_early, cost_of_accuracy,
+        failed, other_training_images, other_networks, winner, under_trained, below_pixels, selected_on_test,
+        study_against_fair, study_conclusion, overfitting, still_improving, stopped_early, cost_of_accuracy,
     )  # fmt: skip
     return [sentence for kind in kinds for sentence in kind(comparison, histories)]
 
@@ -66,6 +66,16 @@ def other_training_images(comparison: Comparison, histories: Histories) -> Itera
             recipes.setdefault(entry.trained_on, entry.recipe)
     if len(recipes) > 1:
         yield f"{listed(list(recipes.values()))} were not trained on the same images."
+
+
+def other_networks(comparison: Comparison, histories: Histories) -> Iterator[str]:
+    """Find runs that started from another network or were distilled from some."""
+    names = listed(list(dict.fromkeys(entry.recipe for entry in comparison.entries if entry.learned_from)))
+    if names:
+        yield (
+            f"Earlier trained networks contributed to {names}, as the start of the training or as teachers. Image "
+            "passes and training times do not include those of such networks."
+        )
 
 
 def winner(comparison: Comparison, histories: Histories) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Entry:
         validation: metrics on the validation split.
         test: metrics on the test split.
         trained_on: fingerprint of the training images.
+        learned_from: networks that it started from or that taught it, as paths.
         deviations: how the recipe deviates from good practice.
     """
 
@@ -53,6 +54,7 @@ class Entry:
     validation: SplitMetrics | None = None
     test: SplitMetrics | None = None
     trained_on: str | None = None
+    learned_from: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
 
     @property
