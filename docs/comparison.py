@@ -50,7 +50,12 @@ class Published:
 
 
 PUBLISHED = (
-    Published(title="The comparison on FER2013, 20 passes", suffix="", report="comparison"),
+    Published(
+        title="The comparison on FER2013, 20 passes",
+        suffix="",
+        report="comparison",
+        notes={"fair_mobilenetv2_imagenet": "ImageNet weights, reconstruction"},
+    ),
     Published(
         title="The comparison on FER2013, 40 passes",
         suffix="_40_passes",
@@ -78,6 +83,7 @@ def _write(published: Published, part: Dataset) -> None:
         stored = to_json(comparison) | {
             "histories": {run.path.name: [asdict(epoch) for epoch in run.history()] for run in runs},
             "environments": _distinct(run.environment() for run in runs),
+            "backends": {run.path.name: run.environment().backend for run in runs},
             "notes": published.notes,
             "settings": {run.recipe().name: _changed(run.recipe()) for run in runs},
         }

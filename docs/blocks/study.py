@@ -19,6 +19,7 @@ class Publication:
         comparison: the comparison.
         histories: the epochs of each run.
         environments: its machines.
+        backends: the Keras backend of each run, by the name of its folder.
         notes: what a reader must know, by recipe.
         settings: fields that differed from today's recipe, by recipe.
         folder: for the run folders, in the commands that repeat it.
@@ -27,6 +28,7 @@ class Publication:
     comparison: Comparison
     histories: dict[str, tuple[Epoch, ...]]
     environments: list[dict[str, Any]]
+    backends: dict[str, str]
     notes: dict[str, str]
     settings: dict[str, dict[str, Any]]
     folder: str
@@ -61,6 +63,7 @@ def _publication(name: str, folder: str) -> Publication:
         comparison=comparison,
         histories=histories,
         environments=stored["environments"],
+        backends=stored.get("backends", {}),
         notes=stored["notes"],
         settings=stored["settings"],
         folder=folder,
@@ -137,14 +140,16 @@ def _machine(environment: dict[str, Any]) -> str:
 
 def _train_command(entry: Entry, published: Publication) -> str:
     """The command of one published run, with the fields that the recipe has changed since."""
-    recipe = get_recipe(entry.recipe)
+    recipe, name = get_recipe(entry.recipe), f"{entry.recipe}-seed{entry.seed}"
     settings = published.settings.get(entry.recipe, {})
     if entry.epochs != recipe.epochs and not recipe.early_stopping.patience:
         settings = settings | {"epochs": entry.epochs}
-    changes = "".join(f" --set {name}={value}" for name, value in settings.items())
-    out = f"{published.folder}/{entry.recipe}-seed{entry.seed}"
-    backend = " --backend jax" if any("jax" in one["versions"] for one in published.environments) else ""
-    return f"ferlab train {entry.recipe} --data fer2013.zip \\\n    --seed {entry.seed} --out {out}{backend}{changes}"
+    changes = "".join(f" --set {field}={value}" for field, value in settings.items())
+    backend = " --backend jax" if published.backends.get(name) == "jax" else ""
+    return (
+        f"ferlab train {entry.recipe} --data fer2013.zip \\\n"
+        f"    --seed {entry.seed} --out {published.folder}/{name}{backend}{changes}"
+    )
 
 
 def notebooks() -> str:

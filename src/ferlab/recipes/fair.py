@@ -62,7 +62,8 @@ def fair_vgg16() -> Recipe:
 
 def fair_fernet() -> Recipe:
     """FerNet s from scratch, as it is in the package, but without its own recipe."""
-    return _fair("fernet", 3e-3, "FerNet s from scratch, under the conditions of the others", size="s", mirrored=True)
+    recipe = _fair("fernet", 1e-2, "FerNet s from scratch", size="s", mirrored=True)
+    return replace(recipe, expected_accuracy=0.6651, expected_source="PublicTest, one seed: docs/log.md")
 
 
 def fair_mobilenetv2_imagenet() -> Recipe:
