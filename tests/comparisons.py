@@ -78,8 +78,9 @@ def comparison(*entries: Entry, ranked_on: SplitName = "validation") -> Comparis
     correct: dict[str, list[np.ndarray]] = {}
     for row in ranking:
         for item in entries:
-            if item.recipe == row.recipe and item.run:
-                accuracy = item.metrics(ranked_on).accuracy
+            metrics = item.metrics(ranked_on)
+            if item.recipe == row.recipe and item.run and metrics:
+                accuracy = metrics.accuracy
                 correct.setdefault(item.recipe, []).append(correct_predictions(accuracy, seed=len(correct)))
     pairs = differences(correct, np.arange(NUM_IMAGES))
     return Comparison(

@@ -119,7 +119,8 @@ def reproduction() -> str:
         commands = "".join(
             f"{_train_command(entry, published)}\n" for entry in published.comparison.entries if entry.run
         )
-        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items()]
+        recipes = {entry.recipe for entry in published.comparison.entries}
+        notes = [f"- `{recipe}`: {note}.\n" for recipe, note in published.notes.items() if recipe in recipes]
         parts += [
             f"```bash\n{commands}```\n",
             *(["The runs were made on several machines.\n"] if len(published.environments) > 1 else []),

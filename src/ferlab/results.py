@@ -293,8 +293,9 @@ class Evaluation(SplitMetrics):
         split: the split that was scored.
         learned: target that the model learned; null if unknown, or if it learned from other images.
         selected_on: splits that the model was selected on; null if unknown.
-        selected_here: whether one of those is the split that was scored, so that the scores are slightly too high.
-        recorded: whether the metrics were written into the run folder.
+        selected_here: whether one of those is the split that was scored, so that the scores are slightly too high;
+            null if they only have the same name.
+        recorded: whether the metrics, or the predictions on training images, were written into the run folder.
         tta: metrics with test-time augmentation, if requested.
         abstained: accuracy above a confidence threshold, if requested.
         by_group: accuracy by group, if requested.
@@ -306,7 +307,7 @@ class Evaluation(SplitMetrics):
     split: str
     learned: Target | None = None
     selected_on: tuple[str, ...] | None
-    selected_here: bool = False
+    selected_here: bool | None = False
     recorded: bool
     tta: AugmentedMetrics | None = None
     abstained: SelectivePrediction | None = None

@@ -187,6 +187,8 @@ def test_cost_of_a_point_of_accuracy() -> None:
     (text,) = about(found(MAJORITY, small, large), "each point costs")
     assert "large is 10.0 points more accurate than small" in text
     assert "1 M more parameters, 1 M fewer multiply-adds per image and 60 s more training" in text
+    interrupted = replace(large, seed=1, status="interrupted", validation=None, seconds=10.0)
+    assert about(found(MAJORITY, small, large, interrupted), "each point costs") == [text]
 
 
 def test_models_that_cost_more_without_being_more_accurate_are_reported() -> None:

@@ -29,6 +29,8 @@ def test_rank_keeps_group_and_selection_splits() -> None:
         ("study", False, ("validation", "test")),
         ("baseline", True, ()),
     ]
+    seeds = [entry("study_a", 0.7), entry("study_a", 0.7, 1, selected_on=("validation", "test"))]
+    assert rank(seeds, "validation")[0].selected_on == ("validation", "test"), "of all seeds"
 
 
 def test_seed_interval_matches_student_t_and_stays_within_0_and_1() -> None:

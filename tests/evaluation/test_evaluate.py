@@ -112,7 +112,7 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     before = RunFolder(path).result(), stored_predictions(path)
     fewer = small.where(np.arange(len(small)) % 2 == 0)
     for other in (fewer, replace(small, images=255 - small.images)):
-        assert evaluate(path, other).selected_here is False, "its validation images were different ones"
+        assert evaluate(path, other).selected_here is None, "its validation images may be among these"
         result = evaluate(path, other, "test")
         assert (result.selected_here, result.recorded) == (False, False)
         assert "trained on different images, whose copies are unknown" in str(result.leak_free_reason)
@@ -122,6 +122,15 @@ def test_metrics_on_other_data_are_not_recorded(small: Dataset, tmp_path: Path) 
     assert evaluate(path, small).selected_here is True
     assert evaluate(path, small.take(Split.TEST), "test").recorded is True
     assert RunFolder(path).result() != before[0]
+
+
+def test_an_evaluation_with_less_data_loses_no_recorded_metrics(small: Dataset, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", small, "fernet_s", 0, 0.5)
+    build_model("newmodel").save(RunFolder(path).model_file)
+    evaluate(path, small)
+    whole = RunFolder(path).trained_result().validation
+    assert evaluate(path, small.take(Split.VALIDATION)).recorded is True
+    assert RunFolder(path).trained_result().validation == whole
 
 
 def test_metrics_on_training_images_are_not_part_of_the_result(small: Dataset, tmp_path: Path) -> None:
@@ -190,6 +199,17 @@ def test_groups_are_read_from_a_table(small: Dataset, linear: Path, tmp_path: Pa
     assert result.largest_gap.difference >= 0
 
 
+def test_groups_of_all_images_are_used_for_one_split(small: Dataset, linear: Path) -> None:
+    groups = {name: str(number % 2) for number, name in enumerate(small.names.tolist())}
+    fewer = small.omit(small.names == small.take(Split.VALIDATION).names[0], "one image")
+    for data in (small, fewer):
+        result = evaluate(linear, data, groups=groups).by_group
+        assert result is not None
+        assert sum(row.images for row in result.groups.values()) == len(data.take(Split.VALIDATION))
+    with pytest.raises(DataError, match="names no image of this split"):
+        evaluate(linear, small, groups=dict.fromkeys(small.take(Split.TRAIN).names.tolist(), "all"))
+
+
 def test_groups_take_the_names_of_the_audit_table(tmp_path: Path) -> None:
     (tmp_path / "groups.csv").write_text("name,group\n./-1/d.png,old\n./1/d.png,young\n")
     assert read_groups(tmp_path / "groups.csv") == {"-1/d.png": "old", "./1/d.png": "young"}
@@ -205,7 +225,7 @@ def test_malformed_groups_raise(small: Dataset, linear: Path, tmp_path: Path) ->
             read_groups(tmp_path / "bad.csv")
     with pytest.raises(DataError, match="cannot be read as a table of groups"):
         read_groups(tmp_path / "missing.csv")
-    with pytest.raises(DataError, match="has no image 'nobody' in this split"):
+    with pytest.raises(DataError, match="has no image 'nobody'"):
         evaluate(linear, small, groups={"nobody": "old"})
 
 

@@ -94,6 +94,12 @@ def test_the_risk_coverage_curve_is_as_computed_by_hand() -> None:
     assert [point.threshold for point in curve] == [0.8, 0.8, 0.7, 0.6, 0.5]
 
 
+def test_the_order_of_equally_confident_predictions_does_not_matter() -> None:
+    frequencies = np.tile([0.4, 0.6], (10, 1))
+    curve = risk_coverage(np.repeat([0, 1], [4, 6]), frequencies, steps=5)
+    assert [point.accuracy for point in curve] == pytest.approx([0.6] * 5)
+
+
 def test_selective_prediction_is_as_computed_by_hand() -> None:
     kept = selective_prediction(LABELS, PROBABILITIES, np.arange(5), 0.65)
     assert (kept.threshold, kept.coverage, kept.images) == (0.65, 0.6, 3)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ferlab import Dataset, Split, evaluate
 from ferlab.cli import app, main
+from ferlab.cli.output import print_robustness
 from ferlab.errors import DataError, FerlabError, MissingExtraError
 from ferlab.evaluation import trained_model
 from ferlab.evaluation.robustness import CORRUPTIONS, Robustness, darkness, occlusion, robustness, write_sheet
@@ -153,6 +154,18 @@ def test_the_sheet_shows_a_synthetic_face_at_every_strength(tmp_path: Path) -> N
     height, width = cv2.imread(str(tmp_path / "one.png"), cv2.IMREAD_GRAYSCALE).shape
     assert height > 96 * len(CORRUPTIONS)
     assert width > 96 * 6
+
+
+def test_a_score_on_images_that_selected_the_model_says_so(
+    linear: str, small: Dataset, capsys: pytest.CaptureFixture
+) -> None:
+    result = robustness(linear, small, "test", quiet=True)
+    assert result.selected_here is False
+    for here, line in ((True, "\nslightly too high: the model"), (None, "\nperhaps slightly too high: the model")):
+        print_robustness(replace(result, selected_on=("validation",), selected_here=here))
+        assert f"{line} was selected on validation" in capsys.readouterr().out
+    print_robustness(result)
+    assert "too high" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("small_demo")

@@ -79,6 +79,17 @@ def test_the_artifact_predicts_like_the_weighted_mean(runs: list[Path], demo: Da
     assert artifact.metadata["fingerprints"] == {name: demo.fingerprints[name] for name in ("train", "validation")}
 
 
+def test_class_shares_are_the_weighted_mean_of_the_members(made: Made, demo: Dataset, tmp_path: Path) -> None:
+    """One of the members was trained with balanced class weights."""
+    runs = [made("one", 0, 2), made("other", 1, 2)]
+    RunFolder(runs[1]).write_config(RunFolder(runs[1]).recipe().changed({"class_weights": "balanced"}), 1)
+    weights = [member.weight for member in ensemble(runs, demo, tmp_path / "model.onnx").members]
+    shares = [RunFolder(run).class_shares() for run in runs]
+    assert shares[0] != shares[1]
+    expected = np.average(shares, axis=0, weights=weights)
+    assert Artifact(tmp_path / "model.onnx").metadata["class_shares"] == pytest.approx(expected.tolist())
+
+
 def test_untrained_members_get_little_weight_and_cross_validation_is_less_optimistic(
     runs: list[Path], demo: Dataset, tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ CASES = [
     case("Links to folders", "Followed.", check_links),
     case("Link to a folder that contains it", "Not followed.", check_loop),
     case("Link without a target", "An error that names it.", partial(check_error, with_broken_link, "eel", kept=8)),
-    case("Hidden files and folders, files that are no images", "Left out.", check_hidden),
+    case("Hidden files and folders, files that are not images", "Left out.", check_hidden),
     case(
         "Class names that differ in case or Unicode form between splits",
         "One class; a note names the other spelling.",

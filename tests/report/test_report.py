@@ -119,7 +119,7 @@ def test_a_report_names_the_target(small: Dataset, tmp_path: Path) -> None:
     text = (tmp_path / "out" / "report.md").read_text()
     assert "# Comparison on demo, target ferplus" in text
     assert "of demo with the target ferplus and ranked" in comparison.summary[0]
-    assert "--ferplus fer2013new.csv --target ferplus --set epochs=4" in text
+    assert "--data demo --ferplus fer2013new.csv --target ferplus --out" in text
 
 
 def test_commands_read_the_data_in_the_same_way(small: Dataset, tmp_path: Path) -> None:
@@ -130,12 +130,14 @@ def test_commands_read_the_data_in_the_same_way(small: Dataset, tmp_path: Path) 
     run = write_run(tmp_path / "run", replace(small, notes=notes), "fernet_s", 0, 0.6)
     compare_runs([run], tmp_path / "out")
     write_report(tmp_path / "out")
-    assert "--seed 0 --faces --exclude 'my list.txt' --set" in (tmp_path / "out" / "report.md").read_text()
+    assert "--data demo --faces --exclude 'my list.txt' --out" in (tmp_path / "out" / "report.md").read_text()
     environment = json.loads((run / "environment.json").read_text())
     environment |= {"device": "2 x NVIDIA H100", "skipped": [{"name": "a.jpg", "reason": "it is empty"}]}
     (run / "environment.json").write_text(json.dumps(environment))
     write_report(tmp_path / "out")
-    assert "--seed 0 --devices all --skip-bad --faces" in (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "--data demo --skip-bad --faces" in text
+    assert "--seed 0 --devices all --set" in text
 
 
 def test_html_and_markdown_have_the_same_content(folder: Path) -> None:

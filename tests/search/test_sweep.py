@@ -91,7 +91,7 @@ def test_a_sweep_finds_a_recipe_and_never_reads_test_images(space: Path, small: 
 
     page = write_sweep(found, out).read_text()
     assert page.count("<svg") == 3 + bool(found.importances)
-    assert "best_tiny_quick" in page
+    assert f"ferlab train best_tiny_quick --plugin {out / 'best_recipe.py'} --data demo --out runs/best" in page
     load_plugin(out / "best_recipe.py")
     try:
         best = get_recipe("best_tiny_quick")

@@ -140,5 +140,5 @@ def test_a_damaged_checkpoint_raises(changes: dict[str, np.ndarray | None], reas
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_raises(loss: float) -> None:
     stop_if_diverged("loss", 1e30, 0)
-    with pytest.raises(TrainingError, match=rf"The loss is {loss} in epoch 3: .*The checkpoint of epoch 2 is kept"):
+    with pytest.raises(TrainingError, match=rf"The loss is {loss} in epoch 3: .*Try a lower"):
         stop_if_diverged("loss", loss, 2)

@@ -24,7 +24,7 @@ class VoteComparison:
         top: number of labels that were compared.
         label_outvoted: number of these labels for which another class has more votes.
         model_confirmed: number of these labels for which the predicted class has the most votes.
-        label_outvoted_share_of_all: share of all labels that are outvoted, 0..1, as the base rate.
+        label_outvoted_share_of_all: share of all checked labels that are outvoted, 0..1, as the base rate.
     """
 
     top: int

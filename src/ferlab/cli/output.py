@@ -92,11 +92,19 @@ def print_metrics(evaluation: Evaluation) -> None:
     _print(table)
 
 
+def _selection_lines(result: Evaluation | Robustness) -> Iterator[str]:
+    """Say whether the scores are on images that the model was selected on."""
+    splits = " and ".join(result.selected_on or ())
+    if result.selected_here:
+        yield f"slightly too high: the model was selected on {splits}"
+    elif result.selected_here is None and result.selected_on:
+        yield f"perhaps slightly too high: the model was selected on {splits} images, and these may be among them"
+
+
 def _metrics_lines(evaluation: Evaluation) -> Iterator[str]:
     yield from _target_lines(evaluation)
     yield _accuracy_line("accuracy", evaluation)
-    if evaluation.selected_here:
-        yield f"slightly too high: the model was selected on {' and '.join(evaluation.selected_on or ())}"
+    yield from _selection_lines(evaluation)
     if evaluation.leak_free:
         yield _accuracy_line("without images that have a copy in the training split", evaluation.leak_free)
     if evaluation.leak_free_reason:
@@ -192,7 +200,7 @@ def print_robustness(result: Robustness) -> None:
     _print(table)
     print("\n".join(["", *_target_lines(result)]))
     clean, score = percent(result.clean_accuracy), "–" if result.score is None else f"{result.score:.3f}"
-    print(f"clean accuracy {clean} % on {result.images:,} images")
+    print("\n".join([f"clean accuracy {clean} % on {result.images:,} images", *_selection_lines(result)]))
     print(f"score {score}: the mean accuracy over all corruptions and strengths, divided by the clean accuracy")
 
 
@@ -287,7 +295,7 @@ def print_audit(summary: AuditSummary) -> None:
     if summary.label_errors and (voters := summary.label_errors.voters):
         print(
             f"Of the {voters.top} labels that the model disputes most, FER+ annotators prefer another label for "
-            f"{voters.label_outvoted} ({100 * voters.label_outvoted_share_of_all:.0f} % of all labels)."
+            f"{voters.label_outvoted} ({100 * voters.label_outvoted_share_of_all:.0f} % of all checked labels)."
         )
 
 

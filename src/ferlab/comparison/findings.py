@@ -260,7 +260,7 @@ def _never_cheaper(comparison: Comparison, row: RankedRecipe, base: RankedRecipe
 
 def _costs(comparison: Comparison, row: RankedRecipe) -> dict[str, float]:
     """Return the parameters, multiply-adds per image, and mean seconds of training over seeds."""
-    entries = [entry for entry in comparison.entries if entry.recipe == row.recipe and entry.parameters]
+    entries = comparison.scored(row.recipe)
     return {
         "parameters": entries[0].parameters or 0,
         "multiply_adds": entries[0].multiply_adds or 0,

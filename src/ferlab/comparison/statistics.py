@@ -44,7 +44,7 @@ def _row(runs: list[Entry], split: str) -> RankedRecipe:
         spread=float(np.std(accuracies, ddof=1)) if several else None,
         interval=(float(low), float(high)),
         seed_interval=_seed_interval(accuracies) if several else None,
-        selected_on=runs[0].selected_on,
+        selected_on=tuple(dict.fromkeys(split for entry in runs for split in entry.selected_on)),
     )
 
 

@@ -91,7 +91,7 @@ def evaluate(
         require_prediction_file(write)
     split = Split.from_label(split) if isinstance(split, str) else split
     part = dataset.require(split)
-    group_names = None if groups is None else _group_names(part, groups)
+    group_names = None if groups is None else _group_names(dataset, part, groups)
     other = None if against is None else predict_split(against, dataset, part, split)
     predicted = predict_split(model, dataset, part, split)
     if class_prior is not None:
@@ -112,7 +112,7 @@ def evaluate(
         split=split.label,
         learned=provenance.target,
         selected_on=provenance.selected_on,
-        selected_here=provenance.was_selected_on(part.fingerprints[split.label]),
+        selected_here=provenance.was_selected_on(split.label, part.fingerprints[split.label]),
         recorded=recorded,
         tta=_score_views(predicted, part, copies) if tta else None,
         abstained=None if abstain is None else selective_prediction(part.labels, probabilities, copies, abstain),
@@ -191,6 +191,7 @@ def predict_split(model: str | Path, dataset: Dataset, part: Dataset, split: Spl
     opened.require_classes(part.class_names, part.source)
     if opened.run:
         check_same_split(opened.run.path, opened.run.dataset(), dataset, split)
+    opened(part.images[:1])  # loads the model, which must not count as time of the predictions
     started = time.perf_counter()
     probabilities = opened(part.images)
     return PredictedSplit(
@@ -246,8 +247,19 @@ def _record(
         current = RunFolder(run.path)  # another evaluation may have ended meanwhile
         current.write_predictions(split.label, Predictions.on(part, probabilities))
         if split != Split.TRAIN:
-            current.write_result(current.trained_result().with_metrics(split.label, metrics))
+            result = current.trained_result()
+            result = result.with_metrics(split.label, _completed(metrics, result.metrics(split.label)))
+            current.write_result(result)
     return True
+
+
+def _completed(metrics: SplitMetrics, earlier: SplitMetrics | None) -> SplitMetrics:
+    """Add what earlier metrics on the same images had, and these lack: training images or votes were not given."""
+    if earlier is None or earlier.fingerprint != metrics.fingerprint:
+        return metrics
+    if metrics.leak_free is None and earlier.leak_free:
+        metrics = dataclasses.replace(metrics, leak_free=earlier.leak_free, leak_free_reason=earlier.leak_free_reason)
+    return metrics if metrics.agreement else dataclasses.replace(metrics, agreement=earlier.agreement)
 
 
 def _same_data(provenance: Provenance, dataset: Dataset) -> bool:
@@ -322,12 +334,15 @@ def read_groups(path: str | Path) -> dict[str, str]:
     return groups
 
 
-def _group_names(part: Dataset, groups: Mapping[str, str]) -> np.ndarray:
-    """Return the group of each image, `(N,)` str; empty for images without one."""
+def _group_names(dataset: Dataset, part: Dataset, groups: Mapping[str, str]) -> np.ndarray:
+    """Return the group of each image of a split, `(N,)` str; empty for images without one."""
     names = part.names.astype(str).tolist()
-    if unknown := sorted(set(groups) - set(names)):
+    known = dataset.omitted.union(dataset.names.tolist(), (item.name for item in dataset.skipped))
+    if unknown := sorted(set(groups) - known):
         raise DataError(
-            f"{part.source} has no image '{unknown[0]}' in this split ({len(unknown):,} names are unknown). Its names "
-            f"look like '{names[0]}'."
+            f"{part.source} has no image '{unknown[0]}' ({len(unknown):,} names are unknown). Its names look like "
+            f"'{names[0]}'."
         )
+    if not set(groups) & set(names):
+        raise DataError("The table of groups names no image of this split. Choose another --split.")
     return np.array([groups.get(name, "") for name in names])

@@ -147,6 +147,8 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
 def risk_coverage(labels: np.ndarray, probabilities: np.ndarray, steps: int = 20) -> tuple[CoveragePoint, ...]:
     """Compute the risk-coverage curve: accuracy of the most confident predictions (https://arxiv.org/abs/1705.08500).
 
+    Of predictions with equal confidence, as many as needed are chosen, and have their mean accuracy.
+
     Args:
         labels: `(N,)`.
         probabilities: `(N, K)`.
@@ -156,13 +158,16 @@ def risk_coverage(labels: np.ndarray, probabilities: np.ndarray, steps: int = 20
         The points, from the most confident predictions alone to all of them.
     """
     confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    order = np.argsort(-confidences, kind="stable")
+    values, positions = np.unique(-confidences, return_inverse=True)
+    means = np.bincount(positions, weights=correct) / np.bincount(positions)
+    order = np.argsort(positions, kind="stable")
+    ranked, thresholds = means[positions[order]], -values[positions[order]]
     sizes = [max(1, round(len(labels) * step / steps)) for step in range(1, steps + 1)]
     return tuple(
         CoveragePoint(
             coverage=size / len(labels),
-            accuracy=float(correct[order[:size]].mean()),
-            threshold=float(confidences[order[size - 1]]),
+            accuracy=float(ranked[:size].mean()),
+            threshold=float(thresholds[size - 1]),
         )
         for size in sizes
     )

@@ -151,6 +151,7 @@ class Robustness:
         target: what the labels are, for images of FER2013; null for other images.
         learned: target that the model learned; null if unknown, or if it learned from other images.
         selected_on: splits that the model was selected on; null if unknown.
+        selected_here: whether one of those is the split that was scored; null if unknown.
         images: number of images.
         fingerprint: fingerprint of the split.
         seed: seed of the random corruptions.
@@ -164,6 +165,7 @@ class Robustness:
     target: Target | None = None
     learned: Target | None = None
     selected_on: tuple[str, ...] | None
+    selected_here: bool | None = None
     images: int
     fingerprint: str
     seed: int
@@ -214,6 +216,7 @@ def robustness(
         target=part.target,
         learned=opened.provenance.target,
         selected_on=opened.provenance.selected_on,
+        selected_here=opened.provenance.was_selected_on(split.label, part.fingerprints[split.label]),
         images=len(part),
         fingerprint=part.fingerprints[split.label],
         seed=seed,

@@ -43,9 +43,21 @@ class Provenance:
     selected_on: tuple[str, ...] | None = None
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
 
-    def was_selected_on(self, fingerprint: str) -> bool:
-        """Return whether the model was selected on the split with this fingerprint, whatever its name."""
-        return fingerprint in [self.fingerprints.get(split) for split in self.selected_on or ()]
+    def was_selected_on(self, split: str, fingerprint: str) -> bool | None:
+        """Return whether the model was selected on a split.
+
+        Args:
+            split: name of the split.
+            fingerprint: fingerprint of the split.
+
+        Returns:
+            True if it has the fingerprint of one that the model was selected on, whatever its name. None if it only has
+            the name of one: it may be a part of that split, or have the labels of another target.
+        """
+        selected_on = self.selected_on or ()
+        if fingerprint in [self.fingerprints.get(name) for name in selected_on]:
+            return True
+        return None if split in selected_on else False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

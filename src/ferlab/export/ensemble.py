@@ -15,7 +15,7 @@ from ferlab.data import Dataset
 from ferlab.data.copies import group_copies
 from ferlab.errors import ProtocolError, RunError
 from ferlab.evaluation.metrics import accuracy, fit_temperature, log_loss, log_softmax, safe_log, softmax
-from ferlab.evaluation.trained_model import open_model
+from ferlab.evaluation.trained_model import Provenance, open_model
 from ferlab.export.export import (
     CalibratedModel,
     Format,
@@ -128,7 +128,7 @@ def ensemble(
         logits=mixture.logits(logits),
         temperature=mixture.temperature,
         name="ensemble",
-        provenance=open_model(folders[0].path).provenance,
+        provenance=_provenance(folders, mixture),
         training={"members": _members_metadata(folders, mixture)},
     )
     return Ensemble(
@@ -138,6 +138,12 @@ def ensemble(
         cross_validated=_scores(labels, cross_validated(logits, labels, group_copies(validation.images))),
         equal_weights=_scores(labels, Mixture.fit(logits, labels, equal_weights=True).calibrated_logits(logits)),
     )
+
+
+def _provenance(folders: Sequence[RunFolder], mixture: "Mixture") -> Provenance:
+    """Return the provenance that all members share. Class shares differ if some were trained with class weights."""
+    shares = mixture.weights @ np.array([folder.class_shares() for folder in folders])
+    return replace(open_model(folders[0].path).provenance, class_shares=tuple(shares.tolist()))
 
 
 @dataclass(frozen=True, kw_only=True)

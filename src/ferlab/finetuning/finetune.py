@@ -171,10 +171,9 @@ def _check_start(start: "Start", dataset: Dataset) -> None:
 
 
 def _overlap_notes(start: "Start", dataset: Dataset) -> tuple[str, ...]:
-    """Say that a file which learned photos of its own may know some of these: it does not tell which ones."""
+    """Say that a network which learned photos of its own may know some of these: it does not tell which ones."""
     origin = start.model.provenance
-    own_photos = start.model.artifact is not None and origin.target is None
-    if not own_photos or origin.fingerprints.get("train") == dataset.fingerprints["train"]:
+    if origin.target is not None or origin.fingerprints.get("train") == dataset.fingerprints["train"]:
         return ()
     return (
         f"{start.model.name} has learned other photos. If some of these test photos are among them, both accuracies "

@@ -70,8 +70,9 @@ class Start:
             backbone.trainable = False
         images = keras.Input((48, 48, 1))
         features = layers.Identity(name="features")(backbone(images))
-        head = layers.Dense(len(class_names), kernel_initializer="zeros", dtype="float32", name="logits")
-        model = keras.Model(images, head(layers.Dropout(DROPOUT)(features)))
+        dropped = layers.Dropout(DROPOUT)(features)
+        head = layers.Dense(len(class_names), dtype="float32", name="logits")
+        model = keras.Model(images, head(dropped))
         head.set_weights(self._head(class_names))
         return model
 

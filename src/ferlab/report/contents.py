@@ -1,18 +1,13 @@
 """The contents of a report in any format, gathered from `comparison.json` and the run folders that it lists."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ferlab.comparison.results import Comparison, Entry, RankedRecipe, read_comparison
-from ferlab.data.exclude import EXCLUDED_NOTE, OLD_EXCLUDED_NOTE
-from ferlab.data.faces import FACES_NOTE
-from ferlab.emotions import CONTEMPT, Target
-from ferlab.errors import FerlabError
-from ferlab.recipes import get_recipe
 from ferlab.report import charts, figures
+from ferlab.report.commands import train_command
 from ferlab.report.examples import Example, confident_mistake_examples, random_image_examples
 from ferlab.report.figures import Figure
 from ferlab.results import Environment, Epoch
@@ -142,41 +137,5 @@ def _run(entry: Entry, folder: Path) -> Run:
         entry=entry,
         history=run.history(),
         environment=run.environment() if known else None,
-        command=_command(run) if known else None,
+        command=train_command(run) if known else None,
     )
-
-
-def _command(run: RunFolder) -> str:
-    """Build the command that reproduces a run."""
-    recipe, name = run.recipe(), f"{run.recipe().name}-seed{run.seed()}"
-    words = ["ferlab", "train", recipe.name, "--data", run.dataset().source]
-    words += ["--out", f"runs/{name}", "--seed", str(run.seed())]
-    if run.environment().backend == "jax":
-        words += ["--backend", "jax"]
-    if run.environment().on_all_devices:
-        words += ["--devices", "all"]
-    words += ["--skip-bad"] if run.environment().skipped else []
-    if run.dataset().target == Target.FERPLUS:
-        words += ["--ferplus", "fer2013new.csv", "--target", Target.FERPLUS]
-        words += ["--contempt"] if CONTEMPT in run.dataset().class_names else []
-    words += _reading_options(run.dataset().notes)
-    try:
-        original = get_recipe(recipe.name)
-    except FerlabError:
-        return f"{shlex.join(words)} --plugin FILE.py"
-    usual = original.flat_fields()
-    for key, value in recipe.flat_fields().items():
-        text = ",".join(value) if isinstance(value, tuple) else value
-        words += ["--set", f"{key}={text}"] if usual.get(key) != value else []
-    return shlex.join(words)
-
-
-def _reading_options(notes: tuple[str, ...]) -> list[str]:
-    """Return the options that read the data as the notes about it say."""
-    words = []
-    for note in notes:
-        if note.startswith(FACES_NOTE):
-            words += ["--faces"]
-        elif note.startswith((EXCLUDED_NOTE, OLD_EXCLUDED_NOTE)):
-            words += ["--exclude", note.rpartition(" listed in ")[2]]
-    return words

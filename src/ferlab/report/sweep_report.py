@@ -6,9 +6,11 @@ from typing import Any
 
 from ferlab.files import write_text
 from ferlab.report import html
+from ferlab.report.commands import plugin_command
 from ferlab.report.report import TEMPLATES
 from ferlab.report.svg import render_chart
-from ferlab.search.results import Sweep
+from ferlab.runs import RunFolder
+from ferlab.search.results import BEST_RECIPE, Sweep
 
 ACCURACY = "accuracy, %"  # the last axis of the parallel coordinates
 BEST_CURVES = 5  # learning curves of so many trials are shown
@@ -30,8 +32,10 @@ def write_sweep(sweep: Sweep, folder: str | Path) -> Path:
         MissingExtraError: if the libraries of the extra `evaluate` are not installed.
     """
     template = html.environment(TEMPLATES).get_template("sweep.html.jinja")
-    path = Path(folder) / "sweep.html"
-    write_text(path, template.render(sweep=sweep, ranked=sweep.ranked(), charts=dict(_charts(sweep))))
+    path, ranked = Path(folder) / "sweep.html", sweep.ranked()
+    run = RunFolder(Path(folder) / ranked[0].run) if ranked else None
+    command = plugin_command(run, sweep.best_recipe, Path(folder) / BEST_RECIPE) if run and run.exists() else None
+    write_text(path, template.render(sweep=sweep, ranked=ranked, command=command, charts=dict(_charts(sweep))))
     return path
 
 

@@ -1,11 +1,14 @@
 """Typed results of a sweep, as `sweep.json` holds them."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ferlab.formatting import counted
 from ferlab.results import DatasetSummary
 from ferlab.search.space import Choice, Range
+
+BEST_RECIPE = "best_recipe.py"  # a plugin with the best recipe
 
 TrialStatus = Literal["completed", "pruned", "failed", "unfinished"]
 
@@ -56,6 +59,11 @@ class Sweep:
     seed: int
     trials: tuple[SweepTrial, ...]
     importances: dict[str, float]
+
+    @property
+    def best_recipe(self) -> str:
+        """Name of the recipe in `best_recipe.py`."""
+        return re.sub(r"\W", "_", f"best_{self.recipe}")
 
     def ranked(self) -> list[SweepTrial]:
         """Return the completed trials, best first."""

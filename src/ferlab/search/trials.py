@@ -6,7 +6,6 @@ way, so that another process resumes the trial from its checkpoint.
 
 import json
 import pprint
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -27,7 +26,7 @@ from ferlab.progress import ComparisonProgress, TrainingProgress
 from ferlab.recipes import Recipe
 from ferlab.results import Epoch
 from ferlab.runs import RunFolder
-from ferlab.search.results import Sweep, SweepTrial, TrialStatus
+from ferlab.search.results import BEST_RECIPE, Sweep, SweepTrial, TrialStatus
 from ferlab.search.space import Choice, Range
 from ferlab.training.train import train_recipe
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     import optuna
 
 SETTINGS = "ferlab"  # attribute of the study that holds what all its trials share
-BEST_RECIPE = "best_recipe.py"
 MIN_IMPORTANCE_TRIALS = 4
 
 
@@ -198,7 +196,7 @@ class Search:
         """Collect the trials, and write `sweep.json` and the best recipe."""
         trials = tuple(_trial(frozen, self.out) for frozen in self.study.get_trials(deepcopy=False))
         result = Sweep(
-            recipe=self.recipe.name,
+            recipe=self.recipe.name or self.recipe.architecture,
             dataset=self.dataset.summary(),
             space=self.space,
             seed=self.seed,
@@ -281,7 +279,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial", out: Path) -> SweepTrial:
 
 def _plugin(recipe: Recipe, result: Sweep, best: SweepTrial) -> str:
     """Write the best recipe as Python code that `--plugin` loads. It holds all fields, so that it never changes."""
-    name = re.sub(r"\W", "_", f"best_{recipe.name or recipe.architecture}")
+    name = result.best_recipe
     chosen = replace(
         recipe.changed(best.changes),
         name="",

@@ -14,7 +14,7 @@ INTENDED_USE = (
 )
 TARGET_LIMITS = {
     Target.FER2013: (
-        "Noisy labels: the majority of ten people agrees with the label of FER2013 on 62 % of its test images.",
+        "Noisy labels: the label of FER2013 has the most votes of ten people on 64 % of the PublicTest images.",
         "Ordinary faces: on faces from the press and from movies, models trained on the labels of FER2013 are weaker "
         "than on its own images, and predict many neutral faces as angry or sad.",
     ),

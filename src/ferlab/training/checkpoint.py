@@ -142,8 +142,7 @@ def stop_if_diverged(name: str, loss: float, epochs_done: int) -> None:
     """
     if not math.isfinite(loss):
         raise TrainingError(
-            f"The {name} is {loss} in epoch {epochs_done + 1}: the training diverged. The checkpoint of epoch "
-            f"{epochs_done} is kept. Try a lower --set learning_rate=."
+            f"The {name} is {loss} in epoch {epochs_done + 1}: the training diverged. Try a lower --set learning_rate=."
         )
 
 
