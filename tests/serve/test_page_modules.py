@@ -133,7 +133,8 @@ def moving_faces(frames: int) -> Iterator[list[Face]]:
 
 
 def face(box: Box, **changes: Any) -> Face:
-    probabilities = dict(zip(EMOTIONS, RANDOM.dirichlet(np.ones(7)).tolist(), strict=True))
+    # None is below 0.0001, which Python and JavaScript write differently.
+    probabilities = dict(zip(EMOTIONS, RANDOM.dirichlet(np.full(7, 20.0)).tolist(), strict=True))
     best = max(probabilities, key=lambda name: probabilities[name])
     fields = {"emotion": best, "confidence": probabilities[best], "detection_score": 0.9, "landmarks": None}
     return Face(box=box, probabilities=probabilities, **fields | changes)
