@@ -191,9 +191,12 @@ def describe_machine() -> Machine:
 
 def _commit() -> str | None:
     """Return the commit of the source checkout, or None if the package is installed in another way."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    git = ["git", "-C", str(Path(__file__).parent)]
+    commands = [[*git, "ls-files", "--error-unmatch", Path(__file__).name], [*git, "rev-parse", "HEAD"]]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        for command in commands:  # the first one fails if the repository around this file does not contain it
+            found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return found.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

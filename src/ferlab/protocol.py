@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ferlab.data import Dataset, Split
 from ferlab.data.exclude import notes_mention_exclusion
-from ferlab.data.splits import SPLIT_OFF_NOTE
+from ferlab.data.splits import SPLIT_OFF_NOTE, divided_fingerprint
 from ferlab.errors import DataError, ProtocolError
 from ferlab.recipes import Recipe
 from ferlab.results import DatasetSummary
@@ -107,17 +107,26 @@ def check_same_split(path: Path, trained_on: DatasetSummary, dataset: Dataset, *
     Raises:
         DataError: if both were split at random from the same source, and differ.
     """
-    notes = " ".join(dataset.notes), " ".join(trained_on.notes)
-    both_split = all(SPLIT_OFF_NOTE in text for text in notes) and not any(map(notes_mention_exclusion, notes))
     same_source = trained_on.source == Path(dataset.source).name
     for split in splits:
-        differ = trained_on.fingerprints.get(split.label) != dataset.fingerprints.get(split.label)
-        if both_split and same_source and differ:
+        if same_source and _is_divided_otherwise(trained_on, dataset, split):
             raise DataError(
                 f"{dataset.source} has changed, or is read with other options, since {path} was trained. Its random "
                 f"split differs, so {path} was trained on some of its {split.label} images. Restore the data, or put "
                 "the images into the folders train, val and test."
             )
+
+
+def _is_divided_otherwise(trained_on: DatasetSummary, dataset: Dataset, split: Split) -> bool:
+    """Return whether a split was chosen at random in both, from different images."""
+    random = [note for note in dataset.notes if SPLIT_OFF_NOTE in note and split.label in note.partition(":")[0]]
+    if not random or not any(SPLIT_OFF_NOTE in note for note in trained_on.notes):
+        return False
+    divided = divided_fingerprint(trained_on.notes), divided_fingerprint(dataset.notes)
+    if None not in divided:
+        return divided[0] != divided[1]
+    excluded = any(notes_mention_exclusion(" ".join(notes)) for notes in (trained_on.notes, dataset.notes))
+    return not excluded and trained_on.fingerprints.get(split.label) != dataset.fingerprints.get(split.label)
 
 
 def calibration_images(dataset: Dataset, trained_on: DatasetSummary | None) -> Dataset:

@@ -81,6 +81,7 @@ class Environment:
         dataset: training, validation and test images.
         skipped: images that were left out because they could not be read.
         plugin_sha256: SHA-256 of the plugin file that defines the architecture; null for one of the package.
+        teachers_sha256: SHA-256 of the model file of each teacher.
     """
 
     ferlab: str
@@ -95,11 +96,13 @@ class Environment:
     dataset: DatasetSummary
     skipped: tuple[Skipped, ...] = ()
     plugin_sha256: str | None = None
+    teachers_sha256: tuple[str, ...] = ()
 
     @property
-    def on_all_devices(self) -> bool:
-        """Whether each batch was divided among all GPUs: the device is then named `2 x NVIDIA H100`, for example."""
-        return re.match(r"\d+ x ", self.device) is not None
+    def num_devices(self) -> int:
+        """Among how many devices each batch was divided: two for `2 x NVIDIA H100`."""
+        found = re.match(r"(\d+) x ", self.device)
+        return int(found[1]) if found else 1
 
 
 @dataclass(frozen=True, kw_only=True)

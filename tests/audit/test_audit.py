@@ -51,6 +51,16 @@ def test_near_copies_are_found_with_their_similarity(found: Audit) -> None:
     assert 0.6 <= min(scores[124], scores[125]) <= max(scores[124], scores[125]) < 0.999
 
 
+def test_a_symmetric_pair_is_one_pair() -> None:
+    """It is found as it is, and mirrored."""
+    generator = np.random.default_rng(0)
+    half = textured(generator, 1)[0, :, :24]
+    face = np.concatenate([half, half[:, ::-1]], axis=1).astype(float)
+    copies = np.array([face, face + generator.normal(0, 2, face.shape)]).clip(0, 255).astype(np.uint8)
+    found = audit(dataset(copies, [0, 0], [0, 0]))
+    assert (found.summary.near_duplicates.pairs, len(positions(found, "near copy"))) == (1, 1)
+
+
 def test_images_that_all_look_alike_are_counted_once_and_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten frames of one scene are 45 pairs of near copies, but nine images with an earlier near copy."""
     generator = np.random.default_rng(0)

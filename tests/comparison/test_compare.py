@@ -91,6 +91,10 @@ def test_resuming_trains_no_finished_run_again(
     stamp = model.stat().st_mtime_ns
     compare(["study_newmodel"], small, out, resume=True, **TINY, **PLAIN)
     assert model.stat().st_mtime_ns == stamp
+    written = (out / "comparison.json").read_bytes()
+    with pytest.raises(RunError, match="contains a run of another recipe or seed"):
+        compare(["study_newmodel"], small, out, resume=True, **TINY | {"epochs": 2}, **PLAIN)
+    assert (out / "comparison.json").read_bytes() == written
 
 
 def test_model_without_a_feature_map_is_compared_without_explanations(small: Dataset, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Your own images: folder layouts, decoding, face crops, and missing splits."""
 
 import os
+import re
 import struct
 import sys
 import zipfile
@@ -37,6 +38,11 @@ LAYOUTS: dict[str, tuple[list[str], list[int], tuple[str, ...]]] = {
 }
 
 
+def general(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Remove the fingerprint of the images that were divided."""
+    return tuple(re.sub(r", fingerprint [0-9a-f]{12}$", "", note) for note in notes)
+
+
 def write(root: Path, files: dict[str, bytes], kind: str) -> Path:
     return write_folder(root / "images", files) if kind == "folder" else write_zip(root / "images.zip", files)
 
@@ -49,7 +55,7 @@ def test_folder_layouts(layout: str, kind: str, tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, files, kind))
     assert dataset.class_names == tuple(sorted({folder.split("/")[-1] for folder in folders}))
     assert [len(dataset.take(split)) for split in Split] == counts
-    assert dataset.notes == notes
+    assert general(dataset.notes) == notes
     assert sorted(dataset.names) == sorted(files)
     for name, label in zip(dataset.names, dataset.labels, strict=True):
         assert name.split("/")[-2] == dataset.class_names[label]
@@ -288,7 +294,8 @@ def test_skipping_all_images_is_an_error(tmp_path: Path) -> None:
 def test_notes_are_kept_in_parts_and_in_the_cache(tmp_path: Path) -> None:
     source = write(tmp_path, own_images("cat", "dog"), "folder")
     first, second = load_dataset(source), load_dataset(source)
-    assert second.notes == first.notes == second.take(Split.TEST).notes == (BOTH,)
+    assert second.notes == first.notes == second.take(Split.TEST).notes
+    assert general(second.notes) == (BOTH,)
     assert second.fingerprints == first.fingerprints
 
 
@@ -347,8 +354,9 @@ def test_the_crops_of_each_detector_are_cached_separately(
     source = write(tmp_path, photos(demo), "zip")
     plain, cut = load_dataset(source), load_dataset(source, faces=True)
     assert cut.fingerprints != plain.fingerprints, "the cache returned the wrong dataset"
-    assert cut.notes == ("faces: the largest face in each image was cropped, found with OpenCV's Haar cascade", BOTH)
-    assert plain.notes == (BOTH,)
+    found = "faces: the largest face in each image was cropped, found with OpenCV's Haar cascade"
+    assert general(cut.notes) == (found, BOTH)
+    assert general(plain.notes) == (BOTH,)
     (tmp_path / "cells.onnx").write_bytes(bright_cell_detector())
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "cells.onnx"))
     other = load_dataset(source, faces=True, skip_bad=True)  # this detector finds bright squares

@@ -155,9 +155,12 @@ def test_a_random_split_that_differs_from_that_of_the_run_raises(tmp_path: Path,
     with pytest.raises(DataError, match="was trained on some of its test images"):
         evaluate(run.path, later, "test")
     assert not evaluate(run.path, replace(later, source="holiday"), "test").recorded
+    (tmp_path / "later.txt").write_text(f"{later.take(Split.TRAIN).names[0]}\n")
     (tmp_path / "list.txt").write_text(f"{first.take(Split.TRAIN).names[0]}\n{first.take(Split.TEST).names[0]}\n")
     without = exclude_images(first, tmp_path / "list.txt")
     assert evaluate(run.path, without, "test").images == len(first.take(Split.TEST)) - 1
+    with pytest.raises(DataError, match="was trained on some of its test images"):
+        evaluate(run.path, exclude_images(later, tmp_path / "later.txt"), "test")
 
 
 def test_test_time_augmentation_averages_ten_views(small: Dataset, linear: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ferlab.errors import ImageError
-from ferlab.images.listing import image_suffixes, list_images, walk
+from ferlab.images.listing import _make_unique, image_suffixes, list_images, walk
 from tests.data.builders import write_folder
 
 
@@ -99,6 +99,12 @@ def test_what_cannot_be_listed_is_named(photos: Path, locked_folder: Callable[[P
     assert locked in list_images([photos], recursive=True)
     with pytest.raises(ImageError, match="locked: Permission denied"):
         list_images([locked])
+
+
+def test_many_equal_names_are_numbered_in_linear_time() -> None:
+    """With a search from 2 for each file, 20,000 names would take half an hour."""
+    targets = {Path(f"{number}/face.jpg"): Path("face.jpg") for number in range(20_000)}
+    assert list(_make_unique(targets).values())[-1] == Path("face-20000.jpg")
 
 
 def test_annotated_copies_get_names_that_differ_also_with_an_appended_suffix(tmp_path: Path) -> None:

@@ -162,10 +162,19 @@ def test_annotated_copies_replace_no_file_and_errors_count_after_a_resume(predic
     (annotated / "b.jpg").write_text("precious")
     refused = CliRunner().invoke(app, line)
     assert refused.exit_code == 1 and "b.jpg already exists" in str(refused.exception)
+    assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 1, "there is nothing to resume"
     assert (annotated / "b.jpg").read_text() == "precious" and not table.exists()
     (annotated / "b.jpg").unlink()
+    originals = CliRunner().invoke(app, [*line[:-1], str(photos)])
+    assert "contains the original images" in str(originals.exception)
     for options in ([], ["--resume"]):
         assert CliRunner().invoke(app, [*line, *options]).exit_code == 1, "d.jpg cannot be read"
+    (photos / "f.jpg").write_bytes((photos / "b.jpg").read_bytes())
+    (annotated / "f.jpg").write_text("precious")
+    os.utime(annotated / "f.jpg", (0, 0))
+    refused = CliRunner().invoke(app, [*line, "--resume"])
+    assert "f.jpg already exists" in str(refused.exception)
+    (annotated / "f.jpg").unlink()
     (photos / "d.jpg").unlink()
     assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 0
 

@@ -53,7 +53,8 @@ def test_commands_take_a_prior(model: Path, small: Dataset, tmp_path: Path) -> N
     result = CliRunner().invoke(app, [*command, "--class-prior", text])
     row = json.loads(result.stdout.splitlines()[0])
     np.testing.assert_allclose([row[name] for name in EMOTIONS], expected(model, image[None])[0], atol=1e-4)
-    assert CliRunner().invoke(app, [*command, "--class-prior", "happy"]).exit_code == 2
+    for wrong in ("happy", f"{text},happy=0.001"):
+        assert CliRunner().invoke(app, [*command, "--class-prior", wrong]).exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,23 @@ def test_ctrl_c_completes_all_files(haar_predictor: Predictor, video: Path, tmp_
         assert len(list(annotated.frames())) == 5
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (f"http://127.0.0.1/talk.ts?signature={'a' * 300}", "talk.ts.mp4"),
+        (f"{'ä' * 150}.mkv", f"{'ä' * 100}.mp4"),
+        (".", "photos.mp4"),
+    ],
+)
+def test_annotated_videos_are_named_after_their_sources(
+    source: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    [copy] = VideoOutputs([tmp_path / "annotated"], CLASSES).open_copies(source)
+    assert copy.path == tmp_path / "annotated" / name
+
+
 def test_an_unknown_output_format_is_reported_first(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"annotated\.avi: the suffix.*\.parquet, \.mp4, or the name of a folder"):
         VideoOutputs([tmp_path / "annotated.avi"], CLASSES)

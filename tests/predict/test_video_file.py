@@ -220,3 +220,21 @@ def test_a_frame_that_a_file_states_to_be_extremely_wide_is_refused(tmp_path: Pa
     ):
         for frame in video.frames():
             assert frame.pixels is None
+
+
+def test_a_matroska_file_whose_times_begin_late_is_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its duration ends at the absolute time of the last frame."""
+    import av
+
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        stream = add_stream(container, noise(1)[0])
+        for number, image in enumerate(noise(4)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = 50 + number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with VideoFile(path) as video:
+        assert len(list(video.frames())) == 4
+        assert video.duration == pytest.approx(0.4, abs=0.11)
+    assert "incomplete" not in caplog.text

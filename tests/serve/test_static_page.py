@@ -176,8 +176,12 @@ def test_another_download_is_refused(detector: Path, tmp_path: Path, monkeypatch
     with pytest.raises(OutputError, match="its SHA-512 is not the expected one"):
         write_static_page(tmp_path / "page", "default", detector)
     npm.write_text("#!/bin/sh\necho 'npm error network unreachable' >&2\nexit 1\n")
-    with pytest.raises(OutputError, match="npm could not download .*: npm error network unreachable"):
+    with pytest.raises(OutputError, match="npm could not download .*: network unreachable"):
         write_static_page(tmp_path / "page", "default", detector)
+    npm.write_text('#!/bin/sh\ntest -d "$4" || echo "$4 is no folder" >&2\nexit 1\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="it gave no reason"):
+        write_static_page(Path("page"), "default", detector)
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 

@@ -102,6 +102,16 @@ def test_other_origins_are_refused(detector: Path, service: str) -> None:
             assert next(answers(stream, photo()))["faces"] == []
 
 
+def test_a_refused_stream_gets_a_reason_and_leaves_no_error_in_the_log(
+    service: str, capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, message = refused_with(service, "?min_confidence=7")
+    assert status == 422
+    assert message.startswith("min_confidence: ")
+    assert refused_with(service, origin="https://evil.example")[0] == 403
+    assert "handshake" not in capfd.readouterr().err + caplog.text
+
+
 def test_tokens(detector: Path) -> None:
     def subprotocols(token: str) -> list[str]:
         return ["ferlab", "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")]

@@ -49,6 +49,11 @@ def test_a_student_learns_from_a_teacher_and_can_be_resumed_without_it(small: Da
     run = train("study_newmodel", small, tmp_path / "run", **taught)
     assert run.recipe().teachers == taught["teachers"]
     assert run.history()[0].loss != pytest.approx(plain.history()[0].loss, rel=1e-3)
+    (tmp_path / "run" / "result.json").rename(tmp_path / "result.json")
+    write_teacher(tmp_path / "teacher", small, 1)
+    with pytest.raises(RunError, match="was started with other teachers"):
+        train("study_newmodel", small, tmp_path / "run", resume=True, **taught)
+    (tmp_path / "result.json").rename(tmp_path / "run" / "result.json")
     (tmp_path / "teacher").rename(tmp_path / "gone")
     assert train("study_newmodel", small, tmp_path / "run", resume=True, **taught).result() == run.result()
 

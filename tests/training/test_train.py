@@ -16,7 +16,7 @@ import pytest
 
 from ferlab import Dataset, Split, evaluate, load_dataset, train
 from ferlab.comparison.baselines import baseline_entries
-from ferlab.errors import DataError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
+from ferlab.errors import DataError, FerlabError, OutputError, ProtocolError, RecipeError, RunError, TrainingError
 from ferlab.evaluation.metrics import log_loss, log_softmax
 from ferlab.models import count_parameters, predict_logits
 from ferlab.plugins import load_plugin, unload_plugin
@@ -172,6 +172,19 @@ def test_a_run_is_not_resumed_with_other_code(small: Dataset, tmp_path: Path, ch
     RunFolder(run.path).write_environment(dataclasses.replace(environment, backend="jax"))
     with pytest.raises(RunError, match="started with the backend jax, not tensorflow. Pass --backend jax"):
         train(Recipe(architecture="changing", **changes), small, tmp_path / "run", resume=True)
+    RunFolder(run.path).write_environment(dataclasses.replace(environment, device="2 x NVIDIA H100"))
+    with pytest.raises(RunError, match="was started on 2 devices, not 1"):
+        train(Recipe(architecture="changing", **changes), small, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("option", ["scaling", "interpolation"])
+def test_a_run_whose_model_cannot_be_built_leaves_nothing_to_resume(
+    option: str, small: Dataset, tmp_path: Path
+) -> None:
+    changes = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8}
+    with pytest.raises(FerlabError, match=f"Unknown {option} 'x'"):
+        train("fair_mobilenetv2", small, tmp_path / "run", **changes, **{f"model.{option}": "x"})
+    assert not RunFolder(tmp_path / "run").exists()
 
 
 @pytest.fixture

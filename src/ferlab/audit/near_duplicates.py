@@ -72,6 +72,8 @@ def near_copies(images: np.ndarray) -> Pairs:
     found = [_verified(images, distinct[first], distinct[second], flip) for first, second, flip in pairs]
     first, second, similarity, mirrored = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.argsort(-similarity, kind="stable")
+    _, firsts = np.unique(np.stack([first, second])[:, order], axis=1, return_index=True)
+    order = order[np.sort(firsts)]  # a symmetric face is also found mirrored
     return Pairs(first=first[order], second=second[order], similarity=similarity[order], mirrored=mirrored[order])
 
 

@@ -92,9 +92,9 @@ def _run() -> None:
     except FerlabError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES):
+        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES, errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
-        _fail(f"{shown(str(error.filename))}: {error.strerror}.")
+        _fail(f"{shown(str(error.filename)) if error.filename else 'standard output'}: {error.strerror}.")
 
 
 def _fail(message: str) -> NoReturn:

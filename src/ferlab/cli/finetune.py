@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import ferlab
-from ferlab.cli.options import JsonOption, QuietOption, ResumeOption, stop
+from ferlab.cli.options import MAX_SEED, JsonOption, QuietOption, ResumeOption, stop
 from ferlab.cli.output import print_finetuning
 from ferlab.evaluation.evaluate import read_groups
 from ferlab.json_files import to_json
@@ -38,7 +38,7 @@ def finetune(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip photos that cannot be read or have no face, and list them.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed of the order and the augmentation.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the order and the augmentation.", min=0, max=MAX_SEED)] = 0,
     resume: ResumeOption = False,
     json_: JsonOption = False,
     quiet: QuietOption = False,

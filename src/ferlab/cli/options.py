@@ -30,8 +30,10 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a recipe field, such as `epochs=5` or `augmentation.flip=off`."
     ),
 ]
+MAX_SEED = 2**32 - 1
 SeedOption = Annotated[
-    int, typer.Option(help="Random seed of the weights, the image order, augmentation and dropout.", min=0)
+    int,
+    typer.Option(help="Random seed of the weights, the image order, augmentation and dropout.", min=0, max=MAX_SEED),
 ]
 BackendOption = Annotated[str | None, typer.Option(help="Keras backend: `tensorflow` (default) or `jax`.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume an existing run or comparison.")]
@@ -279,16 +281,20 @@ def parse_prior(text: str | None) -> dict[str, float] | None:
     """Parse the value of `--class-prior`.
 
     Raises:
-        typer.BadParameter: if a part has no equals sign or no number.
+        typer.BadParameter: if a part has no equals sign or no number, or names a class again.
     """
     if text is None:
         return None
     try:
-        return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+        shares = [(name.strip(), float(share)) for name, share in (part.split("=") for part in text.split(","))]
     except ValueError:
         raise typer.BadParameter(
             f"expected CLASS=SHARE,CLASS=SHARE, got '{text}'.", param_hint="--class-prior"
         ) from None
+    prior = dict(shares)
+    if len(prior) < len(shares):
+        raise typer.BadParameter(f"names a class twice: '{text}'.", param_hint="--class-prior")
+    return prior
 
 
 def stop(message: str) -> None:

@@ -30,11 +30,11 @@ from ferlab.images.detection import SEARCH_SIZE
 from ferlab.images.listing import list_images
 from ferlab.images.sources import ImageSource, is_url
 from ferlab.limits import MAX_IMAGE_BYTES, MEBIBYTE
-from ferlab.predict.batch import check_no_copies, write_predictions
+from ferlab.predict.batch import write_predictions
 from ferlab.predict.job import Job, Setting
 from ferlab.predict.packaged import DEFAULT_MODEL
 from ferlab.predict.predictor import Predictor
-from ferlab.predict.table_files import open_writer
+from ferlab.predict.table_files import PART_SUFFIX, open_writer
 from ferlab.progress import bar, console
 
 STANDARD_INPUT = "-"
@@ -94,8 +94,6 @@ def predict(
     if ray.engine == "local":
         ray.reject()
         images = _images(paths, recursive, annotate)
-        if annotate and not resume:
-            check_no_copies(images, annotate)
     else:
         _check_ray(paths, out, file_format, annotate)
         images = {}  # listed as a stream
@@ -155,13 +153,19 @@ def _predict_here(
                     predictor, images, writer, min_confidence=min_confidence, annotate=annotate, advance=advance
                 )
     except KeyboardInterrupt:
-        hint = f" {out} contains the finished images. Run the same command with --resume to continue." if out else ""
-        stop(f"Interrupted.{hint}")
+        stop(f"Interrupted.{_resume_hint(out)}")
     finished = len(images) - remaining
     done = f"; {finished:,} already done{', not annotated again' if annotate else ''}" if finished else ""
     console().print(summary(remaining, counts, time.monotonic() - start) + done)
     counts["error"] += len(writer.failed)  # for --strict
     return counts
+
+
+def _resume_hint(out: Path | None) -> str:
+    """Say where the finished images are, if any are."""
+    tables = [out.with_name(f"{out.name}{PART_SUFFIX}"), out] if out else []
+    table = next((table for table in tables if table.exists()), None)
+    return f" {table} contains the finished images. Run the same command with --resume to continue." if table else ""
 
 
 def _check_ray(paths: Sequence[str], out: str | None, file_format: str | None, annotate: Path | None) -> None:

@@ -56,7 +56,7 @@ def video(
     ] = None,
     every: Annotated[int, typer.Option(metavar="N", help="Process every N-th frame.", min=1)] = 1,
     fps: Annotated[
-        float | None, typer.Option(help="Maximum number of frames to process per second of video.", min=0.001)
+        float | None, typer.Option(help="Maximum number of frames to process per second of video.", min=0.001, max=1e6)
     ] = None,
     smooth: Annotated[float, typer.Option(metavar="SECONDS", help="Smoothing window in seconds.", min=0)] = 0.0,
     plot: Annotated[

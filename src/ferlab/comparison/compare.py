@@ -26,6 +26,7 @@ from ferlab.recipes.model_stats import estimate_disk_bytes, image_passes, model_
 from ferlab.results import SplitName
 from ferlab.run_arrays import ClassMaps
 from ferlab.runs import RunFolder
+from ferlab.training.job import check_same_run
 from ferlab.training.train import train_recipe
 
 EXPLAINED_PER_CLASS = 20  # images per class whose mean Grad-CAM map the report shows
@@ -99,6 +100,7 @@ def compare(
     with exclusive(out, out / ".lock", RunError):
         remove_abandoned(out)
         trainings = Trainings(jobs, dataset, out)
+        trainings.check_resumable()
         _check_disk(trainings, quiet)
         return _train_and_rank(trainings, engine or LocalEngine(), quiet)
 
@@ -121,6 +123,17 @@ class Trainings:
         """Return the run folder of a training."""
         recipe, seed = self.jobs[number]
         return self.out / "runs" / f"{recipe.name}-seed{seed}"
+
+    def check_resumable(self) -> None:
+        """Check that the runs that exist are those of these recipes, seeds and data.
+
+        Raises:
+            RunError: if one is not.
+        """
+        for number, (recipe, seed) in enumerate(self.jobs):
+            run = RunFolder(self.path(number))
+            if run.exists():
+                check_same_run(run, recipe, self.dataset, seed, True)
 
     def planned(self) -> list[PlannedRun]:
         """Return the trainings, with their forward passes in multiply-adds as an estimate of their computation."""

@@ -1,5 +1,6 @@
 """The splits of your own images: their folders, and splits that are missing and taken from the training images."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ SHARE = 0.15  # of the distinct images of each class, for each new split
 MIN_DISTINCT = 3  # distinct images of a class; smaller classes stay in training entirely
 SEED = 0
 SPLIT_OFF_NOTE = "stratified by class"  # part of the note that records the new splits
+DIVIDED = re.compile(rf"{SPLIT_OFF_NOTE}, .*, fingerprint ([0-9a-f]{{12}})$")
 
 
 def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:
@@ -48,9 +50,18 @@ def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset
         return dataset
     note = (
         f"{' and '.join(created)}: {round(100 * SHARE)} %{' each' if len(created) > 1 else ''} of {origin}, "
-        f"{SPLIT_OFF_NOTE}, seed {SEED}, identical images kept together"
+        f"{SPLIT_OFF_NOTE}, seed {SEED}, identical images kept together, "
+        f"fingerprint {dataset.fingerprints[Split.TRAIN.label][:12]}"
     )
     return replace(dataset, splits=splits, notes=(*dataset.notes, note))
+
+
+def divided_fingerprint(notes: Sequence[str]) -> str | None:
+    """Return the fingerprint of the images that were divided, which later exclusions do not change.
+
+    It is None if no images were divided, or by an early version, which did not record it.
+    """
+    return next((found[1] for note in notes if (found := DIVIDED.search(note))), None)
 
 
 def _identical_by_class(dataset: Dataset) -> list[list[list[int]]]:

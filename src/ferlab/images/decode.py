@@ -144,8 +144,10 @@ def decode_file(
                 share = sufficient_side / max(width, height)
                 image.draft(None, (math.ceil(share * width), math.ceil(share * height)))
             reserve(width * height if progressive else image.width * image.height)  # its coefficients are all kept
-            size = (height, width) if _is_turned(image) else (width, height)
+            stored = image.size
             pixels = _to_rgb(image)
+            turned = pixels.shape[1::-1] != stored  # by its EXIF rotation, which Pillow applies to the size of a TIFF
+            size = (height, width) if turned else (width, height)
     except ImageError:
         raise
     except FileNotFoundError:
@@ -160,13 +162,6 @@ def _check_scans(file: Path | io.BytesIO) -> None:
     content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
     if (scans := content.count(START_OF_SCAN)) > MAX_SCANS:
         raise ImageError(f"a progressive JPEG with {scans:,} scans: more than the limit of {MAX_SCANS}")
-
-
-def _is_turned(image: "Image.Image") -> bool:
-    """Return whether its EXIF rotation swaps the width and height of an image. A PNG is decoded to find out."""
-    from PIL import ExifTags
-
-    return image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
 
 
 def _check_path(path: Path) -> None:

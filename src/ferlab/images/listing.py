@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -172,15 +173,15 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 def _make_unique(targets: Mapping[Path, Path]) -> dict[Path, Path]:
     """Number relative paths that occur more than once: `a.jpg`, `a-2.jpg`. An annotated copy may append a suffix."""
-    unique, taken = dict(targets), set[Path]()
+    unique, taken, numbers = dict(targets), set[Path](), Counter[Path]()
     for file, target in targets.items():
-        number = 2
-        while not taken.isdisjoint(names := _possible_names(unique[file])):
-            unique[file] = target.with_stem(f"{target.stem}-{number}")
-            number += 1
+        while not taken.isdisjoint(names := possible_copies(unique[file])):
+            numbers[target] += 1
+            unique[file] = target.with_stem(f"{target.stem}-{numbers[target] + 1}")
         taken |= names
     return unique
 
 
-def _possible_names(target: Path) -> set[Path]:
-    return {target, *(target.with_name(f"{target.name}{suffix}") for suffix in (".jpg", ".png"))}
+def possible_copies(target: Path) -> set[Path]:
+    """Return the names that an annotated copy may have: as it is, or with the suffix of the format that it becomes."""
+    return {target, *(target.with_name(f"{target.name}{suffix}") for suffix in (".jpg", ".png", ".jpg.png"))}

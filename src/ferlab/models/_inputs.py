@@ -16,6 +16,7 @@ SCALINGS: dict[str, tuple[float, list[float] | float]] = {
     "symmetric": (1 / 127.5, -1.0),
     "caffe": (1.0, [-103.939, -116.779, -123.68]),
 }
+INTERPOLATIONS = ("bilinear", "nearest")
 
 
 def image_input(
@@ -34,12 +35,14 @@ def image_input(
         float32.
 
     Raises:
-        FerlabError: if the scaling is unknown.
+        FerlabError: if the scaling or the interpolation is unknown.
     """
     import keras
 
     if scaling not in SCALINGS:
         raise FerlabError(f"Unknown scaling '{scaling}'. Available: {', '.join(SCALINGS)}.")
+    if interpolation not in INTERPOLATIONS:
+        raise FerlabError(f"Unknown interpolation '{interpolation}'. Available: {', '.join(INTERPOLATIONS)}.")
     images = keras.Input((48, 48, 1), name="images")
     x = images
     if input_size != 48:

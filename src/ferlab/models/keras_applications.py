@@ -93,8 +93,8 @@ def vgg16(
 ) -> "keras.Model":
     """VGG16 (https://arxiv.org/abs/1409.1556) from keras.applications.
 
-    With `full`, VGG16 keeps its own two dense layers, which require `input_size=224`. In the original study's setting
-    (224 pixels, full) it has 134,289,223 parameters.
+    With `full`, VGG16 keeps its own two dense layers. ImageNet weights for these require `input_size=224`. In the
+    original study's setting (224 pixels, full) it has 134,289,223 parameters.
     """
     model = _build(
         "VGG16",

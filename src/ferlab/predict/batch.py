@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ferlab.errors import FerlabError, ImageError, OutputError
 from ferlab.files import remove_abandoned
+from ferlab.images.listing import possible_copies
 from ferlab.images.sources import ImageSource, SupportsRead
 from ferlab.predict.prediction import Prediction
 from ferlab.predict.predictor import DetectedFaces, Predictor
@@ -48,13 +49,16 @@ def write_predictions(
 
     Raises:
         DetectorError: if the detector is not available.
-        OutputError: if a file cannot be written, or an annotated image would be written to a folder of the images.
+        OutputError: if a file cannot be written, an annotated image would be written to a folder of the images, or it
+            would replace a file.
     """
     counts: Counter[str] = Counter()
+    waiting = [image for image in images if str(image) not in writer.done]
     if annotate:
         _check_annotation_folders(images, annotate)
+        _check_no_copies([images[image] for image in waiting], annotate, writer.started)
         remove_abandoned(annotate)
-    for image, result in predict_files(predictor, [image for image in images if str(image) not in writer.done]):
+    for image, result in predict_files(predictor, waiting):
         if annotate and isinstance(result, Prediction):
             _annotate(result, annotate / images[image])
         rows = outcome_rows(str(image), result, min_confidence)
@@ -71,15 +75,11 @@ def outcome_rows(source: str, result: Prediction | FerlabError, min_confidence: 
     return image_rows(source, result.faces, min_confidence)
 
 
-def check_no_copies(images: Mapping[NamedImage, Path], annotate: Path) -> None:
-    """Reject annotated copies that would replace files.
-
-    Raises:
-        OutputError: if a file exists where a copy would be written.
-    """
-    for target in images.values():
-        for copy in (annotate / target, annotate / f"{target}.jpg"):
-            if copy.exists():
+def _check_no_copies(targets: Iterable[Path], annotate: Path, started: float) -> None:
+    """Reject annotated copies that would replace files. Those since the start of a resumed job are its own."""
+    for target in targets:
+        for copy in map(annotate.joinpath, possible_copies(target)):
+            if copy.exists() and copy.stat().st_mtime < started:
                 raise OutputError(f"{copy} already exists. Remove it, or choose another folder for --annotate.")
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from ferlab.predict.job import Job
 from ferlab.predict.table import LEADING_COLUMNS, TRAILING_COLUMNS, Row, columns
 
 FORMATS = ("csv", "jsonl", "parquet")
+PART_SUFFIX = ".part.jsonl"  # of the file that holds the rows of a Parquet file until all are there
 CHUNK = 10_000  # rows of a Parquet file that are in memory at a time
 SOURCE_WIDTH = 36  # characters of the source in printed rows
 
@@ -36,6 +38,7 @@ class RowWriter(ABC):
         done: the sources that the existing file contains. The rows of the last source may be incomplete: if it belongs
             to the job, they are removed, and the source is not in `done`. So are error rows that the job repeats.
         failed: those of `done` that belong to the job and could not be read.
+        started: when the job began, in seconds since 1970; infinite for one that begins now.
 
     Raises:
         OutputError: if the file cannot be written, exists and is not to be resumed, was written with other settings, or
@@ -46,6 +49,7 @@ class RowWriter(ABC):
         self.path, self.names, self.job = path, tuple(names), job
         self.done: set[str] = set()
         self.failed: set[str] = set()
+        self.started = math.inf
         self._empty = False  # a new file without rows
         if path is None:
             self._open_standard_output()
@@ -63,6 +67,7 @@ class RowWriter(ABC):
         remove_abandoned(path.parent)
         if self.job and self.job.resume and path.is_file():
             self.job.check()
+            self.started = self.job.file.stat().st_mtime
             self._keep_complete_sources(path, self.job)
         elif path.exists():
             hint = (
@@ -220,7 +225,7 @@ class ParquetWriter(JsonLinesWriter):
 
     def __init__(self, path: Path, names: Sequence[str], job: Job | None = None) -> None:
         import_pyarrow()
-        self.target, part = path, path.with_name(f"{path.name}.part.jsonl")
+        self.target, part = path, path.with_name(f"{path.name}{PART_SUFFIX}")
         if path.exists():
             if not (job and job.resume):
                 raise OutputError(f"{path} already exists. Resume it with --resume, or choose another --out.")

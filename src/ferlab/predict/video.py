@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from ferlab.errors import OutputError, VideoError
 from ferlab.files import remove_abandoned
@@ -23,6 +24,7 @@ from ferlab.predict.video_writer import VideoWriter
 
 TABLE_SUFFIXES = tuple(f".{name}" for name in FORMATS)
 VIDEO_SUFFIX = ".mp4"  # of annotated videos
+MAX_STEM = 200  # bytes of the name of an annotated video; file systems allow 255 with number and suffix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,9 @@ class VideoOutputs:
 
     def _file_name(self, folder: Path, source: str) -> str:
         """Name an annotated copy after its source, with a number if another video has the same name."""
-        stem = re.sub(r"[^\w. -]", "_", Path(source).name).removesuffix(VIDEO_SUFFIX)
+        path = Path(urlsplit(source).path if "://" in source else source)
+        name = path.name or path.resolve().name or "video"  # `.` has no name
+        stem = re.sub(r"[^\w. -]", "_", name).removesuffix(VIDEO_SUFFIX).encode()[:MAX_STEM].decode(errors="ignore")
         names = (f"{stem}{number}{VIDEO_SUFFIX}" for number in chain([""], (f"-{number}" for number in count(2))))
         name = next(name for name in names if folder / name not in self._copies)
         self._copies.add(folder / name)

@@ -201,7 +201,10 @@ def _duration(stream: Any, container: Any) -> float | None:
     """Return the length of a video stream in seconds, or of the whole file; None if unknown."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else None
+    if not container.duration:
+        return None
+    offset = container.start_time or 0 if "matroska" in container.format.name else 0  # its durations begin at time 0
+    return (container.duration - offset) / 1e6
 
 
 def pixels_of(frame: Any, aspect: float = 1.0) -> np.ndarray:

@@ -42,7 +42,7 @@ def plugin_command(run: RunFolder, recipe: str, plugin: Path) -> str:
 def _device_options(run: RunFolder) -> list[str]:
     environment = run.environment()
     words = ["--backend", "jax"] if environment.backend == "jax" else []
-    return [*words, "--devices", "all"] if environment.on_all_devices else words
+    return [*words, "--devices", "all"] if environment.num_devices > 1 else words
 
 
 def _data_options(run: RunFolder) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -103,6 +103,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_value)
+    app.add_exception_handler(WebSocketRequestValidationError, _on_invalid_stream)
     app.add_exception_handler(Exception, _on_unexpected)
     return app
 
@@ -130,6 +131,10 @@ def _on_http_exception(_: Request, error: Any) -> Response:
 def _on_invalid_value(_: Request, error: Any) -> Response:
     [first, *_] = error.errors()
     return _error(422, f"{first['loc'][-1]}: {first['msg']}.")
+
+
+async def _on_invalid_stream(websocket: Any, error: Any) -> None:
+    await websocket.send_denial_response(_on_invalid_value(websocket, error))
 
 
 def _on_unexpected(_: Request, __: Any) -> Response:

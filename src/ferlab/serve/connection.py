@@ -56,7 +56,16 @@ class TimedConnection(H11Protocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket, as uvicorn's. It ends if its client does not read what it is sent, such as answers to its pings."""
+    """A WebSocket, as uvicorn's.
+
+    It ends if its client does not read what it is sent, such as answers to its pings.
+    """
+
+    async def send(self, message: Any) -> None:
+        """Send a message. To the base class, a handshake that was refused is not complete, and it logs an error."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def handle_ping(self) -> None:
         """Answer a ping, unless too many answers are unread."""

@@ -42,6 +42,7 @@ def write_static_page(out: Path, model: str | Path = DEFAULT_MODEL, detector_mod
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} already exists and is not an empty folder. Choose another --out.")
+    out = out.absolute()  # npm runs in another folder
     artifact = Artifact(model)
     if artifact.path.suffix != ".onnx":
         raise ArtifactError(f"{artifact.path} does not run in browsers. Pass an .onnx file written by `ferlab export`.")
@@ -80,13 +81,15 @@ def _download_runtime(folder: Path) -> Path:
         raise OutputError(
             "npm is not installed. It is needed to write the page, not to use it. Install Node.js: https://nodejs.org"
         )
-    command = [npm, "pack", PACKAGE, "--pack-destination", str(folder), "--silent", "--prefer-offline"]
+    command = [npm, "pack", PACKAGE, "--pack-destination", str(folder), "--loglevel=error", "--prefer-offline"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=NPM_TIMEOUT, check=False, cwd=folder)
     except subprocess.TimeoutExpired:
         raise OutputError(f"npm could not download {PACKAGE} in {NPM_TIMEOUT} seconds. Try again.") from None
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+        reason = (
+            max(done.stderr.split("npm error"), key=len).strip() or "it gave no reason"
+        )  # the sentence, not its code
         raise OutputError(f"npm could not download {PACKAGE}: {reason}. Check the network, and try again.")
     archive = folder / done.stdout.strip().splitlines()[-1]
     if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != PACKAGE_SHA512:

@@ -1,5 +1,6 @@
 """`Job`: one training with all its inputs resolved, and the checks before it begins or resumes."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -95,9 +96,14 @@ def begin(job: Job, resume: bool) -> None:
         dataset=job.dataset.summary(),
         skipped=job.dataset.skipped,
         plugin_sha256=None if job.build else plugin_sha256(job.recipe.architecture),
+        teachers_sha256=_teachers_sha256(job),
     )
     job.run.write_environment(environment)
     job.run.write_config(job.recipe, job.seed, job.dataset.target)
+
+
+def _teachers_sha256(job: Job) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(teacher.path.read_bytes()).hexdigest() for teacher in job.teachers)
 
 
 def check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, resume: bool) -> None:
@@ -113,10 +119,21 @@ def check_same_run(run: RunFolder, recipe: Recipe, dataset: Dataset, seed: int, 
 
 
 def _check_same_code(job: Job) -> None:
-    """Reject to resume a run with another backend or a changed plugin: its numbers would have two origins."""
+    """Reject to resume a run with other devices, plugins or teachers: its numbers would have two origins."""
     import keras
 
     started, backend = job.run.environment(), keras.config.backend()
+    devices = backends.count_devices(job.devices)
+    if started.num_devices != devices:
+        raise RunError(
+            f"{job.run.path} was started on {started.num_devices} devices, not {devices}. Resume it with the same "
+            "--devices on such a machine, or choose another --out."
+        )
+    if job.recipe.teachers and started.teachers_sha256 not in ((), _teachers_sha256(job)):
+        raise RunError(
+            f"{job.run.path} was started with other teachers: a file of {', '.join(job.recipe.teachers)} has changed "
+            "since. Restore it, or choose another --out."
+        )
     if started.backend != backend:
         raise RunError(
             f"{job.run.path} was started with the backend {started.backend}, not {backend}. Pass --backend "

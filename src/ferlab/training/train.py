@@ -16,7 +16,7 @@ import numpy as np
 from ferlab import backend as backends
 from ferlab.backend import Devices
 from ferlab.data import Dataset, Split
-from ferlab.errors import RecipeError, RunError, TrainingError, UnknownNameError
+from ferlab.errors import FerlabError, RunError, TrainingError
 from ferlab.evaluation.metrics import softmax
 from ferlab.evaluation.scoring import score_split
 from ferlab.files import temporary_path
@@ -119,8 +119,8 @@ def train_recipe(
             failed = Result(status="failed", reason=str(error), recipe=recipe.name, seed=seed, target=dataset.target)
             run.write_result(failed)
             raise
-        except (RecipeError, UnknownNameError):  # the model cannot be built
-            if new:
+        except FerlabError:
+            if new and not RunFolder(out).history():  # such as a model that cannot be built: there is nothing to resume
                 run.forget()
             raise
     return run

@@ -178,12 +178,14 @@ class Page {
     URL.revokeObjectURL(url);
   }
 
-  /** Run an action, and show its error. */
+  /** Run an action, and show its error, unless a later source has been chosen. */
   async attempt(action) {
+    const running = action();
+    const turn = this.#turn; // of the source that the action has begun
     try {
-      await action();
+      await running;
     } catch (error) {
-      this.#fail(error);
+      if (turn === this.#turn) this.#fail(error);
     }
   }
 
