@@ -40,9 +40,9 @@ def test_different_training_images_are_reported() -> None:
 
 def test_help_from_other_networks_is_reported() -> None:
     helped = [entry("a", 0.7, learned_from=("runs/first",)), entry("a", 0.7, 1, learned_from=("runs/first",))]
-    (sentence,) = about(found(MAJORITY, *helped, entry("b", 0.6)), "Earlier trained")
+    (sentence,) = about(found(MAJORITY, *helped, entry("b", 0.6)), "trained earlier")
     assert "contributed to a, as the start" in sentence
-    assert not about(found(MAJORITY, entry("a", 0.7), entry("b", 0.6)), "Earlier trained")
+    assert not about(found(MAJORITY, entry("a", 0.7), entry("b", 0.6)), "trained earlier")
 
 
 def test_seeds_that_vary_make_a_tie() -> None:

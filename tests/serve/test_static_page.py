@@ -175,10 +175,11 @@ def test_another_download_is_refused(detector: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(npm.parent))
     with pytest.raises(OutputError, match="its SHA-512 is not the expected one"):
         write_static_page(tmp_path / "page", "default", detector)
-    npm.write_text("#!/bin/sh\necho 'npm error network unreachable' >&2\nexit 1\n")
+    printed = ["npm error code E404", "npm error network unreachable", f"npm error A complete log is in {tmp_path}"]
+    npm.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in printed) + "exit 1\n")
     with pytest.raises(OutputError, match="npm could not download .*: network unreachable"):
         write_static_page(tmp_path / "page", "default", detector)
-    npm.write_text('#!/bin/sh\ntest -d "$4" || echo "$4 is no folder" >&2\nexit 1\n')
+    npm.write_text('#!/bin/sh\ntest -d "$4" || echo "$4 is not a folder" >&2\nexit 1\n')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="it gave no reason"):
         write_static_page(Path("page"), "default", detector)

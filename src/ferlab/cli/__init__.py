@@ -94,7 +94,7 @@ def _run() -> None:
     except OSError as error:
         if error.errno not in (errno.ENAMETOOLONG, errno.EACCES, errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
-        _fail(f"{shown(str(error.filename)) if error.filename else 'standard output'}: {error.strerror}.")
+        _fail(f"{shown(str(error.filename)) if error.filename else 'the output'}: {error.strerror}.")
 
 
 def _fail(message: str) -> NoReturn:

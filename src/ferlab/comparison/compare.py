@@ -84,7 +84,8 @@ def compare(
         ProtocolError: if a recipe would select its best epoch on the test split, or there is no split to select it on.
         RecipeError: if a recipe has no name, or two different ones have the same.
         UnknownNameError: if there is no such recipe.
-        RunError: if `out` already contains a comparison and `resume` is off, or another process writes to it.
+        RunError: if `out` already contains a comparison and `resume` is off, or one with other settings, or another
+            process writes to it.
         KeyboardInterrupt: on Ctrl-C, after the finished runs were written.
     """
     out = Path(out)

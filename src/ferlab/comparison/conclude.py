@@ -27,6 +27,16 @@ CSV_COLUMNS = (
 
 
 def entry_of(recipe: Recipe, seed: int, num_images: int, run: RunFolder, out: Path, reason: str | None) -> Entry:
+    """Make the entry of a run.
+
+    Args:
+        recipe: its recipe, under the name that it has in the comparison.
+        seed: its seed.
+        num_images: number of training images.
+        run: its folder, which may be incomplete or damaged.
+        out: folder of the comparison.
+        reason: why it failed; None if its result tells how it ended.
+    """
     try:
         result = run.result() or Result(status="interrupted", recipe=recipe.name, seed=seed)
     except RunError as error:

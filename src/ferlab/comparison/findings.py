@@ -73,7 +73,7 @@ def other_networks(comparison: Comparison, histories: Histories) -> Iterator[str
     names = listed(list(dict.fromkeys(entry.recipe for entry in comparison.entries if entry.learned_from)))
     if names:
         yield (
-            f"Earlier trained networks contributed to {names}, as the start of the training or as teachers. Image "
+            f"Networks trained earlier contributed to {names}, as the start of the training or as teachers. Image "
             "passes and training times do not include those of such networks."
         )
 

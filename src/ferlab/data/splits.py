@@ -19,7 +19,7 @@ SHARE = 0.15  # of the distinct images of each class, for each new split
 MIN_DISTINCT = 3  # distinct images of a class; smaller classes stay in training entirely
 SEED = 0
 SPLIT_OFF_NOTE = "stratified by class"  # part of the note that records the new splits
-DIVIDED = re.compile(rf"{SPLIT_OFF_NOTE}, .*, fingerprint ([0-9a-f]{{12}})$")
+DIVIDED = re.compile(rf"{SPLIT_OFF_NOTE}, .*, fingerprint ([0-9a-f]{{12}})$")  # its end
 
 
 def split_off(dataset: Dataset, wanted: Sequence[Split], origin: str) -> Dataset:

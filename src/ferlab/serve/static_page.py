@@ -87,9 +87,8 @@ def _download_runtime(folder: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise OutputError(f"npm could not download {PACKAGE} in {NPM_TIMEOUT} seconds. Try again.") from None
     if done.returncode:
-        reason = (
-            max(done.stderr.split("npm error"), key=len).strip() or "it gave no reason"
-        )  # the sentence, not its code
+        parts = [part.strip() for part in done.stderr.split("npm error") if "complete log" not in part]
+        reason = max(parts, key=len, default="") or "it gave no reason"  # the longest part is a sentence, not a code
         raise OutputError(f"npm could not download {PACKAGE}: {reason}. Check the network, and try again.")
     archive = folder / done.stdout.strip().splitlines()[-1]
     if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != PACKAGE_SHA512:
